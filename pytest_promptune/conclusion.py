@@ -1,0 +1,325 @@
+"""The end of a session: compare, judge, record, and say what to do next."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from pytest_promptune.core.baseline import Baseline, BaselineMetric, Recorded, merged, same
+from pytest_promptune.core.comparison import (
+    Match,
+    Rules,
+    Side,
+    baseline_side,
+    compare,
+    is_gated,
+    is_named,
+    match,
+    measured,
+)
+from pytest_promptune.core.display import clean, count, cut
+from pytest_promptune.core.experiment import Column, Experiment
+from pytest_promptune.core.gate import decide, gate_items, gate_nodeid, missing_baseline
+from pytest_promptune.core.model import CURRENT
+from pytest_promptune.core.view import (
+    BaselineView,
+    ComparisonRow,
+    Decision,
+    ErrorView,
+    GateItem,
+    MetricName,
+    MetricRow,
+)
+from pytest_promptune.settings import Settings
+from pytest_promptune.store.baselines import baseline_path, other_baselines, write_baseline
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evidence:
+    """Everything the conclusion is drawn from."""
+
+    settings: Settings
+    root: Path
+    experiment: Experiment
+    #: Variants that were measured, the one in place of `current` first.
+    variants: Sequence[str]
+    #: By test module, ``None`` where there is no file.
+    baselines: Mapping[str, Baseline | None]
+    #: Case ids that exist in a module, whether or not they were selected; ``None`` where unknown.
+    collected: Mapping[str, frozenset[str]]
+    #: Under which conditions a baseline would be recorded.
+    recorded: Recorded
+
+
+@dataclass(slots=True, kw_only=True)
+class Conclusion:
+    """What the evidence says."""
+
+    metrics: list[MetricRow] = field(default_factory=list)
+    comparisons: list[ComparisonRow] = field(default_factory=list)
+    baselines: list[BaselineView] = field(default_factory=list)
+    errors: list[ErrorView] = field(default_factory=list)
+    gate: list[GateItem] = field(default_factory=list)
+    decision: Decision | None = None
+    notes: list[str] = field(default_factory=list)
+    #: Node ids that ``--lf`` should run again.
+    rerun: list[str] = field(default_factory=list)
+
+
+def conclude(evidence: Evidence) -> Conclusion:
+    """Compare, judge and record; writes baseline files in baseline mode only."""
+    settings = evidence.settings
+    found = Conclusion(errors=_errors(evidence.experiment), notes=[*evidence.experiment.contradictions])
+    columns = list(evidence.experiment.columns())
+    for column in columns:
+        for variant in evidence.variants:
+            if column.scores(variant):
+                found.metrics.append(measured(column, variant, alpha=settings.alpha))
+    found.gate.extend(_nothing_measured(evidence))
+    if settings.mode == "baseline":
+        _record(evidence, columns, found)
+    else:
+        _compare(evidence, columns, found)
+    found.notes.extend(_unused_names(settings, [c.name for c in columns]))
+    found.decision = decide(
+        settings.mode,
+        found.comparisons,
+        failed=any(item.failed for item in found.gate),
+        baseline_missing=any(view.action == "missing" for view in found.baselines),
+        against=settings.against,
+    )
+    return found
+
+
+# --- comparing ------------------------------------------------------------------------------------
+
+
+def _compare(evidence: Evidence, columns: Sequence[Column], found: Conclusion) -> None:
+    settings = evidence.settings
+    label = f"baseline:{settings.against}"
+    matches: list[Match] = []
+    for column in columns:
+        gated = is_gated(column, settings.gate_metrics)
+        first = evidence.variants[0]
+        if against_baseline := _match_baseline(evidence, column, label, first, gated, found):
+            matches.append(against_baseline)
+        for variant in evidence.variants[1:]:
+            sides = [_measured_side(evidence, column, name) for name in (first, variant)]
+            if sides[0].scores or sides[1].scores:
+                matches.append(match(column, sides[0], sides[1], gated=gated))
+    rules = Rules(alpha=settings.alpha, gate=settings.gate, margins=settings.margin)
+    found.comparisons.extend(compare(matches, rules))
+    found.gate.extend(gate_items(found.comparisons))
+    found.rerun.extend(_rerun(evidence.experiment, found.comparisons))
+    for module in evidence.experiment.modules:
+        found.baselines.append(_compared_view(evidence, module))
+
+
+def _measured_side(evidence: Evidence, column: Column, variant: str) -> Side:
+    hashes = evidence.experiment.case_hashes(column.name.module)
+    return Side(label=variant, scores=column.scores(variant), hashes=hashes)
+
+
+def _match_baseline(
+    evidence: Evidence, column: Column, label: str, variant: str, gated: bool, found: Conclusion
+) -> Match | None:
+    """The metric beside its baseline; what has none fails where one is required."""
+    name = column.name
+    baseline = evidence.baselines.get(name.module)
+    candidate = _measured_side(evidence, column, variant)
+    side = None
+    if baseline is not None:
+        collected = evidence.collected.get(name.module)
+        side = baseline_side(column, baseline, label, collected=collected)
+    required = evidence.settings.require_baseline and gated and evidence.settings.gate != "off"
+    if baseline is None or side is None or not side.scores:
+        if required:
+            found.gate.append(_lacking(evidence, name, variant, []))
+        elif baseline is not None and gated:
+            found.notes.append(_not_comparable(name, baseline, evidence.settings.against))
+        return None
+    entry = match(column, side, candidate, gated=gated)
+    lacking = sorted({*entry.cases.only_candidate, *entry.cases.changed})
+    if required and lacking:
+        found.gate.append(_lacking(evidence, name, variant, lacking))
+    return entry
+
+
+def _lacking(evidence: Evidence, name: MetricName, variant: str, cases: Sequence[str]) -> GateItem:
+    against = evidence.settings.against
+    path = _shown_path(evidence.root, name.module, against)
+    return missing_baseline(name, variant, path=path, cases=cases, against=against)
+
+
+def _not_comparable(name: MetricName, baseline: Baseline, against: str) -> str:
+    recorded = baseline.metrics.get(name.metric)
+    if recorded is None:
+        why = f"{name.metric} is not in the baseline {against} yet"
+    elif not baseline.scores.get(name.metric):
+        why = f"{name.metric} has no scores in the baseline {against}"
+    else:
+        why = (
+            f"{name.metric} was recorded as {recorded.kind} ({recorded.direction} is better) and is "
+            f"{name.kind} ({name.direction} is better) now"
+        )
+    return f"{why}: not compared; record it with --promptune-baseline."
+
+
+def _compared_view(evidence: Evidence, module: str) -> BaselineView:
+    against = evidence.settings.against
+    baseline = evidence.baselines.get(module)
+    path = _shown_path(evidence.root, module, against)
+    if baseline is None:
+        others = other_baselines(evidence.root, module)
+        detail = f"there are baselines named {', '.join(others)}" if others else ""
+        return BaselineView(path=path, name=against, module=module, action="missing", detail=detail)
+    models = set(evidence.recorded.models)
+    then = set(baseline.recorded.models)
+    detail = ""
+    if models and then and models != then:
+        detail = f"recorded with {', '.join(sorted(then))}, measured now with {', '.join(sorted(models))}"
+    return BaselineView(
+        path=path,
+        name=against,
+        module=module,
+        action="compared",
+        recorded_at=baseline.recorded.at,
+        commit=baseline.recorded.commit,
+        detail=detail,
+    )
+
+
+def _rerun(experiment: Experiment, rows: Iterable[ComparisonRow]) -> list[str]:
+    """The items behind failed gates: what missed, or whose case got worse, in the failed metric."""
+    chosen: dict[str, None] = {}
+    for row in rows:
+        if row.gate != "failed":
+            continue
+        worse = {*row.cases.regressed, *row.cases.suspect}
+        app_metric = row.name.test == f"{row.name.module}::{row.name.app}"
+        for result in experiment.results:
+            if result.variant != row.candidate or result.module != row.name.module:
+                continue
+            same_test = (
+                result.app == row.name.app if app_metric else row.name.test.endswith(f"::{result.test}")
+            )
+            missed = result.metric == row.name.metric and result.outcome in ("missed", "errored")
+            errored = app_metric and result.outcome == "errored"
+            if same_test and (missed or errored or result.case_id in worse):
+                chosen[result.nodeid] = None
+    return list(chosen)
+
+
+# --- recording ------------------------------------------------------------------------------------
+
+
+def _record(evidence: Evidence, columns: Sequence[Column], found: Conclusion) -> None:
+    against = evidence.settings.against
+    unusable = {item.nodeid.partition("::")[0] for item in found.gate}
+    for module in evidence.experiment.modules:
+        path = _shown_path(evidence.root, module, against)
+        if module in unusable:
+            view = BaselineView(
+                path=path,
+                name=against,
+                module=module,
+                action="not recorded",
+                detail="an app gave no output in any sample",
+            )
+        else:
+            mine = [column for column in columns if column.name.module == module]
+            view = _record_module(evidence, module, path, mine)
+        found.baselines.append(view)
+
+
+def _record_module(evidence: Evidence, module: str, path: str, columns: Sequence[Column]) -> BaselineView:
+    variant = evidence.variants[0]
+    scores = {column.name.metric: column.scores(variant) for column in columns}
+    new = Baseline(
+        recorded=evidence.recorded,
+        cases=dict(evidence.experiment.case_hashes(module)),
+        metrics={
+            c.name.metric: BaselineMetric(direction=c.name.direction, unit=c.name.unit, kind=c.name.kind)
+            for c in columns
+            if scores[c.name.metric]
+        },
+        scores={metric: cases for metric, cases in scores.items() if cases},
+    )
+    old = evidence.baselines.get(module)
+    whole = merged(old, new)
+    detail = "" if variant == CURRENT else f"scores of the variant {variant}"
+    action: Literal["recorded", "updated", "untouched"] = "recorded" if old is None else "updated"
+    if same(old, whole):
+        action = "untouched"
+        detail = "scores and conditions did not change"
+    else:
+        write_baseline(baseline_path(evidence.root, module, evidence.settings.against), whole)
+    return BaselineView(
+        path=path, name=evidence.settings.against, module=module, action=action, detail=detail
+    )
+
+
+def _shown_path(root: Path, module: str, against: str) -> str:
+    return baseline_path(root, module, against).relative_to(root).as_posix()
+
+
+# --- what went wrong ------------------------------------------------------------------------------
+
+
+def _errors(experiment: Experiment) -> list[ErrorView]:
+    """Failed samples, grouped by what they say."""
+    groups: dict[tuple[str, str, str, bool], list[str]] = {}
+    for (_, app, variant, case, _run), facts in experiment.samples.items():
+        if facts.error is not None:
+            text = cut(clean(str(facts.error)), 300)
+            groups.setdefault((app, variant, text, facts.error.infrastructure), []).append(case)
+    return [
+        ErrorView(
+            app=app,
+            variant=variant,
+            error=text,
+            infrastructure=infrastructure,
+            count=len(cases),
+            cases=tuple(dict.fromkeys(cases)),
+        )
+        for (app, variant, text, infrastructure), cases in groups.items()
+    ]
+
+
+def _nothing_measured(evidence: Evidence) -> list[GateItem]:
+    """An app that never answered was not measured: that is no pass, whatever the baseline says."""
+    by_app: dict[tuple[str, str], list[str]] = {}
+    answered: set[tuple[str, str]] = set()
+    for (module, app, *_), facts in evidence.experiment.samples.items():
+        if facts.error is None:
+            answered.add((module, app))
+        else:
+            by_app.setdefault((module, app), []).append(clean(str(facts.error)))
+    items = []
+    for (module, app), errors in by_app.items():
+        if (module, app) in answered:
+            continue
+        name = MetricName(
+            metric=f"{app}::output",
+            test=f"{module}::{app}",
+            module=module,
+            app=app,
+            kind="binary",
+            direction="higher",
+        )
+        message = f"the app {app!r} gave no output in any of {count(len(errors), 'sample')}: {errors[0]}"
+        nodeid = gate_nodeid(name, evidence.variants[0])
+        items.append(GateItem(nodeid=nodeid, failed=True, message=cut(message, 400)))
+    return items
+
+
+def _unused_names(settings: Settings, names: Sequence[MetricName]) -> list[str]:
+    """Margins and gates that name a metric nobody measured: a slip of the pen would go unnoticed."""
+    notes = []
+    for option, given in (("margin", settings.margin), ("gate_metrics", settings.gate_metrics)):
+        for text in given:
+            if not any(is_named(name, [text]) for name in names):
+                notes.append(f"promptune_{option} names {text!r}, which was not measured in this session.")
+    return notes

@@ -1,0 +1,95 @@
+"""Under which conditions a session ran: commit, time, versions."""
+
+from __future__ import annotations
+
+import platform
+import subprocess
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Commit:
+    """The state of the repository; ``None`` where it isn't one."""
+
+    commit: str | None = None
+    branch: str | None = None
+    #: Whether tracked files differ from the commit.
+    dirty: bool | None = None
+
+
+class CommitReader:
+    """Asks git in the background, so that the session doesn't wait for it."""
+
+    def __init__(self, root: Path) -> None:
+        self._process: subprocess.Popen[str] | None = None
+        try:
+            self._process = subprocess.Popen(
+                [
+                    "git",
+                    "--no-optional-locks",
+                    "status",
+                    "--porcelain=v2",
+                    "--branch",
+                    "--untracked-files=no",
+                ],
+                cwd=root,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+                text=True,
+                encoding="utf-8",
+                errors="replace",
+            )
+        except OSError:  # no git on this machine
+            self._process = None
+
+    def read(self) -> Commit:
+        """What git said; everything unknown outside a repository."""
+        if self._process is None:
+            return Commit()
+        try:
+            output, _ = self._process.communicate(timeout=10)
+        except subprocess.TimeoutExpired:
+            self.close()
+            return Commit()
+        return parse_status(output) if self._process.returncode == 0 else Commit()
+
+    def close(self) -> None:
+        """Leave no process behind."""
+        if self._process is not None and self._process.poll() is None:
+            self._process.kill()
+            self._process.communicate()
+
+
+def parse_status(output: str) -> Commit:
+    """Read ``git status --porcelain=v2 --branch``."""
+    commit, branch, dirty = None, None, False
+    for line in output.splitlines():
+        if line.startswith("# branch.oid ") and not line.endswith("(initial)"):
+            commit = line.split()[-1][:10]
+        elif line.startswith("# branch.head ") and not line.endswith("(detached)"):
+            branch = line.removeprefix("# branch.head ")
+        elif line and not line.startswith("#"):
+            dirty = True
+    return Commit(commit=commit, branch=branch, dirty=dirty)
+
+
+def timestamp() -> str:
+    """Now, ISO 8601 in UTC to the second."""
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def own_version() -> str:
+    """The version of this package."""
+    try:
+        return version("pytest-promptune")
+    except PackageNotFoundError:  # a source tree on the path
+        return "unknown"
+
+
+def python_version() -> str:
+    """``CPython 3.11.7``."""
+    return f"{platform.python_implementation()} {platform.python_version()}"

@@ -1,0 +1,247 @@
+"""The recorded scores of one test module: what stands in a baseline file and what a new recording keeps."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from pytest_promptune.core.errors import BaselineError
+from pytest_promptune.core.experiment import Scores
+
+#: Version of the file format this code reads and writes.
+FORMAT = 1
+
+_RECORD_AGAIN = "Record the baseline again with --promptune-baseline."
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BaselineMetric:
+    """What is known of a recorded metric."""
+
+    direction: str
+    unit: str | None
+    kind: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recorded:
+    """Under which conditions a baseline was recorded."""
+
+    #: ISO 8601, UTC.
+    at: str
+    commit: str | None
+    dirty: bool | None
+    runs: int
+    promptune: str
+    models: tuple[str, ...] = ()
+    #: Template name -> hash of its text.
+    prompts: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Baseline:
+    """The contents of one baseline file."""
+
+    recorded: Recorded
+    #: Case id -> hash of input and expected.
+    cases: Mapping[str, str]
+    metrics: Mapping[str, BaselineMetric]
+    scores: Mapping[str, Scores]
+
+
+def merged(old: Baseline | None, new: Baseline) -> Baseline:
+    """`new` over `old`: what ran replaces what was there, the rest stays.
+
+    Scores of a case that changed under its id are dropped from the metrics that did not run, since
+    they belong to another case.
+    """
+    if old is None:
+        return new
+    changed = {case for case, content in new.cases.items() if old.cases.get(case, content) != content}
+    scores: dict[str, Scores] = {}
+    for metric in {**old.scores, **new.scores}:
+        kept = {c: v for c, v in old.scores.get(metric, {}).items() if c not in changed}
+        if metric in new.metrics and metric in old.metrics and new.metrics[metric] != old.metrics[metric]:
+            kept = {}  # another measure under the old name
+        scores[metric] = {**kept, **new.scores.get(metric, {})}
+    return Baseline(
+        recorded=new.recorded,
+        cases={**old.cases, **new.cases},
+        metrics={**old.metrics, **new.metrics},
+        scores={metric: cases for metric, cases in scores.items() if cases},
+    )
+
+
+def same(old: Baseline | None, new: Baseline) -> bool:
+    """Whether nothing changed that a reviewer should see.
+
+    The time of recording, the commit and measured times differ in every session; they alone are no
+    reason to touch the file.
+    """
+    if old is None:
+        return False
+    return _stable(old) == _stable(new)
+
+
+def _stable(baseline: Baseline) -> tuple[Any, ...]:
+    recorded = replace(baseline.recorded, at="", commit=None, dirty=None, promptune="")
+    timed = {name for name, metric in baseline.metrics.items() if metric.kind == "latency"}
+    scores = {name: cases for name, cases in baseline.scores.items() if name not in timed}
+    cells = {name: sorted(cases) for name, cases in baseline.scores.items() if name in timed}
+    recorded = replace(recorded, prompts=dict(recorded.prompts))
+    return recorded, dict(baseline.cases), dict(baseline.metrics), scores, cells
+
+
+def dumps(baseline: Baseline) -> str:
+    """The text of the file: sorted keys, one line per case of each metric, a newline at the end."""
+    recorded = baseline.recorded
+    head = {
+        "at": recorded.at,
+        "commit": recorded.commit,
+        "dirty": recorded.dirty,
+        "models": sorted(recorded.models),
+        "promptune": recorded.promptune,
+        "prompts": dict(recorded.prompts),
+        "runs": recorded.runs,
+    }
+    metrics = {
+        name: {"direction": m.direction, "kind": m.kind, "unit": m.unit}
+        for name, m in baseline.metrics.items()
+    }
+    scores = {
+        metric: {case: [_short(value) for value in values] for case, values in cases.items()}
+        for metric, cases in baseline.scores.items()
+    }
+    parts = [
+        f'"cases": {_lines(baseline.cases, depth=1, levels=1)}',
+        f'"format": {FORMAT}',
+        f'"metrics": {_lines(metrics, depth=1, levels=1)}',
+        f'"recorded": {_lines(head, depth=1, levels=1)}',
+        f'"scores": {_lines(scores, depth=1, levels=2)}',
+    ]
+    return "{\n  " + ",\n  ".join(parts) + "\n}\n"
+
+
+def _lines(value: Mapping[str, Any], *, depth: int, levels: int) -> str:
+    """A JSON object with one line per key, down to `levels` objects deep."""
+    if not value:
+        return "{}"
+    indent = "  " * (depth + 1)
+    rows = []
+    for key in sorted(value):
+        inner = value[key]
+        nested = levels > 1 and isinstance(inner, Mapping)
+        text = _lines(inner, depth=depth + 1, levels=levels - 1) if nested else _compact(inner)
+        rows.append(f"{indent}{json.dumps(key, ensure_ascii=False)}: {text}")
+    return "{\n" + ",\n".join(rows) + "\n" + "  " * depth + "}"
+
+
+def _compact(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False, sort_keys=True, allow_nan=False)
+
+
+def _short(value: float | None) -> float | int | None:
+    if value is None:
+        return None
+    rounded = float(f"{value:.6g}")
+    return int(rounded) if rounded.is_integer() and abs(rounded) < 1e15 else rounded
+
+
+def loads(text: str, *, where: str) -> Baseline:
+    """Read the text of a baseline file.
+
+    Raises:
+        BaselineError: when it is damaged or of a format this version doesn't read; `where` is its path.
+    """
+    try:
+        data = json.loads(text)
+    except json.JSONDecodeError as error:
+        hint = " It holds the marks of an unfinished merge." if "<<<<<<<" in text else ""
+        raise BaselineError(
+            f"{where}:{error.lineno}: not a baseline file: {error.msg}.{hint} "
+            f"Restore it from version control. {_RECORD_AGAIN}"
+        ) from None
+    found = data.get("format") if isinstance(data, dict) else None
+    if found != FORMAT or isinstance(found, bool):
+        newer = isinstance(found, int) and found > FORMAT
+        cure = "Update pytest-promptune." if newer else _RECORD_AGAIN
+        raise BaselineError(f"{where}: format {found!r}, this pytest-promptune reads {FORMAT}. {cure}")
+    try:
+        return _from_json(data)
+    except _DamageError as damage:
+        raise BaselineError(
+            f"{where}: damaged: {damage}. Restore it from version control. {_RECORD_AGAIN}"
+        ) from None
+
+
+class _DamageError(Exception):
+    """What is wrong in the data of a baseline file."""
+
+
+def _from_json(data: Mapping[str, Any]) -> Baseline:
+    head = _table(data, "recorded")
+    cases = _table(data, "cases")
+    if not all(isinstance(content, str) for content in cases.values()):
+        raise _DamageError("'cases' must map case ids to hashes")
+    metrics = {name: _metric(name, value) for name, value in _table(data, "metrics").items()}
+    scores = {name: _scores(name, value) for name, value in _table(data, "scores").items()}
+    if unknown := sorted(set(scores) - set(metrics)):
+        raise _DamageError(f"'scores' has {unknown[0]!r}, which 'metrics' doesn't describe")
+    if unknown := sorted({case for rows in scores.values() for case in rows} - set(cases)):
+        raise _DamageError(f"'scores' has the case {unknown[0]!r}, which 'cases' doesn't list")
+    recorded = Recorded(
+        at=_typed(head, "at", str),
+        commit=_typed(head, "commit", str, optional=True),
+        dirty=_typed(head, "dirty", bool, optional=True),
+        runs=_typed(head, "runs", int),
+        promptune=_typed(head, "promptune", str),
+        models=tuple(map(str, _typed(head, "models", list))),
+        prompts={str(k): str(v) for k, v in _typed(head, "prompts", dict).items()},
+    )
+    return Baseline(recorded=recorded, cases=cases, metrics=metrics, scores=scores)
+
+
+def _table(data: Mapping[str, Any], key: str) -> dict[str, Any]:
+    table: dict[str, Any] = _typed(data, key, dict)
+    return table
+
+
+def _typed(data: Mapping[str, Any], key: str, kind: type, *, optional: bool = False) -> Any:
+    value = data.get(key)
+    if (value is None and optional) or (
+        isinstance(value, kind) and (kind is bool or not isinstance(value, bool))
+    ):
+        return value
+    raise _DamageError(f"{key!r} is {'missing' if value is None else 'not of the expected type'}")
+
+
+def _metric(name: str, value: Any) -> BaselineMetric:
+    if not isinstance(value, dict):
+        raise _DamageError(f"metric {name!r} is not an object")
+    direction, kind, unit = value.get("direction"), value.get("kind"), value.get("unit")
+    if direction not in ("higher", "lower"):
+        raise _DamageError(f"metric {name!r} has direction {direction!r}; 'higher' and 'lower' exist")
+    if kind not in ("binary", "score", "latency", "cost"):
+        raise _DamageError(f"metric {name!r} has kind {kind!r}; binary, score, latency and cost exist")
+    if unit is not None and not isinstance(unit, str):
+        raise _DamageError(f"metric {name!r} has a unit that is not a text")
+    return BaselineMetric(direction=direction, unit=unit, kind=kind)
+
+
+def _scores(name: str, value: Any) -> Scores:
+    if not isinstance(value, dict):
+        raise _DamageError(f"the scores of {name!r} are not an object")
+    for case, values in value.items():
+        if not isinstance(values, list) or not all(_is_score(v) for v in values):
+            raise _DamageError(
+                f"the scores of {name!r} for case {case!r} are not a list of numbers and nulls"
+            )
+    return {case: [None if v is None else float(v) for v in values] for case, values in value.items()}
+
+
+def _is_score(value: Any) -> bool:
+    if value is None:
+        return True
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < float("inf")

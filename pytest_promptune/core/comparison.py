@@ -1,0 +1,243 @@
+"""From scores to rows: which sides are compared, what the statistics say, what happened to which case."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from pytest_promptune.core.baseline import Baseline
+from pytest_promptune.core.experiment import Column, Scores
+from pytest_promptune.core.stats.describing import describe
+from pytest_promptune.core.stats.flips import case_changes
+from pytest_promptune.core.stats.judging import judge
+from pytest_promptune.core.stats.model import Comparison, Gate, MetricSpec, Pair
+from pytest_promptune.core.view import CaseLists, ComparisonRow, Interval, MetricName, MetricRow
+
+#: Metrics of the app that are gated without being named; time and money are compared, not gated.
+_GATED_APP_METRICS = ("error_rate",)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Side:
+    """One side of a comparison."""
+
+    #: ``current``, a variant's name, or ``baseline:NAME``.
+    label: str
+    scores: Scores
+    #: Hash of input and expected by case id.
+    hashes: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Match:
+    """Two sides of one metric, with what can't be compared set aside."""
+
+    name: MetricName
+    gated: bool
+    reference: Side
+    candidate: Side
+    cases: CaseLists
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rules:
+    """How the session wants its verdicts."""
+
+    alpha: float
+    gate: Gate
+    margins: Mapping[str, float]
+    #: Fails where a gated metric or case has no baseline.
+    require_baseline: bool = False
+
+
+def short_name(name: MetricName) -> str | None:
+    """``latency_s`` of ``bot::latency_s``, ``words`` of ``test_a::words``, nothing of ``test_a``."""
+    prefix = name.test.removeprefix(f"{name.module}::") + "::"
+    return name.metric.removeprefix(prefix) if name.metric.startswith(prefix) else None
+
+
+def is_named(name: MetricName, names: Iterable[str]) -> bool:
+    """Whether a metric is meant by one of `names`, in full or by its last part."""
+    return not {name.metric, short_name(name)}.isdisjoint(names)
+
+
+def is_gated(column: Column, also: Sequence[str]) -> bool:
+    """Whether a verdict on this metric may fail the build."""
+    name = column.name
+    if column.gate is not None:
+        return is_named(name, column.gate)
+    if name.test == f"{name.module}::{name.app}":
+        return short_name(name) in _GATED_APP_METRICS or is_named(name, also)
+    return True
+
+
+def match(column: Column, reference: Side, candidate: Side, *, gated: bool) -> Match:
+    """Set two sides of a metric beside each other; cases that changed under their id are left out."""
+    changed = {
+        case
+        for case in candidate.scores
+        if case in reference.scores and reference.hashes.get(case) != candidate.hashes.get(case)
+    }
+    keep_reference = {c: v for c, v in reference.scores.items() if c not in changed}
+    keep_candidate = {c: v for c, v in candidate.scores.items() if c not in changed}
+    lists = CaseLists(
+        changed=tuple(sorted(changed)),
+        only_reference=tuple(sorted(set(keep_reference) - set(keep_candidate))),
+        only_candidate=tuple(sorted(set(keep_candidate) - set(keep_reference))),
+    )
+    return Match(
+        name=column.name,
+        gated=gated,
+        reference=replace(reference, scores=keep_reference),
+        candidate=replace(candidate, scores=keep_candidate),
+        cases=lists,
+    )
+
+
+def baseline_side(
+    column: Column, baseline: Baseline, label: str, *, collected: Iterable[str] | None
+) -> Side | None:
+    """The recorded side of a metric, ``None`` when it was never recorded or measured something else.
+
+    Cases that exist but were deselected in this session say nothing and are left out.
+    """
+    recorded = baseline.metrics.get(column.name.metric)
+    if recorded is None or (recorded.kind, recorded.direction) != (column.name.kind, column.name.direction):
+        return None
+    scores = dict(baseline.scores.get(column.name.metric, {}))
+    for case in set(collected or ()) - set(_cases(column)):
+        scores.pop(case, None)
+    return Side(label=label, scores=scores, hashes=baseline.cases)
+
+
+def _cases(column: Column) -> set[str]:
+    return {case for cases in column.values.values() for case in cases}
+
+
+def compare(matches: Sequence[Match], rules: Rules) -> list[ComparisonRow]:
+    """Judge all matches as one family and tell what happened to the cases."""
+    pairs = [_pair(entry, rules) for entry in matches]
+    if not pairs:
+        return []
+    judgement = judge(pairs, alpha=rules.alpha, gate=rules.gate)
+    return [_row(entry, result) for entry, result in zip(matches, judgement.comparisons, strict=True)]
+
+
+def _pair(entry: Match, rules: Rules) -> Pair:
+    name = entry.name
+    margins = [value for key, value in rules.margins.items() if is_named(name, [key])]
+    return Pair(
+        metric=f"{name.module}::{name.metric}",
+        reference=entry.reference.label,
+        candidate=entry.candidate.label,
+        reference_scores=entry.reference.scores,
+        candidate_scores=entry.candidate.scores,
+        spec=MetricSpec(kind=name.kind, direction=name.direction, margin=margins[-1] if margins else None),
+        gated=entry.gated,
+    )
+
+
+def _row(entry: Match, result: Comparison) -> ComparisonRow:
+    constant = _constant(entry)
+    return ComparisonRow(
+        name=entry.name,
+        reference=entry.reference.label,
+        candidate=entry.candidate.label,
+        n_cases=result.n_cases,
+        reference_mean=result.mean_reference,
+        candidate_mean=result.mean_candidate,
+        difference=result.difference,
+        relative=result.relative_change,
+        ratio=result.ratio,
+        ratio_ci=_finite(result.ratio_ci),
+        ci=_finite(result.ci),
+        p=result.p_value,
+        p_adjusted=result.p_adjusted,
+        p_worse_adjusted=result.p_worse_adjusted,
+        cliffs_delta=result.cliffs_delta,
+        hedges_g=result.hedges_g,
+        margin=result.margin,
+        minimum_detectable=result.minimum_detectable,
+        runs_needed=result.runs_needed,
+        scope=result.scope,
+        verdict=result.verdict,
+        reason=result.reason,
+        gate=result.gate,
+        gated=entry.gated,
+        constant=constant,
+        cases=_case_lists(entry) if not constant else entry.cases,
+        case_means={
+            case: (_mean(entry.reference.scores[case]), _mean(entry.candidate.scores[case]))
+            for case in sorted(set(entry.reference.scores) & set(entry.candidate.scores))
+        },
+    )
+
+
+def _constant(entry: Match) -> bool:
+    """All values of both sides equal: no relabelling could make a difference."""
+    common = set(entry.reference.scores) & set(entry.candidate.scores)
+    values = {
+        value
+        for side in (entry.reference, entry.candidate)
+        for case in common
+        for value in side.scores[case]
+        if value is not None
+    }
+    return len(values) == 1
+
+
+def _mean(values: Sequence[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return sum(known) / len(known) if known else None
+
+
+def _case_lists(entry: Match) -> CaseLists:
+    changes = case_changes(
+        entry.reference.scores,
+        entry.candidate.scores,
+        kind=entry.name.kind,
+        direction=entry.name.direction,
+    )
+    by_change: dict[str, list[str]] = {}
+    for change in changes:
+        by_change.setdefault(change.change, []).append(change.case)
+    return replace(
+        entry.cases,
+        improved=tuple(sorted(by_change.get("improved", ()))),
+        regressed=tuple(sorted(by_change.get("regressed", ()))),
+        suspect=tuple(sorted(by_change.get("suspect", ()))),
+    )
+
+
+def measured(column: Column, variant: str, *, alpha: float) -> MetricRow:
+    """One metric under one variant."""
+    found = describe(column.scores(variant), kind=column.name.kind, alpha=alpha)
+    return MetricRow(
+        name=column.name,
+        variant=variant,
+        n_cases=found.n_cases,
+        n_samples=found.n_samples,
+        n_missing=found.n_missing,
+        mean=found.mean,
+        sd=found.sd,
+        between_case_sd=found.between_case_sd,
+        within_case_sd=found.within_case_sd,
+        sd_of_runs=found.sd_of_runs,
+        min=found.min,
+        max=found.max,
+        ci=_finite(found.ci),
+        p50=found.p50,
+        p95=found.p95,
+        p99=found.p99,
+        pass_all_runs=found.pass_all_runs,
+        flaky_cases=found.flaky_cases,
+        case_means=found.case_means,
+    )
+
+
+def _finite(interval: tuple[float, float] | None) -> Interval | None:
+    """An unbounded end is unknown, not infinite."""
+    if interval is None:
+        return None
+    low, high = (end if abs(end) < float("inf") else None for end in interval)
+    return low, high

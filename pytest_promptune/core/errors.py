@@ -1,0 +1,33 @@
+"""What goes wrong in a way the user can mend: every error says where, what, what is valid, what to do."""
+
+
+class PromptuneError(Exception):
+    """Base of all errors that a user's input can cause; its text is shown without a traceback."""
+
+
+class CaseError(PromptuneError):
+    """Cases that can't be read or don't identify themselves."""
+
+
+class BaselineError(PromptuneError):
+    """A baseline file that is damaged, of another format version, or missing where one is required."""
+
+
+class VariantError(PromptuneError):
+    """A variant that is unknown, malformed, or changes nothing."""
+
+
+class SettingsError(PromptuneError):
+    """An option or ini key with a value that makes no sense, or two that contradict each other."""
+
+
+class ScoreError(PromptuneError):
+    """A score or an output that can't be recorded: NaN, infinite, or not JSON."""
+
+
+class AppError(PromptuneError):
+    """An app that promptune can't call."""
+
+
+class StatsError(PromptuneError, ValueError):
+    """Scores that can't be compared: infinite values, an unknown kind, a variant compared with itself."""

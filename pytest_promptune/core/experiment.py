@@ -1,0 +1,295 @@
+"""What the items of a session contribute, and the table of scores they add up to."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
+
+from pytest_promptune.core.model import Case, SampleError, SampleRecord, Usage
+from pytest_promptune.core.plan import PlannedItem
+from pytest_promptune.core.scoring import Classification, Sample, Score
+from pytest_promptune.core.stats.model import Direction, Kind
+from pytest_promptune.core.view import MetricName
+
+Outcome = Literal["passed", "missed", "errored", "missing", "failed", "skipped"]
+
+#: Characters kept of an assertion's message.
+MESSAGE_LENGTH = 300
+
+#: Value of the assertion metric by what became of the item; the others are not scored.
+_ASSERTION_VALUES = {"passed": 1.0, "missed": 0.0, "errored": 0.0}
+
+#: Case id -> one value per run in the order of the runs, ``None`` = missing.
+Scores = dict[str, list[float | None]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SampleFacts:
+    """What a sample says about itself, whatever its tests say."""
+
+    latency_s: float | None = None
+    usage: Usage = field(default_factory=Usage)
+    error: SampleError | None = None
+    models: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Result:
+    """What one finished item contributes; travels with its report, from xdist workers too."""
+
+    nodeid: str
+    module: str
+    test: str
+    metric: str
+    app: str
+    case_id: str
+    case_hash: str
+    variant: str
+    run: int
+    outcome: Outcome
+    #: Names to gate, ``None`` for the default ones.
+    gate: tuple[str, ...] | None = None
+    scores: Mapping[str, Score] = field(default_factory=dict)
+    classification: Classification | None = None
+    #: First line of what the assertion said.
+    message: str = ""
+    sample: SampleFacts = field(default_factory=SampleFacts)
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain data, for the report of the item."""
+        pair, error, usage = self.classification, self.sample.error, self.sample.usage
+        return {
+            "nodeid": self.nodeid,
+            "module": self.module,
+            "test": self.test,
+            "metric": self.metric,
+            "app": self.app,
+            "case_id": self.case_id,
+            "case_hash": self.case_hash,
+            "variant": self.variant,
+            "run": self.run,
+            "outcome": self.outcome,
+            "gate": None if self.gate is None else list(self.gate),
+            "scores": {k: [s.value, s.kind, s.direction, s.unit] for k, s in self.scores.items()},
+            "classification": None if pair is None else [pair.predicted, pair.expected],
+            "message": self.message,
+            "sample": {
+                "latency_s": self.sample.latency_s,
+                "usage": [usage.input_tokens, usage.output_tokens, usage.cost_usd],
+                "error": None if error is None else [error.type, error.message, error.infrastructure],
+                "models": list(self.sample.models),
+            },
+        }
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Result:
+        """The inverse of `to_json`."""
+        values = dict(data)
+        sample = values.pop("sample")
+        tokens_in, tokens_out, cost = sample["usage"]
+        error = sample["error"]
+        values["sample"] = SampleFacts(
+            latency_s=sample["latency_s"],
+            usage=Usage(input_tokens=tokens_in, output_tokens=tokens_out, cost_usd=cost),
+            error=error and SampleError(type=error[0], message=error[1], infrastructure=error[2]),
+            models=tuple(sample["models"]),
+        )
+        values["scores"] = {
+            name: Score(value=value, kind=kind, direction=direction, unit=unit)
+            for name, (value, kind, direction, unit) in values["scores"].items()
+        }
+        pair = values["classification"]
+        values["classification"] = pair and Classification(predicted=pair[0], expected=pair[1])
+        values["gate"] = None if values["gate"] is None else tuple(values["gate"])
+        return cls(**values)
+
+
+def result_of(
+    item: PlannedItem,
+    *,
+    case: Case,
+    record: SampleRecord | None,
+    sample: Sample | None,
+    outcome: Outcome,
+    message: str,
+) -> Result:
+    """What an item contributes, from all that is known of it at its end."""
+    facts = SampleFacts()
+    if record is not None:
+        models = tuple(dict.fromkeys(model for node in record.nodes for model in node.models))
+        facts = SampleFacts(latency_s=record.latency_s, usage=record.usage, error=record.error, models=models)
+    lines = message.strip().splitlines()
+    return Result(
+        nodeid=item.nodeid,
+        module=item.module,
+        test=item.test,
+        metric=item.metric,
+        app=item.marks.app,
+        case_id=case.id,
+        case_hash=case.fingerprint,
+        variant=item.cell.variant,
+        run=item.cell.run,
+        outcome=outcome,
+        gate=item.marks.gate,
+        scores=dict(sample.scores) if sample is not None else {},
+        classification=sample.classification if sample is not None else None,
+        message=lines[0][:MESSAGE_LENGTH] if lines else "",
+        sample=facts,
+    )
+
+
+@dataclass(slots=True)
+class Column:
+    """All values of one metric, by variant, case and run."""
+
+    name: MetricName
+    gate: tuple[str, ...] | None
+    values: dict[str, dict[str, dict[int, float | None]]] = field(default_factory=dict)
+
+    def put(self, variant: str, case: str, run: int, value: float | None) -> None:
+        """Set one value, at six significant digits, as it will stand in the baseline file."""
+        rounded = None if value is None else float(f"{value:.6g}")
+        self.values.setdefault(variant, {}).setdefault(case, {})[run] = rounded
+
+    def scores(self, variant: str) -> Scores:
+        """The values of one variant, cases without any value left out."""
+        cases = self.values.get(variant, {})
+        return {
+            case: [runs[run] for run in sorted(runs)]
+            for case, runs in cases.items()
+            if any(value is not None for value in runs.values())
+        }
+
+
+class Experiment:
+    """The scores of one session; grows item by item."""
+
+    def __init__(self) -> None:
+        self.results: list[Result] = []
+        self._columns: dict[tuple[str, str], Column] = {}
+        self._samples: dict[tuple[str, str, str, str, int], SampleFacts] = {}
+        self._case_hashes: dict[str, dict[str, str]] = {}
+        #: What contradicts itself in the scores, one sentence each.
+        self.contradictions: list[str] = []
+
+    def add(self, result: Result) -> None:
+        """Take in what one item contributes."""
+        self.results.append(result)
+        self._case_hashes.setdefault(result.module, {})[result.case_id] = result.case_hash
+        if result.outcome == "skipped":
+            return
+        place = (result.variant, result.case_id, result.run)
+        column = self._column(result, result.metric, result.test, kind="binary", direction="higher")
+        column.put(*place, _ASSERTION_VALUES.get(result.outcome))
+        for name, score in result.scores.items():
+            self._score(result, name, score)
+        key = (result.module, result.app, *place)
+        if key not in self._samples:
+            self._samples[key] = result.sample
+            self._app_metrics(result)
+
+    def _score(self, result: Result, name: str, score: Score) -> None:
+        column = self._column(
+            result,
+            f"{result.test}::{name}",
+            result.test,
+            kind=score.kind,
+            direction=score.direction,
+            unit=score.unit,
+        )
+        if (score.direction, score.unit) != (column.name.direction, column.name.unit):
+            sentence = (
+                f"{column.name.metric} is scored with direction {column.name.direction!r} and unit "
+                f"{column.name.unit!r}, and elsewhere with {score.direction!r} and {score.unit!r}; "
+                "the first counts."
+            )
+            if sentence not in self.contradictions:
+                self.contradictions.append(sentence)
+        if score.kind == "score" and column.name.kind == "binary" and score.value is not None:
+            column.name = replace(column.name, kind="score")  # booleans among numbers: they are numbers
+        column.put(result.variant, result.case_id, result.run, score.value)
+
+    def _app_metrics(self, result: Result) -> None:
+        facts = result.sample
+        lost = facts.error is not None
+        values: list[tuple[str, float | None, Kind, str | None]] = [
+            ("latency_s", None if lost else facts.latency_s, "latency", "s"),
+            ("cost_usd", None if lost else facts.usage.cost_usd, "cost", "USD"),
+            ("input_tokens", None if lost else facts.usage.input_tokens, "cost", "tokens"),
+            ("output_tokens", None if lost else facts.usage.output_tokens, "cost", "tokens"),
+            ("error_rate", _error_value(facts.error), "binary", None),
+        ]
+        for name, value, kind, unit in values:
+            metric = f"{result.app}::{name}"
+            column = self._column(result, metric, result.app, kind=kind, direction="lower", unit=unit)
+            column.put(result.variant, result.case_id, result.run, value)
+
+    def _column(
+        self,
+        result: Result,
+        metric: str,
+        test: str,
+        *,
+        kind: Kind,
+        direction: Direction,
+        unit: str | None = None,
+    ) -> Column:
+        key = (result.module, metric)
+        column = self._columns.get(key)
+        if column is None:
+            name = MetricName(
+                metric=metric,
+                test=f"{result.module}::{test}",
+                module=result.module,
+                app=result.app,
+                kind=kind,
+                direction=direction,
+                unit=unit,
+            )
+            column = self._columns[key] = Column(name, result.gate)
+        elif result.gate is not None and column.gate != result.gate:
+            column.gate = tuple(dict.fromkeys([*(column.gate or ()), *result.gate]))
+        return column
+
+    def columns(self) -> Iterator[Column]:
+        """Metrics with at least one value, test metrics before those of the app, in order of appearance.
+
+        A sample whose test scored nothing, while others did, is missing there.
+        """
+        executed: dict[tuple[str, str], set[tuple[str, str, int]]] = {}
+        for result in self.results:
+            if result.outcome != "skipped":
+                cell = (result.variant, result.case_id, result.run)
+                executed.setdefault((result.module, result.test), set()).add(cell)
+        columns = sorted(self._columns.values(), key=lambda c: (c.name.module, _is_app_metric(c.name)))
+        for column in columns:
+            module, _, test = column.name.test.partition("::")
+            for variant, case, run in sorted(executed.get((module, test), ())):
+                column.values.setdefault(variant, {}).setdefault(case, {}).setdefault(run, None)
+            if any(column.scores(variant) for variant in column.values):
+                yield column
+
+    @property
+    def samples(self) -> Mapping[tuple[str, str, str, str, int], SampleFacts]:
+        """Facts by module, app, variant, case and run."""
+        return self._samples
+
+    def case_hashes(self, module: str) -> Mapping[str, str]:
+        """Hash of input and expected by case id."""
+        return self._case_hashes.get(module, {})
+
+    @property
+    def modules(self) -> tuple[str, ...]:
+        """Test modules in order of appearance."""
+        return tuple(self._case_hashes)
+
+
+def _error_value(error: SampleError | None) -> float | None:
+    if error is None:
+        return 0.0
+    return None if error.infrastructure else 1.0
+
+
+def _is_app_metric(name: MetricName) -> bool:
+    return name.test == f"{name.module}::{name.app}"

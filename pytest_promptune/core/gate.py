@@ -1,0 +1,116 @@
+"""From verdicts to the exit code: the gate's decisions as results, and what to do next."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from pytest_promptune.core.display import effect, mean, probability
+from pytest_promptune.core.view import ComparisonRow, Decision, GateItem, MetricName, Mode
+from pytest_promptune.core.wording import VERDICTS, against
+
+
+def gate_nodeid(name: MetricName, candidate: str) -> str:
+    """``<module>::<test>::gate[<metric>-<candidate>]``."""
+    return f"{name.test}::gate[{name.metric}-{candidate}]"
+
+
+def gate_message(row: ComparisonRow) -> str:
+    """Which metric, by how much, with which interval, compared with what, and why."""
+    if row.difference is None:
+        return f"{row.name.metric}: {row.reason}"
+    return (
+        f"{row.name.metric} {VERDICTS[row.verdict]}: {effect(row)}, p {probability(row.p_adjusted)} "
+        f"({mean(row.name, row.reference_mean)} in {against(row.reference)}, "
+        f"{mean(row.name, row.candidate_mean)} in {row.candidate}). {row.reason}"
+    )
+
+
+def gate_items(rows: Iterable[ComparisonRow]) -> list[GateItem]:
+    """One result per gated comparison."""
+    return [
+        GateItem(
+            nodeid=gate_nodeid(row.name, row.candidate),
+            failed=row.gate == "failed",
+            message=gate_message(row),
+        )
+        for row in rows
+        if row.gate != "off"
+    ]
+
+
+def missing_baseline(
+    name: MetricName, candidate: str, *, path: str, cases: Sequence[str], against: str
+) -> GateItem:
+    """The failed decision on a gated metric (or some of its cases) that has no baseline.
+
+    Args:
+        cases: those without a baseline; empty when the metric has none at all.
+    """
+    what = f"no baseline for {', '.join(cases)}" if cases else "no baseline"
+    option = "" if against == "main" else f" --promptune-against={against}"
+    return GateItem(
+        nodeid=gate_nodeid(name, candidate),
+        failed=True,
+        message=f"{name.metric}: {what} in {path}, and --promptune-require-baseline is set. Record it with "
+        f"pytest --promptune-baseline{option} and commit the file.",
+    )
+
+
+def decide(
+    mode: Mode, rows: Sequence[ComparisonRow], *, failed: bool, baseline_missing: bool, against: str
+) -> Decision | None:
+    """What the numbers suggest to do, with the command for it."""
+    option = "" if against == "main" else f" --promptune-against={against}"
+    record = f"pytest --promptune-baseline{option}"
+    if mode == "baseline":
+        return Decision(
+            action="record",
+            variant=None,
+            reason="The baseline is recorded: commit it, then change one prompt at a time and compare.",
+            command="pytest --promptune-compare",
+        )
+    gated = [row for row in rows if row.gated]
+    if failed or any(row.verdict == "regressed" and row.reference.startswith("baseline:") for row in gated):
+        return Decision(
+            action="investigate",
+            variant=None,
+            reason="Look at the cases above; if the change is wanted, record a new baseline.",
+            command="pytest --lf",
+        )
+    if mode == "compare":
+        return _decide_between(gated)
+    if baseline_missing:
+        return Decision(
+            action="record", variant=None, reason="There is no baseline to compare with yet.", command=record
+        )
+    return Decision(action="continue", variant=None, reason="No significant regression was found.")
+
+
+def _decide_between(gated: Sequence[ComparisonRow]) -> Decision:
+    """Adopt the variant that improved most and regressed nowhere."""
+    versus_current = [row for row in gated if row.reference == "current"]
+    spoiled = {row.candidate for row in versus_current if row.verdict == "regressed"}
+    better = [row for row in versus_current if row.verdict == "improved" and row.candidate not in spoiled]
+    if better:
+        best = max(better, key=lambda row: abs(row.cliffs_delta or 0.0))
+        names = [row.name.metric for row in better if row.candidate == best.candidate]
+        return Decision(
+            action="adopt",
+            variant=best.candidate,
+            reason=f"{best.candidate} is better in {', '.join(names)} and worse in no gated metric: make its "
+            "changes the app's own, then record a new baseline.",
+            command="pytest --promptune-baseline",
+        )
+    undecided = [row for row in versus_current if row.verdict == "inconclusive" and row.runs_needed]
+    if undecided:
+        closest = min(undecided, key=lambda row: row.runs_needed or 0)
+        return Decision(
+            action="continue",
+            variant=closest.candidate,
+            reason="No variant is shown to be better; more runs could tell for "
+            f"{', '.join(dict.fromkeys(row.candidate for row in undecided))}.",
+            command=f"pytest --promptune-compare --promptune-runs={closest.runs_needed}",
+        )
+    return Decision(
+        action="continue", variant=None, reason="No variant is better than current: try another change."
+    )

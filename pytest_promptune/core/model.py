@@ -1,0 +1,163 @@
+"""The words of the field as values: case, variant, usage, what one execution gave."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from pytest_promptune.core.codec import canonical, sha256
+from pytest_promptune.core.errors import CaseError
+
+#: The name of the app as it stands.
+CURRENT = "current"
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One input with what is expected of the answer.
+
+    The id pairs an experiment with its baseline, so it must survive reordering and editing of other
+    cases: use ids of your own, never positions.
+
+    Raises:
+        CaseError: when the id is not a non-empty string, or the weight is not a positive number.
+    """
+
+    id: str
+    #: What the app is called with: a dict for graphs, anything for other callables.
+    input: Any
+    #: What the tests compare with; ``expected_*`` keys of a case file become a dict here.
+    expected: Any = None
+    tags: Mapping[str, Any] = field(default_factory=dict)
+    weight: float = 1.0
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.id, str) or not self.id.strip():
+            raise CaseError(
+                f"Case(id={self.id!r}): an id is a non-empty string that stays the same when other cases "
+                f"change. Write id={str(self.id)!r}."
+                if self.id is not None and not isinstance(self.id, str)
+                else f"Case(id={self.id!r}): every case needs an id, a non-empty string of its own."
+            )
+        if isinstance(self.weight, bool) or not isinstance(self.weight, int | float) or not self.weight > 0:
+            raise CaseError(f"Case {self.id!r}: weight is {self.weight!r}; a weight is a number above 0.")
+
+    def __str__(self) -> str:
+        return self.id
+
+    @property
+    def fingerprint(self) -> str:
+        """Hash of input and expected: a case that changed under its id is another case.
+
+        Raises:
+            ScoreError: when input or expected hold something that has no JSON form.
+        """
+        where = f"Case {self.id!r}: "
+        return sha256(canonical([self.input, self.expected], where=where + "[input, expected]"))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """One thing in which a variant differs from `current`."""
+
+    #: ``template``, ``context``, ``node`` or ``builder``.
+    kind: str
+    #: The template's name, the context field, or the node's path.
+    target: str
+    #: The text or value before and after; ``before`` is ``None`` where it isn't known.
+    before: str | None
+    after: str
+    #: ``prompt`` or ``parameter``.
+    what: str = "prompt"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Variant:
+    """A named set of changes to prompts and parameters; `current` is the app as it stands."""
+
+    name: str
+    description: str = ""
+    #: Way A: fields of the graph's runtime context.
+    context: Mapping[str, Any] = field(default_factory=dict)
+    #: Way C: overrides by node path.
+    nodes: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    #: Way B: template name to the text that replaces it.
+    templates: Mapping[str, str] = field(default_factory=dict)
+    #: What differs from `current`, for people.
+    changes: tuple[Change, ...] = ()
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def fingerprint(self) -> str:
+        """Hash of everything the variant sets, whatever it is called."""
+        contents = [dict(self.context), {k: dict(v) for k, v in self.nodes.items()}, dict(self.templates)]
+        return sha256(canonical(contents, where=f"variant {self.name!r}"))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Usage:
+    """Tokens and money of one sample or one node call; unknown is ``None``, never 0."""
+
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+    cost_usd: float | None = None
+
+    def __add__(self, other: Usage) -> Usage:
+        return Usage(
+            input_tokens=_plus(self.input_tokens, other.input_tokens),
+            output_tokens=_plus(self.output_tokens, other.output_tokens),
+            cost_usd=_plus(self.cost_usd, other.cost_usd),
+        )
+
+
+def _plus(a: Any, b: Any) -> Any:
+    """Unknown plus known is the known part: failed attempts carry no usage."""
+    if a is None or b is None:
+        return a if b is None else b
+    return a + b
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodeRun:
+    """What one node of the graph did in one sample: its model calls added up."""
+
+    node: str
+    calls: int = 0
+    latency_s: float | None = None
+    usage: Usage = field(default_factory=Usage)
+    models: tuple[str, ...] = ()
+    #: The rendered prompt of the node's last model call, role and text.
+    prompt: tuple[tuple[str, str], ...] = ()
+    errors: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SampleError:
+    """Why a sample has no output."""
+
+    #: Qualified name of the exception's class, ``TimeoutError`` for a sample over its time.
+    type: str
+    message: str
+    #: True for rate limits, 5xx and lost connections: the sample says nothing about the app.
+    infrastructure: bool = False
+
+    def __str__(self) -> str:
+        return f"{self.type}: {self.message}" if self.message else self.type
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SampleRecord:
+    """One execution of the app: case x variant x run, with its output or its error."""
+
+    case_id: str
+    variant: str
+    #: 1..N.
+    run: int
+    output: Any = None
+    error: SampleError | None = None
+    latency_s: float | None = None
+    usage: Usage = field(default_factory=Usage)
+    nodes: tuple[NodeRun, ...] = ()

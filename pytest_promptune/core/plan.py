@@ -1,0 +1,178 @@
+"""Which samples a session needs, in which order, and what everything is called."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, fields
+from typing import Any
+
+from pytest_promptune.core.errors import SettingsError
+from pytest_promptune.core.model import Case
+
+#: Name of the app fixture when the marker names none.
+DEFAULT_APP = "promptune_app"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Marks:
+    """The keywords of ``@pytest.mark.promptune(...)``; those of the closest marker win."""
+
+    app: str = DEFAULT_APP
+    runs: int | None = None
+    metric: str | None = None
+    #: Seconds per sample.
+    timeout: float | None = None
+    #: Names of the metrics to gate; ``None`` for the default ones.
+    gate: tuple[str, ...] | None = None
+
+
+_KEYWORDS = tuple(f.name for f in fields(Marks))
+
+
+def read_marks(markers: Iterable[tuple[tuple[Any, ...], Mapping[str, Any]]], *, where: str) -> Marks:
+    """Merge the positional and keyword arguments of the markers of one test, closest first.
+
+    Raises:
+        SettingsError: for positional arguments, unknown keywords, and values of the wrong kind.
+    """
+    values: dict[str, Any] = {}
+    for args, keywords in markers:
+        if args:
+            raise SettingsError(
+                f"{where}: @pytest.mark.promptune takes keywords only, got {', '.join(map(repr, args))}. "
+                f"Valid: {', '.join(_KEYWORDS)}."
+            )
+        for keyword, value in keywords.items():
+            _check_keyword(keyword, value, where)
+            values.setdefault(keyword, value)
+    if values.get("gate") is not None:
+        values["gate"] = tuple(values["gate"])
+    return Marks(**values)
+
+
+def _check_keyword(keyword: str, value: Any, where: str) -> None:
+    if keyword not in _KEYWORDS:
+        close = difflib.get_close_matches(keyword, _KEYWORDS, n=1)
+        hint = f" Did you mean {close[0]!r}?" if close else ""
+        raise SettingsError(
+            f"{where}: @pytest.mark.promptune doesn't know the keyword {keyword!r}.{hint} "
+            f"Valid: {', '.join(_KEYWORDS)}."
+        )
+    expected = _EXPECTED[keyword]
+    if value is not None and not expected[1](value):
+        raise SettingsError(f"{where}: @pytest.mark.promptune({keyword}={value!r}): expected {expected[0]}.")
+
+
+def _is_name(value: Any) -> bool:
+    return isinstance(value, str) and value.isprintable() and bool(value.strip())
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < float("inf")
+
+
+_EXPECTED: Mapping[str, tuple[str, Callable[[Any], bool]]] = {
+    "app": ("the name of a fixture", lambda v: isinstance(v, str) and v.isidentifier()),
+    "runs": ("a whole number of at least 1", lambda v: _is_number(v) and isinstance(v, int)),
+    "metric": ("a name without '::'", lambda v: _is_name(v) and "::" not in v),
+    "timeout": ("seconds, a number above 0", _is_number),
+    "gate": (
+        "a list of metric names",
+        lambda v: isinstance(v, list | tuple | set | frozenset) and all(map(_is_name, v)),
+    ),
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cell:
+    """Under which variant, and the how-manieth time."""
+
+    variant: str
+    #: 1..N.
+    run: int
+
+    def __str__(self) -> str:
+        return f"{self.variant}-run{self.run}"
+
+
+def cells(variants: Sequence[str], runs: int) -> list[Cell]:
+    """All cells of one case, variants interleaved within each run."""
+    return [Cell(variant=variant, run=run) for run in range(1, runs + 1) for variant in variants]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlannedItem:
+    """One test item: a test of the sample case x variant x run of an app."""
+
+    nodeid: str
+    #: The test module, relative to the root.
+    module: str
+    #: Its name in the module with its other parameters, ``TestTone::test_reply[formal]``.
+    test: str
+    #: Name of its assertion metric.
+    metric: str
+    marks: Marks
+    cell: Cell
+    #: ``None`` where only the fixtures know it.
+    case: Case | None
+    #: What else it is parametrized with; items of one app that differ here may have different apps.
+    parameters: Hashable = ()
+    #: Not to be generated before it is reached: its case is unknown yet, or it may be skipped.
+    lazy: bool = False
+
+
+def metric_name(marks: Marks, test: str) -> str:
+    """The assertion metric: the marker's ``metric`` or the test's name, with its other parameters."""
+    if marks.metric is None:
+        return test
+    bare, bracket, parameters = test.partition("[")
+    return marks.metric + bracket + parameters if bare else marks.metric
+
+
+def ordered(items: Sequence[PlannedItem], *, variants: Sequence[str]) -> list[int]:
+    """Positions of the items of one module by run, case, variant and test.
+
+    Both sides of a comparison meet the same conditions, the tests of one sample stand together, and
+    stopping early leaves whole runs behind. Cases and tests keep the order of their definition.
+    """
+    case_ranks: dict[str | None, int] = {}
+    test_ranks: dict[str, int] = {}
+    variant_ranks = {name: rank for rank, name in enumerate(variants)}
+    keys = []
+    for position, item in enumerate(items):
+        case = item.case.id if item.case else None
+        keys.append(
+            (
+                item.cell.run,
+                case_ranks.setdefault(case, len(case_ranks)),
+                variant_ranks.get(item.cell.variant, len(variant_ranks)),
+                test_ranks.setdefault(item.test, len(test_ranks)),
+                position,
+            )
+        )
+    return [key[-1] for key in sorted(keys)]
+
+
+def test_name(bare: str, params: str, *, own: Sequence[str], others: Mapping[str, Any]) -> str:
+    """The test's name with its parameters other than case, variant and run: ``test_reply[formal]``.
+
+    Args:
+        bare: the name in the module without parameters.
+        params: what pytest put into the brackets of the item's id.
+        own: how the case, then variant and run, may stand in there, each as pytest writes ids.
+        others: the other parameters, by name, used where `own` can't be told from them.
+    """
+    if not others:
+        return bare
+    left = params
+    for token in own:
+        if left.startswith(token + "-"):
+            left = left.removeprefix(token + "-")
+        elif left.endswith("-" + token):
+            left = left.removesuffix("-" + token)
+        elif f"-{token}-" in left:
+            left = left.replace(f"-{token}-", "-", 1)
+    if left == params:
+        left = "-".join(f"{name}={value}" for name, value in others.items())
+    return f"{bare}[{left}]"

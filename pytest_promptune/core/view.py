@@ -1,0 +1,234 @@
+"""What a session found, as one tree of values: terminal, Markdown and JSON are written from it alone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from pytest_promptune.core.model import Change
+from pytest_promptune.core.stats.model import Direction, Kind
+
+Mode = Literal["baseline", "compare", "check"]
+Verdict = Literal["improved", "regressed", "unchanged", "inconclusive"]
+GateState = Literal["passed", "failed", "off"]
+Interval = tuple[float | None, float | None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MetricName:
+    """Which metric: a name is unique within its test module."""
+
+    #: As in baseline files: ``test_intent``, ``test_reply::words``, ``bot::latency_s``.
+    metric: str
+    #: Node id of the test without its parameters; ``<module>::<app>`` for the app's own metrics.
+    test: str
+    #: The test module, relative to the root, with forward slashes.
+    module: str
+    #: Name of the app fixture.
+    app: str
+    kind: Kind
+    direction: Direction
+    unit: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MetricRow:
+    """One metric under one variant; every number that doesn't exist is ``None``."""
+
+    name: MetricName
+    variant: str
+    n_cases: int
+    n_samples: int
+    n_missing: int
+    mean: float | None
+    #: Over all samples.
+    sd: float | None
+    between_case_sd: float | None
+    within_case_sd: float | None
+    #: Of the means of run 1, run 2, ...; ``min`` and ``max`` are of the same means.
+    sd_of_runs: float | None
+    min: float | None
+    max: float | None
+    ci: Interval | None
+    p50: float | None = None
+    p95: float | None = None
+    p99: float | None = None
+    #: Share of cases that passed all runs; 0/1 metrics only.
+    pass_all_runs: float | None = None
+    flaky_cases: tuple[str, ...] = ()
+    case_means: Mapping[str, float | None] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CaseLists:
+    """Ids of cases by what happened to them in one comparison."""
+
+    improved: tuple[str, ...] = ()
+    regressed: tuple[str, ...] = ()
+    #: A large drop that chance could still explain: run again.
+    suspect: tuple[str, ...] = ()
+    #: Input or expected is not what the baseline was recorded with: not compared.
+    changed: tuple[str, ...] = ()
+    only_reference: tuple[str, ...] = ()
+    only_candidate: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ComparisonRow:
+    """Candidate minus reference for one metric."""
+
+    name: MetricName
+    #: ``baseline:NAME`` or ``current``.
+    reference: str
+    candidate: str
+    n_cases: int
+    reference_mean: float | None
+    candidate_mean: float | None
+    difference: float | None
+    #: Difference as a fraction of the reference's mean.
+    relative: float | None
+    #: Ratio of geometric means and its interval; latency only.
+    ratio: float | None
+    ratio_ci: Interval | None
+    ci: Interval | None
+    p: float | None
+    p_adjusted: float | None
+    p_worse_adjusted: float | None
+    cliffs_delta: float | None
+    hedges_g: float | None
+    margin: float | None
+    minimum_detectable: float | None
+    #: Runs per case that would settle an inconclusive verdict, if any number would.
+    runs_needed: int | None
+    scope: str
+    verdict: Verdict
+    reason: str
+    gate: GateState
+    #: Part of the family of gated hypotheses, or reported only.
+    gated: bool
+    #: All values equal on both sides: nothing to test, told in one line.
+    constant: bool
+    cases: CaseLists = field(default_factory=CaseLists)
+    #: Means of the reference and the candidate by case; empty where the metric rows of both variants tell.
+    case_means: Mapping[str, tuple[float | None, float | None]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VariantView:
+    """What a variant changes, for people."""
+
+    name: str
+    description: str
+    changes: tuple[Change, ...]
+    #: Touches one node's prompt, or parameters, but not more.
+    one_change: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ErrorView:
+    """Samples of one variant that failed in the same way."""
+
+    app: str
+    variant: str
+    error: str
+    #: Rate limits, 5xx, lost connections: missing, not errored.
+    infrastructure: bool
+    count: int
+    cases: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UsageView:
+    """Sums over the session; unknown is ``None``."""
+
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+    cost_usd: float | None = None
+    scorer_cost_usd: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExperimentView:
+    """The conditions of one session."""
+
+    id: str
+    #: ISO 8601, UTC, to the second.
+    started: str
+    finished: str
+    commit: str | None
+    dirty: bool | None
+    branch: str | None
+    runs: int
+    cases: int
+    variants: tuple[str, ...]
+    samples: int
+    errored: int
+    missing: int
+    reused: int
+    #: Hashes of cases and tests.
+    conditions: Mapping[str, str]
+    models: tuple[str, ...]
+    promptune: str
+    python: str
+    concurrency: int
+    alpha: float
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BaselineView:
+    """One baseline file and what this session did with it."""
+
+    #: Relative to the root.
+    path: str
+    name: str
+    module: str
+    action: Literal["recorded", "updated", "untouched", "compared", "missing", "not recorded"]
+    #: When and at which commit the scores compared with were recorded; ``None`` when there are none.
+    recorded_at: str | None = None
+    commit: str | None = None
+    #: One line about it, or empty: what differs in its conditions, why nothing was recorded, ...
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decision:
+    """What to do next, why, and with which command."""
+
+    action: Literal["record", "adopt", "continue", "stop", "investigate"]
+    variant: str | None
+    reason: str
+    #: The command to run next, or empty.
+    command: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GateItem:
+    """One decision of the gate as a result of the test session."""
+
+    nodeid: str
+    failed: bool
+    #: Which metric, by how much, with which interval, compared with what.
+    message: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class View:
+    """Everything a session has to say."""
+
+    mode: Mode
+    exit_code: int
+    experiment: ExperimentView
+    metrics: tuple[MetricRow, ...] = ()
+    comparisons: tuple[ComparisonRow, ...] = ()
+    variants: tuple[VariantView, ...] = ()
+    baselines: tuple[BaselineView, ...] = ()
+    errors: tuple[ErrorView, ...] = ()
+    usage: UsageView = field(default_factory=UsageView)
+    decision: Decision | None = None
+    gate: tuple[GateItem, ...] = ()
+    #: What else a reader must know, one sentence each.
+    notes: tuple[str, ...] = ()
+    #: ``True`` when the session ended early (``-x``, Ctrl-C, usage error): nothing was gated or recorded.
+    interrupted: bool = False

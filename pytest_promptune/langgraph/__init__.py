@@ -1,0 +1,1 @@
+"""LangGraph and LangChain: how an app is called, and what its model calls cost."""

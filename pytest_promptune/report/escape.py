@@ -1,0 +1,71 @@
+"""Foreign text in Markdown: whatever a case, a model or an exception says, it stays text.
+
+The escapes are as few as GitHub's dialect allows, because reports are also read as plain text.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+from markupsafe import Markup
+
+from pytest_promptune.core.display import UNKNOWN, clean, cut
+
+#: Invisible and without width: keeps GitHub from making a mention, a reference or a link of what follows.
+JOINER = "\u2060"
+
+_SPECIAL = re.compile(
+    r"[\\`*|~]"
+    r"|(?<![^\W_])_|_(?![^\W_])"  # inside words an underscore is an underscore
+    r"|<(?=[A-Za-z/!?])"
+    r"|\](?=[(\[:])"
+    r"|\$(?!\d)"  # GitHub renders $...$ as a formula
+)
+_ENTITY = re.compile(r"&(?=#?\w+;)")
+_BLOCK = re.compile(r"^(?:[-+#=]+(?=\s|$)|>)")
+_ORDERED = re.compile(r"^(\d+)([.)])(?=\s|$)")
+_LINKED = re.compile(r"(?<=@)(?=\w)|(?<=#)(?=\d)|(?<=:)(?=//)|(?<=www)(?=\.)", re.IGNORECASE)
+
+
+def text(value: object, *, limit: int | None = None) -> Markup:
+    """`value` on one line, without meaning for Markdown, HTML or GitHub."""
+    line = clean(str(value))
+    if limit is not None:
+        line = cut(line, limit)
+    line = _ENTITY.sub("&amp;", _SPECIAL.sub(r"\\\g<0>", line))
+    line = _ORDERED.sub(r"\1\\\2", _BLOCK.sub(r"\\\g<0>", line))
+    return Markup(_LINKED.sub(JOINER, line))
+
+
+def code(value: object, *, limit: int | None = None) -> Markup:
+    """`value` as a code span that is also safe in the cells of a table."""
+    line = clean(str(value))
+    if limit is not None:
+        line = cut(line, limit)
+    if not line:
+        return Markup(UNKNOWN)
+    if "`" in line or "|" in line:
+        return Markup(f"<code>{text(line)}</code>")
+    return Markup(f"`{line}`")
+
+
+def codes(values: Iterable[object], *, limit: int = 50) -> Markup:
+    """Code spans with commas between, and a count of those left out."""
+    every = list(values)
+    shown = Markup(", ").join(code(value) for value in every[:limit])
+    rest = len(every) - limit
+    return shown + Markup(f" and {rest} more") if rest > 0 else shown
+
+
+def sentence(pattern: str, *values: object) -> Markup:
+    """`pattern` with `values` in place of ``{}``, escaped unless they are already."""
+    return Markup(pattern).format(*(value if isinstance(value, Markup) else text(value) for value in values))
+
+
+def fence(lines: Iterable[str], language: str = "") -> Markup:
+    """A code block whose fence is longer than any run of backticks in it."""
+    block = list(lines)
+    longest = max((len(run) for line in block for run in re.findall("`+", line)), default=0)
+    ticks = "`" * max(3, longest + 1)
+    return Markup("\n".join([f"{ticks}{language}", *block, ticks]))

@@ -1,0 +1,68 @@
+"""The results file for machines, ``--promptune-json``: format 1, unknown is ``null``."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict
+from typing import Any
+
+from pytest_promptune.core.view import ComparisonRow, ExperimentView, Interval, MetricRow, View
+
+FORMAT = 1
+
+
+def to_results(view: View) -> dict[str, Any]:
+    """`view` as plain data that ``json.dumps(…, allow_nan=False)`` accepts."""
+    results = {
+        "format": FORMAT,
+        "mode": view.mode,
+        "exit_code": view.exit_code,
+        "interrupted": view.interrupted,
+        "experiment": _experiment(view.experiment),
+        "metrics": [_metric(row) for row in view.metrics],
+        "comparisons": [_comparison(row) for row in view.comparisons],
+        "goals": [],
+        "nodes": [],
+        "errors": [asdict(error) for error in view.errors],
+        "baselines": [asdict(item) for item in view.baselines],
+        "gate": [asdict(item) for item in view.gate],
+        "usage": asdict(view.usage),
+        "decision": asdict(view.decision) if view.decision else None,
+        "notes": view.notes,
+    }
+    plain: dict[str, Any] = _plain(results)
+    return plain
+
+
+def _experiment(experiment: ExperimentView) -> dict[str, Any]:
+    return {name: getattr(experiment, name) for name in ExperimentView.__dataclass_fields__}
+
+
+def _metric(row: MetricRow) -> dict[str, Any]:
+    names = [name for name in MetricRow.__dataclass_fields__ if name not in ("name", "case_means")]
+    return asdict(row.name) | {name: getattr(row, name) for name in names} | {"ci": _limits(row.ci)}
+
+
+def _comparison(row: ComparisonRow) -> dict[str, Any]:
+    names = [
+        name for name in ComparisonRow.__dataclass_fields__ if name not in ("name", "cases", "case_means")
+    ]
+    values = {name: getattr(row, name) for name in names}
+    intervals = {"ci": _limits(row.ci), "ratio_ci": _limits(row.ratio_ci)}
+    return asdict(row.name) | values | intervals | {"cases": asdict(row.cases)}
+
+
+def _limits(limits: Interval | None) -> Interval | None:
+    """An interval without a finite limit says nothing: unknown."""
+    return limits if any(limit is not None and math.isfinite(limit) for limit in limits or ()) else None
+
+
+def _plain(value: Any) -> Any:
+    """Lists for tuples, and ``None`` for what JSON has no number for: an infinite interval is unknown."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, tuple | list):
+        return [_plain(item) for item in value]
+    if hasattr(value, "items"):
+        return {str(key): _plain(item) for key, item in value.items()}
+    return value

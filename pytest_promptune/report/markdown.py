@@ -1,0 +1,51 @@
+"""The Markdown report: everything the session found, for people who were not there."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from pytest_promptune.core import wording
+from pytest_promptune.core.view import View
+from pytest_promptune.report import changes, tables
+from pytest_promptune.report.templating import render
+
+
+def render_markdown(view: View, *, templates: Path | None = None) -> str:
+    """The report as GitHub renders it; a folder of `templates` may replace single ones by name.
+
+    Raises:
+        ReportError: when a template has an error or asks for a value that does not exist.
+    """
+    return render("report.md.j2", values(view), templates=templates)
+
+
+def values(view: View) -> dict[str, Any]:
+    """What templates can use."""
+    found, others = tables.case_tables(view)
+    return {
+        "view": view,
+        "title": f"{wording.TITLES[view.mode]}: {wording.headline(view)}",
+        "decision": wording.decision(view.decision) if view.decision else "",
+        "failures": [
+            *wording.failed(view),
+            *(wording.regression(row) for row in wording.regressed(view)),
+        ],
+        "baselines": tables.baselines(view),
+        "conditions": tables.conditions(view),
+        "metrics": tables.metric_tables(view),
+        "comparisons": tables.comparison_tables(view),
+        "gated_comparisons": tables.comparison_tables(view, brief=True),
+        "reasons": tables.reasons(view),
+        "cases_found": found,
+        "cases_other": others,
+        "case_lists": tables.case_lists(view),
+        "short_case_lists": tables.case_lists(view, limit=10),
+        "variants": changes.variants(view),
+        "errors": tables.error_table(view),
+        "scope": wording.scope(view) if view.comparisons else "",
+        "level": tables.percent(1 - view.experiment.alpha),
+        "one_sided": tables.percent(view.experiment.alpha / 2),
+        "scopes": sorted({row.scope for row in view.comparisons}),
+        "kinds": sorted({row.name.kind for row in view.comparisons}),
+    }

@@ -1,0 +1,97 @@
+"""Jinja2 as the reports use it: every value is escaped for Markdown, every name must exist."""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from jinja2 import (
+    ChoiceLoader,
+    Environment,
+    FileSystemLoader,
+    StrictUndefined,
+    TemplateError,
+    TemplateSyntaxError,
+)
+from jinja2.exceptions import TemplateNotFound
+from markupsafe import Markup
+
+from pytest_promptune.core.display import UNKNOWN
+from pytest_promptune.core.errors import PromptuneError
+from pytest_promptune.report import escape
+
+SUFFIX = ".j2"
+_OWN = Path(__file__).parent / "templates"
+
+
+class ReportError(PromptuneError):
+    """A report template that can't be rendered."""
+
+
+def render(name: str, values: Mapping[str, Any], *, templates: Path | None = None) -> str:
+    """The text of the template `name` with `values`.
+
+    A template of the same name in the folder `templates` replaces ours; so does each part that a
+    template includes.
+
+    Raises:
+        ReportError: naming file, line and variable, when a template has an error or asks for a value
+            that does not exist.
+    """
+    if templates is not None and not templates.is_dir():
+        raise ReportError(
+            f"{templates}: no such folder of report templates. Create it, or leave the option out."
+        )
+    environment = _environment(templates)
+    try:
+        rendered = environment.get_template(name).render(values)
+    except TemplateNotFound as error:
+        raise ReportError(f"The report template {error.name!r} does not exist. {_remedy(values)}") from error
+    except TemplateSyntaxError as error:
+        where = f"{error.filename or error.name}:{error.lineno}"
+        raise ReportError(f"{where}: {error.message}. {_remedy(values)}") from error
+    except TemplateError as error:
+        raise ReportError(f"{_where(error, name)}: {error.message}. {_remedy(values)}") from error
+    except Exception as error:
+        raise ReportError(
+            f"{_where(error, name)}: {type(error).__name__}: {error}. {_remedy(values)}"
+        ) from error
+    return rendered.strip() + "\n"
+
+
+def _environment(templates: Path | None) -> Environment:
+    folders = [_OWN] if templates is None else [templates, _OWN]
+    environment = Environment(
+        loader=ChoiceLoader([FileSystemLoader(folder) for folder in folders]),
+        undefined=StrictUndefined,
+        # Everything printed passes _finalize, which escapes for Markdown and marks it as safe for HTML.
+        autoescape=True,
+        finalize=_finalize,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.filters["code"] = escape.code
+    environment.filters["codes"] = escape.codes
+    return environment
+
+
+def _finalize(value: Any) -> Any:
+    """What a template prints: escaped for Markdown unless it was made by :mod:`escape`."""
+    if value is None:
+        return UNKNOWN
+    return value if isinstance(value, Markup) else escape.text(value)
+
+
+def _where(error: Exception, name: str) -> str:
+    """Jinja2 rewrites tracebacks so that frames of templates have the template's file and line."""
+    for frame in reversed(traceback.extract_tb(error.__traceback__)):
+        if frame.filename.endswith(SUFFIX):
+            return f"{frame.filename}:{frame.lineno}"
+    return name
+
+
+def _remedy(values: Mapping[str, Any]) -> str:
+    return f"Templates can use: {', '.join(sorted(values))}."

@@ -1,0 +1,1 @@
+"""The only package that writes data: baseline files, reports, results."""

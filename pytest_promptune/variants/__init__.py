@@ -1,0 +1,1 @@
+"""Variants: what they change and how they reach the app. Only `templates` and `loader` need jinja2."""

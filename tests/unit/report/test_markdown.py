@@ -1,0 +1,220 @@
+"""The Markdown report and the step summary."""
+
+import re
+
+import pytest
+import views
+
+from pytest_promptune.core.errors import PromptuneError
+from pytest_promptune.core.model import Change
+from pytest_promptune.core.view import CaseLists, Decision, ErrorView, GateItem, VariantView
+from pytest_promptune.report.github import step_summary
+from pytest_promptune.report.markdown import render_markdown
+from pytest_promptune.report.templating import ReportError
+
+NASTY = "<script>x</script> | `tick` [a](javascript:b) @team #1\n# two \u202e\x1b[31m"
+
+
+def sections(report):
+    return re.findall(r"^## (.*)$", report, re.MULTILINE)
+
+
+def test_the_title_is_the_result():
+    """The first line answers the question people open the report with."""
+    first = render_markdown(views.failed_check()).split("\n", 1)[0]
+    assert first == (
+        "# Prompt regression check: gate failed: test_intent regressed, test_reply::words inconclusive"
+    )
+    assert render_markdown(views.recorded()).startswith(
+        "# Prompt baseline: baseline main recorded (5 metrics"
+    )
+
+
+def test_the_report_has_all_parts():
+    """From conditions to method; parts with nothing to say are left out."""
+    assert sections(render_markdown(views.three_variants())) == [
+        "Conditions",
+        "Metrics",
+        "Comparisons",
+        "Cases",
+        "What the variants change",
+    ]
+    assert "Errors" in sections(render_markdown(views.failed_check()))
+    assert sections(render_markdown(views.recorded())) == ["Conditions", "Metrics"]
+
+
+def test_conditions_are_those_of_the_session():
+    """A reader can measure again."""
+    report = render_markdown(views.view(experiment=views.experiment(dirty=True)))
+    assert "| Commit | `abc1234def5678` on `main` with uncommitted changes |" in report
+    assert "| Models | `SmolLM2-135M-Instruct` |" in report
+    assert "| Versions | pytest-promptune 0.1.0, Python 3.11.7 |" in report
+
+
+def test_a_comparison_has_difference_interval_and_verdict():
+    """`unchanged` is no word for people."""
+    report = render_markdown(views.three_variants())
+    row = "| `test_intent` | 75.0 % | 86.0 % | +11.0 [+2.9, +19.5] pts | 0.015 | 0.046 | −0.01 | −0.05 |"
+    assert f"{row} **improved** | passed |" in report
+    assert "unchanged" not in report
+    assert "| no significant change | not gated |" in report
+
+
+def test_every_gated_comparison_has_its_sentence():
+    """The verdict in words, for people who don't read tables."""
+    report = render_markdown(views.failed_check())
+    assert "- `test_intent` (`current` against baseline main): regressed. The drop is larger" in report
+    assert (
+        "- `test_reply::words` (`current` against baseline main): inconclusive. A regression of up" in report
+    )
+
+
+def test_cases_of_metrics_without_a_verdict_are_folded_away():
+    """What was found is open, the rest is there for who looks for it."""
+    same = views.comparison(
+        name=views.metric_name("test_same"), case_means={"TC001": (1.0, 1.0), "TC002": (None, 0.4)}
+    )
+    report = render_markdown(views.view(comparisons=(views.regression(), same)))
+    before, after = report.split("<summary>Cases of the other metrics (1)</summary>")
+    assert "| `TC002` | 100.0 % | 20.0 % | −80.0 pts | regressed |" in before
+    assert "| `TC002` | – | 40.0 % | – |  |" in after
+
+
+def test_case_means_come_from_the_metric_rows_where_the_comparison_has_none():
+    """Variants of one session are in the view already."""
+    view = views.view(
+        mode="compare",
+        metrics=(
+            views.metric_row(case_means={"TC001": 0.2}),
+            views.metric_row(variant="fewshot", case_means={"TC001": 1.0}),
+        ),
+        comparisons=(views.improvement(),),
+    )
+    assert "| `TC001` | 20.0 % | 100.0 % | +80.0 pts |" in render_markdown(view)
+
+
+def test_prompts_are_shown_as_diffs_whose_fence_holds():
+    """The prompt has a code block of its own."""
+    report = render_markdown(views.three_variants())
+    assert "````diff\n--- current/analyze_intent.j2\n+++ fewshot/analyze_intent.j2\n" in report
+    assert "+```\n+refund -> billing\n+```\n" in report
+    assert "| `temperature` | `0.7` | `0` |" in report
+    assert "More than one thing is changed at a time" in report
+
+
+def nasty_view():
+    return views.view(
+        exit_code=1,
+        experiment=views.experiment(branch=NASTY, models=(NASTY,), commit=NASTY),
+        metrics=(views.metric_row(views.metric_name(NASTY), flaky_cases=(NASTY,)),),
+        comparisons=(
+            views.regression(
+                name=views.metric_name(NASTY, app=NASTY, unit=NASTY, kind="score"),
+                candidate=NASTY,
+                reason=NASTY,
+                cases=CaseLists(regressed=(NASTY,)),
+                case_means={NASTY: (1.0, 0.0)},
+            ),
+        ),
+        variants=(
+            VariantView(
+                name=NASTY,
+                description=NASTY,
+                changes=(
+                    Change(kind="node", target=NASTY, before="a", after=NASTY),
+                    Change(kind="node", target=NASTY, before=NASTY, after=NASTY, what="parameter"),
+                ),
+                one_change=True,
+            ),
+        ),
+        errors=(
+            ErrorView(app=NASTY, variant=NASTY, error=NASTY, infrastructure=False, count=1, cases=(NASTY,)),
+        ),
+        gate=(GateItem(nodeid="n", failed=True, message=NASTY),),
+        decision=Decision(action="investigate", variant=NASTY, reason=NASTY, command=NASTY),
+        notes=(NASTY,),
+        baselines=(views.baseline_file(path=NASTY, detail=NASTY),),
+    )
+
+
+@pytest.mark.parametrize("render", [render_markdown, step_summary])
+def test_nothing_foreign_takes_effect(render):
+    """Case ids, errors, prompts, names: in the page they are text."""
+    markdown_it = pytest.importorskip("markdown_it")
+    report = render(nasty_view())
+    page = markdown_it.MarkdownIt("commonmark", {"html": True}).enable("table").render(report)
+    assert "<script" not in page
+    assert "<a " not in page
+    assert "<h1>two" not in page
+    assert "\u202e" not in report
+    assert "\x1b" not in report
+    prose = re.sub(r"<(code|pre)\b.*?</\1>", "", page, flags=re.DOTALL)
+    assert "@team" not in prose
+    assert "#1" not in prose
+
+
+def test_every_row_of_a_table_has_its_columns():
+    """Nothing foreign adds or loses a cell."""
+    for report in (render_markdown(nasty_view()), render_markdown(views.three_variants())):
+        for block in re.findall(r"(?:^\|.*\n)+", report, re.MULTILINE):
+            widths = {len(re.findall(r"(?<!\\)\|", line)) for line in block.strip().split("\n")}
+            assert len(widths) == 1, block
+
+
+def test_a_folder_replaces_single_templates(tmp_path):
+    """The other parts stay ours, and foreign text stays escaped in the user's template."""
+    (tmp_path / "conditions.md.j2").write_text(
+        "## Ours\n\nAt {{ view.experiment.commit }}\n\n", encoding="utf-8"
+    )
+    view = views.view(experiment=views.experiment(commit="<b>"))
+    report = render_markdown(view, templates=tmp_path)
+    assert "## Ours\n\nAt \\<b>\n" in report
+    assert sections(report)[:2] == ["Ours", "Metrics"]
+
+
+@pytest.mark.parametrize(
+    ("source", "complaint"),
+    [
+        ("one\n{{ verdicts }}\n", "'verdicts' is undefined"),
+        ("one\n{{ view.verdict }}\n", "no attribute 'verdict'"),
+        ("one\n{% if %}\n", "Expected an expression"),
+        ("one\n{{ title | shout }}\n", "No filter named 'shout'"),
+        ("one\n{{ title + 1 }}\n", "TypeError"),
+    ],
+)
+def test_an_error_in_a_template_names_file_line_and_variable(tmp_path, source, complaint):
+    """And says what templates can use."""
+    path = tmp_path / "conditions.md.j2"
+    path.write_text(source, encoding="utf-8")
+    with pytest.raises(ReportError) as error:
+        render_markdown(views.view(), templates=tmp_path)
+    assert f"{path}:2: " in str(error.value)
+    assert complaint in str(error.value)
+    assert "Templates can use: baselines, " in str(error.value)
+    assert isinstance(error.value, PromptuneError)
+
+
+def test_templates_that_do_not_exist_are_named(tmp_path):
+    """A folder, or a part that a template includes."""
+    with pytest.raises(ReportError, match="no such folder"):
+        render_markdown(views.view(), templates=tmp_path / "none")
+    (tmp_path / "conditions.md.j2").write_text("{% include 'mine.md.j2' %}", encoding="utf-8")
+    with pytest.raises(ReportError, match=r"'mine\.md\.j2' does not exist"):
+        render_markdown(views.view(), templates=tmp_path)
+
+
+def test_the_step_summary_is_the_short_report():
+    """Result, gated metrics, cases and errors; the report has the rest."""
+    summary = step_summary(views.failed_check())
+    assert summary.startswith("# Prompt regression check: gate failed: test_intent regressed")
+    assert "latency_s" not in summary
+    assert "- Regressed (`test_intent`): `TC002`, `TC009`" in summary
+    assert "Conditions" not in summary
+    assert len(summary) < len(render_markdown(views.failed_check())) * 0.7
+
+
+def test_an_interrupted_session_says_so():
+    """Its rows are no results."""
+    assert render_markdown(views.view(interrupted=True)).startswith(
+        "# Prompt regression check: interrupted, nothing was compared or recorded"
+    )

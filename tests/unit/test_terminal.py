@@ -1,0 +1,280 @@
+"""The terminal summary: what it says, how long it is, and that it stays text."""
+
+import subprocess
+import sys
+
+import pytest
+import views
+
+from pytest_promptune.core.display import columns
+from pytest_promptune.core.view import BaselineView, CaseLists, Decision, ErrorView, GateItem
+from pytest_promptune.terminal import Line, Segment, summary
+
+NASTY = "\x1b[31mred\x1b[0m\x07\r\nbell \u202eright to left"
+EVERY = {
+    "ok": views.view(),
+    "failed": views.failed_check(),
+    "variants": views.three_variants(),
+    "baseline": views.recorded(),
+    "interrupted": views.view(interrupted=True),
+}
+
+
+def said(view, *, verbosity=0, width=80):
+    return [line.text for line in summary(view, verbosity=verbosity, width=width)]
+
+
+def flat(view, **options):
+    """All words with single spaces, wherever lines were broken."""
+    return " ".join(" ".join(said(view, **options)).split())
+
+
+@pytest.mark.parametrize("width", [40, 60, 80, 132])
+@pytest.mark.parametrize("verbosity", [-1, 0, 1])
+@pytest.mark.parametrize("name", EVERY)
+def test_no_line_is_wider_than_the_terminal(name, verbosity, width):
+    """Only the command stays in one piece: it is there to be copied."""
+    lines = said(EVERY[name], verbosity=verbosity, width=width)
+    assert [line for line in lines if columns(line) > width and not line.startswith("  $ ")] == []
+
+
+def test_a_check_without_findings_is_one_line():
+    """The line also says what could not have been seen."""
+    assert said(views.view()) == [
+        "promptune: no significant change (20 cases x 5 runs detect 11 points or more)"
+    ]
+
+
+@pytest.mark.parametrize("name", ["ok", "baseline", "interrupted"])
+def test_quiet_is_one_line_when_nothing_is_wrong(name):
+    """``-q`` keeps the result; ``-qq`` keeps silent."""
+    assert len(said(EVERY[name], verbosity=-1)) == 1
+
+
+def test_very_quiet_is_silent_only_when_nothing_is_wrong():
+    """A failed gate is told however quiet the session."""
+    assert said(views.view(), verbosity=-2) == []
+    assert "test_intent" in flat(views.failed_check(), verbosity=-2)
+
+
+def test_quiet_failures_say_metric_size_and_interval():
+    """The gate's own message is never cut."""
+    text = flat(views.failed_check(), verbosity=-1)
+    assert "test_intent regressed by 11.0 points [-19.5, -2.9] against baseline main" in text
+    assert "$ pytest tests/prompts/test_support.py -k TC002" in text
+
+
+def test_a_regression_is_told_with_the_gate_off():
+    """What the gate ignores, the reader should not."""
+    view = views.view(comparisons=(views.regression(gate="off"),))
+    assert "test_intent of current regressed: −11.0 [−19.5, −2.9] pts" in flat(view, verbosity=-1)
+    assert "Regressed, but the gate is off" in said(view)
+
+
+def test_verdicts_are_worded_and_coloured():
+    """`unchanged` is no word for people: it would claim that nothing changed."""
+    styles = {
+        segment.text.strip(): segment.markup
+        for line in summary(views.three_variants(), verbosity=0, width=80)
+        for segment in line.segments
+    }
+    assert styles["regressed"] == {"red": True, "bold": True}
+    assert styles["improved"] == {"green": True, "bold": True}
+    assert styles["inconclusive"] == {"yellow": True}
+    assert "no significant change" in styles
+    assert "unchanged" not in flat(views.three_variants(), verbosity=1)
+
+
+def test_a_table_row_has_means_difference_interval_and_p():
+    """At 80 columns nothing of it is lost."""
+    assert "    test_intent          86.0 %   75.0 %  −11.0 [−19.5, −2.9] pts   0.015" in said(
+        views.failed_check()
+    )
+
+
+def test_ungated_metrics_are_shown_in_comparisons_and_when_asked_for():
+    """A check that failed is about the gate; latency is looked at with ``-v``."""
+    assert "latency_s" not in flat(views.failed_check())
+    assert "latency_s *" in flat(views.failed_check(), verbosity=1)
+    assert "latency_s *" in flat(views.three_variants())
+    assert "* compared and reported, not gated" in flat(views.three_variants())
+
+
+def test_metrics_without_any_difference_share_a_line():
+    """Nothing can be tested where all values are equal."""
+    text = flat(views.failed_check())
+    assert "all passed in both: test_polite, test_language" in text
+    assert "equal in both, 0.0 %: error_rate" in text
+
+
+def test_the_scope_is_said_once():
+    """It holds for all tables."""
+    text = flat(views.three_variants())
+    scope = "Scope: these 20 cases, run-to-run noise only. It says nothing about inputs outside the suite; "
+    assert text.count(scope + 'for that use scope="population".') == 1
+    assert text.count("has not changed since the baseline of 2026-11-20.") == 1
+
+
+def test_without_a_stored_baseline_nothing_is_assumed_about_it():
+    """Interleaved variants share the day."""
+    assert "since the baseline" not in flat(
+        views.view(mode="compare", comparisons=(views.improvement(),), baselines=())
+    )
+
+
+def test_what_would_go_unnoticed_is_said_when_nothing_was_found():
+    """The absence of a finding is worth what the design could see."""
+    text = flat(views.view(mode="compare", comparisons=(views.comparison(),)))
+    assert "A drop below about 11 points would go unnoticed with 20 cases x 5 runs." in text
+    assert "unnoticed" not in flat(views.view(mode="compare", comparisons=(views.regression(),)))
+
+
+def test_cases_are_named_by_what_happened_to_them():
+    """Long lists are cut with a count."""
+    cases = CaseLists(regressed=tuple(f"TC{i:03}" for i in range(30)), changed=("TC040",), suspect=("TC050",))
+    lines = said(views.view(comparisons=(views.regression(cases=cases),)))
+    assert any(line.startswith("  cases regressed (test_intent): TC000, TC001,") for line in lines)
+    assert any(line.endswith(" more") for line in lines)
+    assert "  cases suspect, run again (test_intent): TC050" in lines
+    assert "  cases changed content, not compared: TC040" in lines
+
+
+def test_a_short_check_tells_what_was_not_compared():
+    """Cases with new content leave the comparison; that may not pass in silence."""
+    quiet = views.comparison(cases=CaseLists(changed=("TC040",), only_reference=("TC041",)))
+    assert said(views.view(comparisons=(quiet,)))[1:] == [
+        "  cases changed content, not compared: TC040",
+        "  cases only in the reference: TC041",
+    ]
+
+
+def test_a_missing_baseline_says_what_to_run():
+    """Nothing compared is not a pass."""
+    view = views.view(
+        comparisons=(),
+        baselines=(views.baseline_file(action="missing", recorded_at=None, commit=None),),
+        decision=Decision(
+            action="record", variant=None, reason="No baseline.", command="pytest --promptune-baseline"
+        ),
+    )
+    assert said(view) == [
+        "promptune: no baseline main yet, nothing compared",
+        "  missing: tests/prompts/__promptune__/test_support.main.json",
+        "  $ pytest --promptune-baseline",
+    ]
+
+
+def test_a_gate_that_fails_without_a_comparison_is_told():
+    """As under --promptune-require-baseline."""
+    gate = GateItem(
+        nodeid="t.py::test_a::gate[test_a-current]", failed=True, message="test_a has no baseline"
+    )
+    text = flat(views.view(comparisons=(), gate=(gate,), exit_code=1))
+    assert "Gate: failed" in text
+    assert "test_a has no baseline" in text
+
+
+def test_a_baseline_run_shows_means_spread_and_flaky_cases():
+    """What a baseline is worth shows in its spread."""
+    lines = said(views.recorded())
+    assert "    test_intent            75.0 %  [66.0, 84.0] %         3.2 pts      3" in lines
+    assert "  cases flaky (test_intent): TC007, TC010, TC011" in lines
+
+
+def test_an_interrupted_session_claims_nothing():
+    """Half a session has no verdict, whatever its rows say."""
+    view = views.view(interrupted=True, comparisons=(views.regression(),))
+    assert said(view) == ["promptune: interrupted, nothing was compared or recorded"]
+
+
+def test_errors_are_grouped_with_their_cases():
+    """Infrastructure does not count against the app."""
+    text = flat(views.failed_check())
+    assert "3 samples of support_bot/current: ValueError: no JSON in" in text
+    assert "2 samples of support_bot/current, infrastructure, counted as missing:" in text
+
+
+def test_foreign_text_cannot_command_the_terminal():
+    """Errors, ids, notes, messages: no control character of theirs is written."""
+    view = views.view(
+        comparisons=(
+            views.regression(
+                name=views.metric_name(f"test_{NASTY}", app=NASTY),
+                cases=CaseLists(regressed=(NASTY,)),
+                reason=NASTY,
+                candidate=NASTY,
+            ),
+        ),
+        errors=(
+            ErrorView(app=NASTY, variant=NASTY, error=NASTY, infrastructure=False, count=1, cases=(NASTY,)),
+        ),
+        notes=(NASTY,),
+        baselines=(BaselineView(path=NASTY, name=NASTY, module="m", action="missing", detail=NASTY),),
+        gate=(GateItem(nodeid="x", failed=True, message=NASTY),),
+        decision=Decision(action="continue", variant=NASTY, reason=NASTY, command=NASTY),
+    )
+    for verbosity in (-1, 0, 1):
+        text = "".join(said(view, verbosity=verbosity))
+        assert text.isprintable()
+        assert "\u202e" not in text
+        assert "red" in text
+
+
+def test_a_segment_is_harmless_however_it_is_made():
+    """The last door before the terminal."""
+    assert Line((Segment("a\x1b[2Jb"), Segment("\nc"))).text == "ab c"
+
+
+def test_the_summary_needs_no_heavy_library():
+    """Suites pay for a summary, not for a template engine."""
+    code = (
+        "import sys, pytest_promptune.terminal, pytest_promptune.report.json_results\n"
+        "heavy = {'jinja2', 'markupsafe', 'numpy', 'pandas', 'pytest', 'rich'}\n"
+        "print(sorted(heavy & set(sys.modules)))"
+    )
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert result.stdout.strip() == "[]"
+
+
+def test_population_scope_speaks_of_inputs_like_these():
+    """Another question, another line."""
+    row = views.comparison(scope="population", n_cases=12)
+    text = flat(views.view(mode="compare", comparisons=(row,)))
+    assert "Scope: new inputs like these 12 cases; case-to-case variation included" in text
+    assert "run-to-run noise only" not in text
+
+
+def test_an_unsettled_metric_is_explained_in_a_short_check():
+    """Inconclusive is not wrong, but it is not nothing either."""
+    view = views.view(comparisons=(views.words(), views.comparison()))
+    assert said(view)[0] == "promptune: test_reply::words inconclusive (20 cases x 5 runs)"
+    assert "9 runs per case needed" in flat(view)
+
+
+def test_an_app_in_two_modules_has_two_tables():
+    """Names are unique within a module only."""
+    other = views.metric_name(module="tests/prompts/test_sales.py")
+    text = flat(views.view(comparisons=(views.regression(), views.regression(name=other))))
+    assert "support_bot (tests/prompts/test_support.py): current against baseline main" in text
+    assert "support_bot (tests/prompts/test_sales.py): current against baseline main" in text
+
+
+@pytest.mark.parametrize(
+    ("action", "line"),
+    [
+        ("updated", "promptune: baseline main updated (5 metrics, 20 cases x 5 runs)"),
+        ("untouched", "promptune: baseline main already up to date (5 metrics, 20 cases x 5 runs)"),
+        ("not recorded", "promptune: baseline main not recorded (5 metrics, 20 cases x 5 runs)"),
+    ],
+)
+def test_what_happened_to_the_baseline_is_the_result_of_recording(action, line):
+    """A file that did not change is no new baseline."""
+    view = views.recorded()
+    changed = views.view(
+        mode="baseline",
+        metrics=view.metrics,
+        comparisons=(),
+        baselines=(views.baseline_file(action=action, detail="two cases failed"),),
+    )
+    assert said(changed, verbosity=-1) == [line]
+    assert "two cases failed" in flat(changed)
