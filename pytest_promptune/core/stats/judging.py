@@ -1,0 +1,286 @@
+"""Comparing all pairs of a session as one family of questions, and deciding what the gate makes of them."""
+
+import math
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import TypeAlias
+
+from pytest_promptune.core.errors import StatsError
+from pytest_promptune.core.stats.flips import paired_changes
+from pytest_promptune.core.stats.measuring import (
+    Prepared,
+    case_differences,
+    count,
+    measure,
+    prepare,
+    runs_for_margin,
+    smallest_detectable,
+    tolerance,
+)
+from pytest_promptune.core.stats.model import (
+    Comparison,
+    Direction,
+    Gate,
+    Judgement,
+    Kind,
+    MetricSpec,
+    Multiplicity,
+    Pair,
+    Scope,
+    Scores,
+    Statistic,
+    require_fraction,
+    require_one_of,
+)
+from pytest_promptune.core.stats.multiplicity import benjamini_hochberg, holm
+from pytest_promptune.core.stats.permutation import TailProbabilities, flip_signs, relabel_runs
+from pytest_promptune.core.stats.verdict import Evidence, decide, gate_row
+from pytest_promptune.core.stats.wording import explain, explain_case_failure, explain_failure
+
+#: Largest difference between the shares of missing samples of the two sides.
+MISSING_GAP = 0.10
+#: False discovery rate among the cases that fail the gate, with ``gate_cases``.
+CASE_FDR = 0.10
+#: Hypotheses that share an error level; their indices.
+Family: TypeAlias = list[int]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Options:
+    alpha: float
+    scope: Scope
+    statistic: Statistic
+    resamples: int
+    seed: int
+    max_missing: float
+    multiplicity: Multiplicity
+    gate: Gate
+    strict: bool
+    gate_cases: bool
+
+    def check(self) -> None:
+        require_fraction("alpha", self.alpha)
+        require_one_of("scope", self.scope, Scope)
+        require_one_of("statistic", self.statistic, Statistic)
+        require_one_of("multiplicity", self.multiplicity, Multiplicity)
+        require_one_of("gate", self.gate, Gate)
+        if self.resamples < 1:
+            raise StatsError(f"resamples={self.resamples!r}: must be at least 1; 9999 is usual.")
+        if self.seed < 0:
+            raise StatsError(f"seed={self.seed!r}: must be at least 0.")
+        if not 0 <= self.max_missing <= 1:
+            raise StatsError(f"max_missing={self.max_missing!r}: must lie between 0 and 1.")
+
+
+def compare(
+    reference: Scores,
+    candidate: Scores,
+    *,
+    kind: Kind = "binary",
+    direction: Direction = "higher",
+    scope: Scope = "suite",
+    alpha: float = 0.05,
+    margin: float | None = None,
+    tolerance: float | None = None,
+    statistic: Statistic = "studentized",
+    resamples: int = 9_999,
+    seed: int = 0,
+    max_missing: float = 0.2,
+) -> Comparison:
+    """Compare the scores of a candidate with those of a reference: a family of one.
+
+    ``margin`` and ``tolerance`` are described at ``MetricSpec``. The row is labelled ``reference`` and
+    ``candidate``, its metric is called after ``kind``, and its gate is off.
+    Raises StatsError for infinite values and for options that do not exist.
+    """
+    asked = Pair(
+        metric=kind,
+        reference="reference",
+        candidate="candidate",
+        reference_scores=reference,
+        candidate_scores=candidate,
+        spec=MetricSpec(kind, direction, margin=margin, tolerance=tolerance),
+    )
+    judgement = judge(
+        [asked],
+        alpha=alpha,
+        scope=scope,
+        statistic=statistic,
+        resamples=resamples,
+        seed=seed,
+        max_missing=max_missing,
+        gate="off",
+    )
+    return judgement.comparisons[0]
+
+
+def judge(
+    pairs: Sequence[Pair],
+    *,
+    alpha: float = 0.05,
+    scope: Scope = "suite",
+    statistic: Statistic = "studentized",
+    resamples: int = 9_999,
+    seed: int = 0,
+    max_missing: float = 0.2,
+    multiplicity: Multiplicity = "holm",
+    gate: Gate = "regression",
+    strict: bool = False,
+    gate_cases: bool = False,
+) -> Judgement:
+    """Compare all pairs; the error level is shared by the gated ones, whatever their reference.
+
+    ``alpha`` is two-sided: intervals at 1 - alpha, and the gate fails an unchanged app with a probability of
+    at most alpha / 2 over all gated pairs (``multiplicity="holm"``). ``resamples`` is raised to 20 per
+    hypothesis and alpha, so that small adjusted p-values can be resolved. Rows come in the order of
+    ``pairs``; the same inputs and seed give the same rows. An ungated pair is tested on its own.
+
+    ``gate="regression"`` fails on a gated regression; ``"non-inferiority"`` unless every gated pair is shown
+    to lose less than its margin; ``strict`` fails on inconclusive too; ``"off"`` never fails. With
+    ``gate_cases`` a single case that got worse (see ``case_changes``) fails it too, beyond the error level
+    above.
+
+    Raises StatsError for infinite values, for unknown options, and for a candidate that is its reference.
+    """
+    options = _Options(
+        alpha=alpha,
+        scope=scope,
+        statistic=statistic,
+        resamples=resamples,
+        seed=seed,
+        max_missing=max_missing,
+        multiplicity=multiplicity,
+        gate=gate,
+        strict=strict,
+        gate_cases=gate_cases,
+    )
+    options.check()
+    _refuse_self_comparison(pairs)
+    prepared = [prepare(asked, scope=scope) for asked in pairs]
+    rows = _measured(prepared, options)
+    rows = _adjusted(rows, pairs, multiplicity)
+    return _gated(
+        [_judged(row, item, options) for row, item in zip(rows, prepared, strict=True)], prepared, options
+    )
+
+
+def _refuse_self_comparison(pairs: Sequence[Pair]) -> None:
+    for asked in pairs:
+        if asked.candidate == asked.reference:
+            raise StatsError(
+                f"{asked.metric}: {asked.candidate!r} would be compared with itself. "
+                "Name a candidate other than the reference."
+            )
+
+
+def _gated(judged: list[Comparison], prepared: list[Prepared], options: _Options) -> Judgement:
+    """Sum the rows up, single cases included if asked for."""
+    reasons = [
+        explain_failure(row, options.gate, strict=options.strict) for row in judged if row.gate == "failed"
+    ]
+    for index, item in enumerate(prepared if options.gate_cases else []):
+        if judged[index].gate != "off" and (worse := _worse_cases(item)):
+            judged[index] = replace(judged[index], gate="failed")
+            reasons.append(explain_case_failure(judged[index], worse))
+    return Judgement(comparisons=tuple(judged), gate="fail" if reasons else "pass", reasons=tuple(reasons))
+
+
+def _worse_cases(prepared: Prepared) -> list[str]:
+    """Cases of a pair that got worse by themselves."""
+    if prepared.raw is None:
+        return []
+    spec = prepared.pair.spec
+    changes = paired_changes(prepared.raw, kind=spec.kind, direction=spec.direction, fdr=CASE_FDR)
+    return [change.case for change in changes if change.change == "regressed"]
+
+
+def _measured(prepared: list[Prepared], options: _Options) -> list[Comparison]:
+    """One row per pair, each by itself."""
+    return [
+        count(item) if tail is None else measure(item, tail, alpha=options.alpha)
+        for item, tail in zip(prepared, _test(prepared, options), strict=True)
+    ]
+
+
+def _test(prepared: list[Prepared], options: _Options) -> list[TailProbabilities | None]:
+    """Tail probabilities of every pair with common cases, all pairs of a scope in one go."""
+    hypotheses = sum(item.raw is not None and item.pair.gated for item in prepared)
+    resamples = max(options.resamples, math.ceil(20 * hypotheses / options.alpha))
+    tails: list[TailProbabilities | None] = [None] * len(prepared)
+    suite = [(index, item.scaled) for index, item in enumerate(prepared) if item.scope == "suite"]
+    cases = [(index, item.scaled) for index, item in enumerate(prepared) if item.scope == "population"]
+    runs = [(index, scaled) for index, scaled in suite if scaled is not None]
+    flips = [(index, case_differences(scaled)) for index, scaled in cases if scaled is not None]
+    studentized = options.statistic == "studentized"
+    shuffled = relabel_runs(
+        [scaled for _, scaled in runs], studentized=studentized, resamples=resamples, seed=options.seed
+    )
+    flipped = flip_signs([each for _, each in flips], resamples=resamples, seed=options.seed)
+    for (index, _), tail in zip(runs, shuffled, strict=True):
+        tails[index] = tail
+    for (index, _), tail in zip(flips, flipped, strict=True):
+        tails[index] = tail
+    return tails
+
+
+def _adjusted(rows: list[Comparison], pairs: Sequence[Pair], multiplicity: Multiplicity) -> list[Comparison]:
+    """Adjust p-values within their families, towards worse and towards better separately."""
+    adjusted = [replace(row, p_worse_adjusted=row.p_worse, p_better_adjusted=row.p_better) for row in rows]
+    correct = benjamini_hochberg if multiplicity == "bh" else holm
+    for family in _families(rows, pairs, multiplicity):
+        worse = correct([rows[index].p_worse for index in family])
+        better = correct([rows[index].p_better for index in family])
+        for position, index in enumerate(family):
+            adjusted[index] = replace(
+                rows[index],
+                p_worse_adjusted=worse[position],
+                p_better_adjusted=better[position],
+                family_size=len(family),
+            )
+    return adjusted
+
+
+def _families(rows: list[Comparison], pairs: Sequence[Pair], multiplicity: Multiplicity) -> list[Family]:
+    """Gated hypotheses that share an error level.
+
+    One that no relabelling can reject takes no part: its p-value is 1 whatever happens (Tarone 1990).
+    """
+    testable = [
+        index
+        for index, (row, asked) in enumerate(zip(rows, pairs, strict=True))
+        if asked.gated and row.p_value is not None and "constant" not in row.flags
+    ]
+    if multiplicity == "none":
+        return []
+    if multiplicity != "variant":
+        return [testable] if testable else []
+    families: dict[tuple[str, str], Family] = defaultdict(list)
+    for index in testable:
+        families[pairs[index].reference, pairs[index].candidate].append(index)
+    return list(families.values())
+
+
+def _judged(row: Comparison, prepared: Prepared, options: _Options) -> Comparison:
+    """Add what depends on the family: detectable change, verdict, reason and gate."""
+    family, alpha = row.family_size, options.alpha
+    shares = prepared.reference.missing_share, prepared.candidate.missing_share
+    missing = max(shares) > options.max_missing or abs(shares[0] - shares[1]) > MISSING_GAP
+    measured = prepared.raw is not None
+    row = replace(
+        row,
+        minimum_detectable=smallest_detectable(prepared, alpha=alpha, family=family),
+        runs_needed=runs_for_margin(prepared, alpha=alpha, family=family) if measured else None,
+        flags=(*row.flags, "missing_data") if missing else row.flags,
+    )
+    evidence = Evidence(
+        level=alpha / 2,
+        tolerance=tolerance(prepared) if measured else 0.0,
+        design_p=2 / row.n_relabellings if row.n_relabellings else 1.0,
+        too_much_missing=missing,
+    )
+    verdict, rule = decide(row, evidence)
+    row = replace(row, verdict=verdict)
+    row = replace(row, reason=explain(row, rule))
+    gate = gate_row(row, options.gate, strict=options.strict) if prepared.pair.gated else "off"
+    return replace(row, gate=gate)
