@@ -8,9 +8,11 @@ import json
 import os
 import secrets
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -151,6 +153,8 @@ class Session:
             careful=self._careful,
         )
         self._sampler.plan(selected)
+        # numpy, scipy and jinja2 load while the first samples wait for their model.
+        threading.Thread(target=_load_what_the_end_needs, name="promptune-imports", daemon=True).start()
 
     def _prepare_templates(self) -> None:
         spec = self.settings.jinja_env
@@ -392,6 +396,11 @@ class Session:
             from pytest_promptune.report.github import step_summary as render_step_summary
 
             append_text(Path(step_summary), render_step_summary(view))
+
+
+def _load_what_the_end_needs() -> None:
+    for module in ("pytest_promptune.conclusion", "pytest_promptune.report.markdown"):
+        import_module(module)
 
 
 def _usage(experiment: Experiment) -> UsageView:

@@ -229,7 +229,8 @@ def measured(column: Column, variant: str, *, alpha: float) -> MetricRow:
         p50=found.p50,
         p95=found.p95,
         p99=found.p99,
-        pass_all_runs=found.pass_all_runs,
+        # of a metric where lower is better, all ones are nothing to be proud of
+        pass_all_runs=found.pass_all_runs if column.name.direction == "higher" else None,
         flaky_cases=found.flaky_cases,
         case_means=found.case_means,
     )

@@ -70,11 +70,13 @@ def decide(
             command="pytest --promptune-compare",
         )
     gated = [row for row in rows if row.gated]
-    if failed or any(row.verdict == "regressed" and row.reference.startswith("baseline:") for row in gated):
+    against_baseline = [row for row in gated if row.reference.startswith("baseline:")]
+    broken = any("regressed" == row.verdict or row.gate == "failed" for row in against_baseline)
+    if broken or (failed and not any(row.gate == "failed" for row in gated)):
         return Decision(
             action="investigate",
             variant=None,
-            reason="Look at the cases above; if the change is wanted, record a new baseline.",
+            reason="Look at the cases behind it; if the change is wanted, record a new baseline.",
             command="pytest --lf",
         )
     if mode == "compare":
