@@ -15,12 +15,15 @@ import contextlib
 import contextvars
 import heapq
 import inspect
+import random
 import threading
 import time
 from collections.abc import Awaitable, Callable, Hashable, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
+
+from pytest_promptune.core.failures import is_infrastructure, pause_before
 
 _T = TypeVar("_T")
 
@@ -38,8 +41,10 @@ class Job:
     #: A coroutine function, awaited in the loop, or a function, called in a thread of its own.
     call: Callable[[], Any]
     is_async: bool
-    #: Seconds, ``None`` for no limit.
+    #: Seconds for each attempt, ``None`` for no limit.
     timeout: float | None = None
+    #: How often a call that failed for the infrastructure's sake is made again.
+    retries: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,7 +53,9 @@ class Outcome:
 
     value: Any = None
     error: BaseException | None = None
+    #: Of the last attempt.
     latency_s: float
+    attempts: int = 1
 
 
 class SampleTimeoutError(TimeoutError):
@@ -203,7 +210,7 @@ class Engine:
 
     async def _run(self, entry: _Entry) -> None:
         try:
-            outcome = await self._call(entry.job)
+            outcome = await self._call_with_retries(entry.job)
         except asyncio.CancelledError:
             entry.future.cancel()
             raise
@@ -211,6 +218,16 @@ class Engine:
             self._in_flight -= 1
         entry.future.set_result(outcome)
         self._pump()
+
+    async def _call_with_retries(self, job: Job) -> Outcome:
+        """Only what is transient is tried again: an app that raises would raise again."""
+        attempt = 1
+        outcome = await self._call(job)
+        while attempt <= job.retries and outcome.error is not None and is_infrastructure(outcome.error):
+            await asyncio.sleep(pause_before(attempt, outcome.error, random.random()))
+            attempt += 1
+            outcome = replace(await self._call(job), attempts=attempt)
+        return outcome
 
     async def _call(self, job: Job) -> Outcome:
         began = time.perf_counter()

@@ -67,7 +67,7 @@ def pytest_configure(config: pytest.Config) -> None:
     """Read the settings, so that a slip ends the session before anything runs."""
     config.addinivalue_line(
         "markers",
-        "promptune(app, runs, metric, timeout, gate): how tests that request `sample` are measured "
+        "promptune(app, runs, metric, timeout, retries, gate): how tests that request `sample` are measured "
         "(pytest-promptune)",
     )
     config.stash[settings_key] = _read_settings(config)

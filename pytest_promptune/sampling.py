@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 #: Samples started ahead of the item that runs, as a multiple of the concurrency.
 LOOK_AHEAD = 4
 LOOK_AHEAD_CAREFUL = 1
+#: How often a sample lost to the infrastructure is tried again where the marker doesn't say.
+DEFAULT_RETRIES = 2
 
 
 class Sampler:
@@ -172,6 +174,7 @@ class Sampler:
             call=self._call(app, case, variant, item.cell.run, key),
             is_async=app.is_async,
             timeout=item.marks.timeout,
+            retries=DEFAULT_RETRIES if item.marks.retries is None else item.marks.retries,
         )
 
     def _call(self, app: App, case: Case, variant: Variant, run: int, key: Hashable) -> Callable[[], Any]:

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import difflib
 import hashlib
-import json
-import os
 import secrets
 import sys
 import threading
@@ -18,24 +15,22 @@ from typing import TYPE_CHECKING
 
 from pytest_promptune.conditions import Commit, CommitReader, own_version, python_version, timestamp
 from pytest_promptune.core.baseline import Baseline, Recorded
+from pytest_promptune.core.checks import refuse_contradictions, refuse_unknown_margins
 from pytest_promptune.core.codec import sha256
-from pytest_promptune.core.errors import SettingsError, VariantError
+from pytest_promptune.core.errors import VariantError
 from pytest_promptune.core.experiment import Experiment, Result
 from pytest_promptune.core.model import CURRENT, Case, SampleRecord, Usage, Variant
 from pytest_promptune.core.plan import Cell, Marks, PlannedItem, cells
 from pytest_promptune.core.view import ExperimentView, GateItem, UsageView, VariantView, View
+from pytest_promptune.outputs import write_outputs
 from pytest_promptune.sampling import Sampler
 from pytest_promptune.settings import DEFAULT_RUNS, Settings
 from pytest_promptune.store.baselines import baseline_path, read_baseline
-from pytest_promptune.store.files import append_text, write_text
 from pytest_promptune.variants.reading import check_name, is_one_change, read_variants, select, with_changes
 
 if TYPE_CHECKING:
     from pytest_promptune.conclusion import Conclusion
     from pytest_promptune.variants.templates import Templates
-
-#: Metrics of every app, known before anything ran.
-APP_METRICS = ("latency_s", "cost_usd", "input_tokens", "output_tokens", "error_rate")
 
 
 class Session:
@@ -135,9 +130,12 @@ class Session:
         Raises:
             PromptuneError: for whatever would fail or mislead later.
         """
-        _refuse_shared_metrics(collected)
-        _refuse_unknown_margins(self.settings, collected)
+        refuse_contradictions(collected)
+        if self.settings.margin_override:
+            refuse_unknown_margins(self.settings.margin, collected)
         self._prepare_templates()
+        self.variants = tuple(self._described(variant) for variant in self.variants)
+        self._known.update({variant.name: variant for variant in self.variants})
         for variant in self.variants:
             self._check_one_change(variant)
         for module in dict.fromkeys(item.module for item in selected):
@@ -251,7 +249,7 @@ class Session:
         if not self._experiment.results:
             return None
         view = self._view(exit_code)
-        self._write(view)
+        write_outputs(view, self.settings, root=self.root)
         return view
 
     def close(self) -> None:
@@ -323,12 +321,16 @@ class Session:
             notes=(*self._notes, *found.notes),
         )
 
-    def _variant_view(self, variant: Variant) -> VariantView:
-        described = with_changes(
+    def _described(self, variant: Variant) -> Variant:
+        """The variant with what it changes, as far as that is known by now."""
+        return with_changes(
             variant,
             current_templates=self._templates.current if self._templates else lambda _: None,
             current_context=self._sampler.contexts() if self._sampler else {},
         )
+
+    def _variant_view(self, variant: Variant) -> VariantView:
+        described = self._described(variant)
         return VariantView(
             name=variant.name,
             description=variant.description,
@@ -377,26 +379,6 @@ class Session:
                 digest.update(module.encode())
         return f"sha256:{digest.hexdigest()[:16]}"
 
-    def _write(self, view: View) -> None:
-        settings = self.settings
-        if settings.json is not None:
-            from pytest_promptune.report.json_results import to_results
-
-            text = json.dumps(to_results(view), ensure_ascii=False, allow_nan=False, indent=2)
-            write_text(self.root / settings.json, text + "\n")
-        templates = self.root / settings.templates if settings.templates else None
-        if settings.report:
-            from pytest_promptune.report.markdown import render_markdown
-
-            text = render_markdown(view, templates=templates)
-            for path in settings.report:
-                write_text(self.root / path, text)
-        step_summary = os.environ.get("GITHUB_STEP_SUMMARY")
-        if step_summary:
-            from pytest_promptune.report.github import step_summary as render_step_summary
-
-            append_text(Path(step_summary), render_step_summary(view))
-
 
 def _load_what_the_end_needs() -> None:
     for module in ("pytest_promptune.conclusion", "pytest_promptune.report.markdown"):
@@ -408,33 +390,3 @@ def _usage(experiment: Experiment) -> UsageView:
     return UsageView(
         input_tokens=total.input_tokens, output_tokens=total.output_tokens, cost_usd=total.cost_usd
     )
-
-
-def _refuse_shared_metrics(items: Iterable[PlannedItem]) -> None:
-    owners: dict[tuple[str, str], str] = {}
-    for item in items:
-        owner = owners.setdefault((item.module, item.metric), item.test)
-        if owner != item.test:
-            raise SettingsError(
-                f"{item.module}: {owner} and {item.test} both score the metric {item.metric!r}; give one of "
-                'them a name of its own with @pytest.mark.promptune(metric="…").'
-            )
-
-
-def _refuse_unknown_margins(settings: Settings, items: Sequence[PlannedItem]) -> None:
-    """A misspelt metric must not run with the default margin; what a test will score isn't known yet."""
-    if not settings.margin_override:
-        return
-    tests = {item.test for item in items}
-    known = {item.metric for item in items}
-    known |= {f"{item.marks.app}::{name}" for item in items for name in APP_METRICS} | set(APP_METRICS)
-    for metric in settings.margin:
-        test, separator, _ = metric.rpartition("::")
-        if metric in known or (separator and test in tests):
-            continue
-        near = difflib.get_close_matches(metric, known, n=1)
-        hint = f" Did you mean {near[0]!r}?" if near else ""
-        raise SettingsError(
-            f"--promptune-margin={metric}=…: no collected test has the metric {metric!r}.{hint} Known: "
-            f"{', '.join(sorted(known))}; scores are named TEST::SCORE."
-        )

@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from pytest_promptune.core.model import SampleError
+
+#: Seconds before the first retry, and the longest a retry waits.
+FIRST_PAUSE_S = 0.5
+LONGEST_PAUSE_S = 60.0
 
 #: HTTP statuses that say nothing about the app: too many requests, too slow, overloaded, broken.
 _TRANSIENT_STATUS = frozenset({408, 409, 425, 429, 500, 502, 503, 504, 520, 522, 524, 529})
@@ -51,6 +57,29 @@ def is_infrastructure(error: BaseException) -> bool:
             return True
         current = current.__cause__ or (None if current.__suppress_context__ else current.__context__)
     return False
+
+
+def retry_after(error: BaseException) -> float | None:
+    """Seconds that the server asks to wait, from its ``Retry-After`` header; ``None`` if it doesn't say."""
+    headers: Any = getattr(getattr(error, "response", None), "headers", None)
+    value = headers.get("retry-after") if hasattr(headers, "get") else None
+    try:
+        seconds = float(value) if value is not None else None
+    except (TypeError, ValueError):  # a date: rare, and the clock of another machine
+        return None
+    return seconds if seconds is not None and 0 <= seconds < float("inf") else None
+
+
+def pause_before(attempt: int, error: BaseException, chance: float) -> float:
+    """Seconds to wait before trying again: exponential with jitter, at least what the server asks for.
+
+    Args:
+        attempt: how many attempts have failed, 1 or more.
+        error: what the last one raised.
+        chance: a random number in [0, 1).
+    """
+    pause = min(FIRST_PAUSE_S * 2.0 ** (attempt - 1), LONGEST_PAUSE_S) * (0.5 + chance)
+    return max(pause, min(retry_after(error) or 0.0, LONGEST_PAUSE_S))
 
 
 def _is_transient(error: BaseException) -> bool:

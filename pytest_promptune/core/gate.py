@@ -71,7 +71,7 @@ def decide(
         )
     gated = [row for row in rows if row.gated]
     against_baseline = [row for row in gated if row.reference.startswith("baseline:")]
-    broken = any("regressed" == row.verdict or row.gate == "failed" for row in against_baseline)
+    broken = any(row.verdict == "regressed" or row.gate == "failed" for row in against_baseline)
     if broken or (failed and not any(row.gate == "failed" for row in gated)):
         return Decision(
             action="investigate",

@@ -23,6 +23,8 @@ class Marks:
     metric: str | None = None
     #: Seconds per sample.
     timeout: float | None = None
+    #: How often a sample lost to a rate limit, a 5xx or the network is tried again; ``None``: the default.
+    retries: int | None = None
     #: Names of the metrics to gate; ``None`` for the default ones.
     gate: tuple[str, ...] | None = None
 
@@ -77,6 +79,7 @@ _EXPECTED: Mapping[str, tuple[str, Callable[[Any], bool]]] = {
     "runs": ("a whole number of at least 1", lambda v: _is_number(v) and isinstance(v, int)),
     "metric": ("a name without '::'", lambda v: _is_name(v) and "::" not in v),
     "timeout": ("seconds, a number above 0", _is_number),
+    "retries": ("a whole number of at least 0", lambda v: v == 0 or (_is_number(v) and isinstance(v, int))),
     "gate": (
         "a list of metric names",
         lambda v: isinstance(v, list | tuple | set | frozenset) and all(map(_is_name, v)),

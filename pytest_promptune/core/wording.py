@@ -107,6 +107,11 @@ def regressed(view: View) -> list[ComparisonRow]:
     return [row for row in rows if row.gate == "failed" or (row.gated and row.verdict == "regressed")]
 
 
+def regressed_any(rows: Iterable[ComparisonRow]) -> bool:
+    """A gated metric got significantly worse."""
+    return any(row.gated and row.verdict == "regressed" for row in rows)
+
+
 def is_wrong(view: View) -> bool:
     """A gate failed, or a gated metric regressed."""
     return bool(failed(view) or regressed(view))
@@ -125,9 +130,10 @@ def headline(view: View) -> str:
         missing = [clean(item.name) for item in view.baselines if item.action == "missing"]
         text = f"no baseline {missing[0]} yet, nothing compared" if missing else "nothing compared"
         return f"{text}; gate failed" if failed(view) else text
-    text = "; ".join(_found(rows, len(comparisons(view)) > 1) for rows in comparisons(view))
-    if view.mode == "compare" and view.decision:
-        text = decision(view.decision)
+    groups = comparisons(view)
+    if view.mode == "compare" and len(groups) > 1:  # `current` beside its baseline is news only if it is bad
+        groups = [rows for rows in groups if rows[0].reference == "current" or regressed_any(rows)]
+    text = "; ".join(_found(rows, len(groups) > 1) for rows in groups)
     if not failed(view):
         return text
     return (
@@ -156,7 +162,10 @@ def _found(rows: Comparison, named: bool) -> str:
         if names:
             found.append(f"{', '.join(names)} {verdict}")
     text = ", ".join(found) or "no significant change"
-    return f"{clean(rows[0].candidate)} against {against(rows[0].reference)}: {text}" if named else text
+    if not named:
+        return text
+    versus = "" if rows[0].reference == "current" else f" against {against(rows[0].reference)}"
+    return f"{clean(rows[0].candidate)}{versus}: {text}"
 
 
 def size(cases: int, runs: int) -> str:

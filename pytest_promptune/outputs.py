@@ -1,0 +1,35 @@
+"""What a session leaves behind for people and machines, beside what the terminal shows."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+from pytest_promptune.core.view import View
+from pytest_promptune.settings import Settings
+from pytest_promptune.store.files import append_text, write_text
+
+
+def write_outputs(view: View, settings: Settings, *, root: Path) -> None:
+    """Write JSON, reports, and the summary of a GitHub job, whichever are asked for.
+
+    Raises:
+        PromptuneError: when one can't be rendered or written.
+    """
+    if settings.json is not None:
+        from pytest_promptune.report.json_results import to_results
+
+        text = json.dumps(to_results(view), ensure_ascii=False, allow_nan=False, indent=2)
+        write_text(root / settings.json, text + "\n")
+    if settings.report:
+        from pytest_promptune.report.markdown import render_markdown
+
+        templates = root / settings.templates if settings.templates else None
+        text = render_markdown(view, templates=templates)
+        for path in settings.report:
+            write_text(root / path, text)
+    if job_summary := os.environ.get("GITHUB_STEP_SUMMARY"):
+        from pytest_promptune.report.github import step_summary
+
+        append_text(Path(job_summary), step_summary(view))
