@@ -1,0 +1,148 @@
+"""The pytest side: options, fixtures and hooks. It decides nothing and loads little.
+
+Suites without promptune tests pay for this module alone; everything else is imported, and all hooks
+that see every item are registered, when the first promptune test is collected.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from pytest_promptune import settings as options
+from pytest_promptune.core.errors import PromptuneError
+from pytest_promptune.plugin.refusing import end_if_refused, mark_refused, or_usage_error
+from pytest_promptune.plugin.state import (
+    CELL,
+    hooks_key,
+    is_xdist_controller,
+    is_xdist_worker,
+    settings_key,
+)
+
+if TYPE_CHECKING:
+    from pytest_promptune.core.model import Variant
+    from pytest_promptune.core.plan import Cell
+    from pytest_promptune.core.scoring import Sample
+    from pytest_promptune.plugin.hooks import PromptuneHooks
+
+
+# --- options --------------------------------------------------------------------------------------
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Flags and ini keys, one pair for each field of the settings."""
+    group = parser.getgroup("promptune", "prompt regression testing (pytest-promptune)")
+    # TOML files keep numbers as numbers; pytest takes them for text options from 9.2 on.
+    scalar: Any = str | int | float if pytest.version_tuple >= (9, 2) else "string"
+    ini_types: Mapping[str, Any] = {"flag": "bool", "list": "linelist", "text": scalar}
+    actions = {"flag": "store_true", "list": "append", "text": "store"}
+    for spec in options.SPECS:
+        if spec.on_command_line:
+            keywords: dict[str, Any] = {} if spec.kind == "flag" else {"metavar": spec.metavar}
+            group.addoption(
+                spec.flag, dest=spec.ini, action=actions[spec.kind], default=None, help=spec.help, **keywords
+            )
+        if spec.in_ini:
+            parser.addini(spec.ini, spec.help.replace("%%", "%"), type=ini_types[spec.kind], default=None)
+
+
+def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
+    """Make the plugin's own hooks known."""
+    from pytest_promptune import hookspecs
+
+    pluginmanager.add_hookspecs(hookspecs)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Read the settings, so that a slip ends the session before anything runs."""
+    config.addinivalue_line(
+        "markers",
+        "promptune(app, runs, metric, timeout, retries, gate): how tests that request `sample` are measured "
+        "(pytest-promptune)",
+    )
+    config.stash[settings_key] = _read_settings(config)
+    if is_xdist_controller(config):
+        _hooks(config)
+
+
+def _read_settings(config: pytest.Config) -> options.Settings:
+    def command_line(name: str) -> Any:
+        typed = config.getoption(f"promptune_{name}")
+        if name in ("report", "json") and typed:  # typed paths are relative to where they were typed
+            here = config.invocation_params.dir
+            return [p and str(here / p) for p in typed] if isinstance(typed, list) else str(here / typed)
+        return typed
+
+    return or_usage_error(options.read, command_line, config.getini)
+
+
+def _hooks(config: pytest.Config) -> PromptuneHooks:
+    """The session's state and the hooks that go with it, made when first needed."""
+    if hooks_key not in config.stash:
+        from pytest_promptune.plugin.hooks import PromptuneHooks
+
+        hooks = PromptuneHooks(config)
+        config.stash[hooks_key] = hooks
+        config.pluginmanager.register(hooks, "promptune-session")
+    return config.stash[hooks_key]
+
+
+# --- collection -----------------------------------------------------------------------------------
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Parametrize promptune tests over variants and runs."""
+    if CELL not in metafunc.fixturenames:
+        return
+    if "sample" not in metafunc.fixturenames:
+        raise PromptuneError(
+            f"{metafunc.definition.nodeid} requests `variant` without `sample`: only tests that request "
+            "`sample` are run for each variant."
+        )
+    from pytest_promptune.core.plan import read_marks
+
+    where = metafunc.definition.nodeid
+    marks = read_marks(
+        ((mark.args, mark.kwargs) for mark in metafunc.definition.iter_markers("promptune")), where=where
+    )
+    cells = _hooks(metafunc.config).session.cells(marks)
+    metafunc.parametrize(CELL, cells, ids=[str(cell) for cell in cells], indirect=True)
+
+
+def pytest_exception_interact(
+    node: pytest.Item | pytest.Collector,
+    call: pytest.CallInfo[Any],
+    report: pytest.CollectReport | pytest.TestReport,
+) -> None:
+    """A user's mistake found while collecting ends the session with a message."""
+    error = call.excinfo.value if call.excinfo else None
+    if isinstance(error, PromptuneError) and call.when == "collect":
+        mark_refused(report, error, node.nodeid)
+        if not is_xdist_worker(node.config):
+            end_if_refused(report)
+
+
+# --- fixtures -------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def _promptune_cell(request: pytest.FixtureRequest) -> Cell:
+    """Which variant and run this item measures."""
+    cell: Cell = request.param
+    return cell
+
+
+@pytest.fixture
+def variant(request: pytest.FixtureRequest, _promptune_cell: Cell) -> Variant:
+    """The variant that is measured; `current` is the app as it stands (pytest-promptune)."""
+    return _hooks(request.config).session.variant(_promptune_cell.variant)
+
+
+@pytest.fixture
+def sample(request: pytest.FixtureRequest, _promptune_cell: Cell) -> Sample:
+    """One execution of the app: output, latency and usage; shared by its tests (pytest-promptune)."""
+    return _hooks(request.config).sample(request)

@@ -1,0 +1,49 @@
+"""The gate's decisions as results of the session, so that everything that reads results sees them."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import pytest
+
+from pytest_promptune.core.view import GateItem
+
+
+class _Crash(NamedTuple):
+    """What pytest's short summary and junit show of a failure."""
+
+    message: str
+
+
+class GateRepr:
+    """How a failed gate is shown: the sentence, no traceback."""
+
+    def __init__(self, message: str) -> None:
+        self.reprcrash = _Crash(message)
+
+    def __str__(self) -> str:
+        return self.reprcrash.message
+
+    def toterminal(self, writer: Any) -> None:
+        """Write it as pytest writes failures."""
+        writer.line(self.reprcrash.message, red=True)
+
+
+def report_decision(session: pytest.Session, decision: GateItem) -> None:
+    """A decision of the gate, as the result of an item of its own."""
+    path, _, domain = decision.nodeid.partition("::")
+    location = (path, None, domain)
+    session.ihook.pytest_runtest_logstart(nodeid=decision.nodeid, location=location)
+    for when in ("setup", "call", "teardown"):
+        failed = decision.failed and when == "call"
+        report = pytest.TestReport(
+            nodeid=decision.nodeid,
+            location=location,
+            keywords={},
+            outcome="failed" if failed else "passed",
+            longrepr=GateRepr(decision.message) if failed else None,  # type: ignore[arg-type]
+            when=when,
+            duration=0.0,
+        )
+        session.ihook.pytest_runtest_logreport(report=report)
+    session.ihook.pytest_runtest_logfinish(nodeid=decision.nodeid, location=location)

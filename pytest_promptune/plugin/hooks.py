@@ -1,0 +1,247 @@
+"""The hooks of sessions with promptune tests; loaded and registered with the first of them."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from itertools import chain
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from pytest_promptune.core.errors import PromptuneError
+from pytest_promptune.core.experiment import Result
+from pytest_promptune.core.plan import PlannedItem, ordered
+from pytest_promptune.core.scoring import Sample
+from pytest_promptune.plugin.decisions import report_decision
+from pytest_promptune.plugin.items import (
+    ItemState,
+    SampleLostError,
+    contribute,
+    outcome_of,
+    planned_item,
+    resolve_case,
+)
+from pytest_promptune.plugin.refusing import end_if_refused, mark_refused, or_usage_error
+from pytest_promptune.plugin.state import CELL, is_xdist_worker, item_key, settings_key
+from pytest_promptune.session import Session
+from pytest_promptune.terminal import summary
+
+if TYPE_CHECKING:
+    from pytest_promptune.core.view import View
+
+
+class PromptuneHooks:
+    """Holds the session and passes on what pytest tells."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        self._config = config
+        self._session: Session | None = None
+        self._view: View | None = None
+        self._output_error: PromptuneError | None = None
+        self._scopes: dict[str, str] = {}
+        self._collected: list[PlannedItem] = []
+        #: What an xdist worker found wrong before any item ran; its first item tells the controller.
+        self._refusal: PromptuneError | None = None
+
+    @property
+    def session(self) -> Session:
+        """The session, begun with the first promptune test (or its first result from a worker)."""
+        if self._session is None:
+            config = self._config
+            self._session = Session(
+                config.stash[settings_key],
+                root=config.rootpath,
+                careful=bool(config.getoption("maxfail")),
+                more_variants=lambda: chain(*config.hook.pytest_promptune_variants(config=config)),
+            )
+        return self._session
+
+    # Collection
+
+    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
+        """A mistake that a worker found ends the session."""
+        if not is_xdist_worker(self._config):
+            end_if_refused(report)
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
+        """Order the promptune items of each module by run, case, variant and test."""
+        places: dict[str, list[int]] = {}
+        for place, item in enumerate(items):
+            if CELL in getattr(item, "fixturenames", ()):
+                item.stash[item_key] = ItemState(planned_item(item))
+                places.setdefault(item.stash[item_key].planned.module, []).append(place)
+        names = [variant.name for variant in self.session.variants]
+        for module in places.values():
+            mine = [items[place] for place in module]
+            order = ordered([item.stash[item_key].planned for item in mine], variants=names)
+            for place, position in zip(module, order, strict=True):
+                items[place] = mine[position]
+        self._collected = [i.stash[item_key].planned for i in items if item_key in i.stash]
+
+    def pytest_collection_finish(self, session: pytest.Session) -> None:
+        """Check all that can be checked before the first call of an app."""
+        selected = [item.stash[item_key].planned for item in session.items if item_key in item.stash]
+        if not selected or self._config.option.collectonly:
+            return
+        try:
+            self.session.begin(selected, self._collected)
+        except PromptuneError as error:
+            self._refusal = error
+            if not is_xdist_worker(self._config):
+                raise pytest.UsageError(str(error)) from None
+
+    # Items
+
+    def pytest_fixture_setup(self, fixturedef: pytest.FixtureDef[Any]) -> None:
+        """Remember the scopes of fixtures: an app must outlive its samples."""
+        self._scopes[fixturedef.argname] = fixturedef.scope
+
+    def sample(self, request: pytest.FixtureRequest) -> Sample:
+        """What the fixture `sample` gives."""
+        if self._refusal is not None:
+            raise self._refusal
+        state: ItemState = request.node.stash[item_key]
+        planned = state.planned
+        state.case = resolve_case(request, planned)
+        variant = self.session.variant(planned.cell.variant)
+        app = self._app(request, planned.marks.app)
+        if self._config.getoption("setuponly"):
+            pytest.skip("--setup-only: the app is not called")
+        state.record = self.session.sample(planned, state.case, app)
+        if state.record.error is not None:
+            raise SampleLostError(f"the app gave no output: {state.record.error}")
+        state.sample = Sample(case=state.case, variant=variant, record=state.record)
+        return state.sample
+
+    def _app(self, request: pytest.FixtureRequest, name: str) -> object:
+        try:
+            app = request.getfixturevalue(name)
+        except pytest.FixtureLookupError as error:
+            if error.argname != name:
+                raise
+            raise PromptuneError(
+                f"{request.node.nodeid}: there is no fixture {name!r}, which should give the app. Write it "
+                f'with @pytest.fixture(scope="session"), or name another one with '
+                '@pytest.mark.promptune(app="…").'
+            ) from None
+        scope = self._scopes.get(name)
+        if scope in ("function", "class"):
+            raise PromptuneError(
+                f"the app fixture {name!r} has scope {scope!r}, but its samples are generated ahead of the "
+                'tests and shared by them: use @pytest.fixture(scope="session") (or "module", "package").'
+            )
+        return app
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_makereport(
+        self, item: pytest.Item, call: pytest.CallInfo[None]
+    ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+        """An assertion that fails is data; the report carries what the item contributes."""
+        report = yield
+        state = item.stash.get(item_key, None)
+        if state is None:
+            return report
+        error = call.excinfo.value if call.excinfo else None
+        if isinstance(error, PromptuneError) and call.when == "setup":
+            mark_refused(report, error, item.nodeid)
+            return report
+        outcome = outcome_of(report, call, state)
+        if outcome is not None:
+            contribute(report, state, outcome, call)
+        return report
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_report_teststatus(self, report: pytest.TestReport) -> tuple[str, str, Any] | None:
+        """Letters for what is data and no failure."""
+        outcome = getattr(report, "promptune", {}).get("outcome")
+        if hasattr(report, "wasxfail") or report.failed:
+            return None
+        if outcome == "missed":
+            return "missed", "m", ("MISSED", {"yellow": True})
+        if outcome in ("errored", "missing") and report.when == "setup":
+            return outcome, "e", (outcome.upper(), {"yellow": True})
+        return None
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Take in what an item contributes, from here or from an xdist worker."""
+        if is_xdist_worker(self._config):
+            return
+        end_if_refused(report)
+        contribution = getattr(report, "promptune", None)
+        if contribution is not None:
+            session = or_usage_error(lambda: self.session)
+            session.record(Result.from_json(contribution))
+
+    def pytest_runtest_logfinish(self, nodeid: str) -> None:
+        """The item is over."""
+        if self._session is not None:
+            self._session.item_ended(nodeid)
+
+    # The end
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtestloop(self, session: pytest.Session) -> Generator[None, object, object]:
+        """Compare and gate when all items have run; ``-x`` and Ctrl-C don't get here."""
+        result = yield
+        not_here = is_xdist_worker(self._config) or self._config.option.collectonly
+        if self._session is not None and not not_here:
+            decisions = or_usage_error(self.session.conclude)
+            session.testscollected += len(decisions)
+            if decisions:
+                self._begin_line()
+            for decision in decisions:
+                report_decision(session, decision)
+        return result
+
+    def _begin_line(self) -> None:
+        """Start a line for the gate's decisions: that of the last test is full."""
+        reporter = self._config.pluginmanager.get_plugin("terminalreporter")
+        writer = self._config.get_terminal_writer()
+        if reporter is not None and writer.width_of_current_line:
+            writer.line()
+            if self._config.get_verbosity() == 0:
+                reporter.write("gate ")
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> None:
+        """Stop the engine, write the outputs, and tell ``--lf`` which items are behind a failed gate."""
+        if self._session is None:
+            return
+        self._session.close()
+        if is_xdist_worker(self._config):
+            return
+        self._remember_for_last_failed()
+        try:
+            self._view = self.session.finish(int(exitstatus))
+        except PromptuneError as error:
+            self._output_error = error
+            if exitstatus == pytest.ExitCode.OK:
+                session.exitstatus = pytest.ExitCode.USAGE_ERROR
+
+    def _remember_for_last_failed(self) -> None:
+        cache = getattr(self._config, "cache", None)  # absent under -p no:cacheprovider
+        known = cache.get("cache/lastfailed", {}) if cache is not None else {}
+        chosen = {nodeid: True for nodeid in known if "::gate[" not in nodeid}
+        chosen.update(dict.fromkeys(self.session.rerun, True))
+        if cache is not None and chosen != known:
+            cache.set("cache/lastfailed", chosen)
+
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+        """Say what was found."""
+        if is_xdist_worker(self._config):
+            return
+        if self._output_error is not None:
+            terminalreporter.write_line(f"promptune: {self._output_error}", red=True)
+        if self._view is None:
+            return
+        width = self._config.get_terminal_writer().fullwidth
+        for line in summary(self._view, verbosity=self._config.get_verbosity(), width=width):
+            for segment in line.segments:
+                terminalreporter.write(segment.text, **segment.markup)
+            terminalreporter.line("")
+
+    def pytest_unconfigure(self) -> None:
+        """End what still runs, whatever stopped the session."""
+        if self._session is not None:
+            self._session.close()

@@ -1,0 +1,30 @@
+"""What the plugin keeps on pytest's objects, and where it runs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from pytest_promptune.settings import Settings
+
+if TYPE_CHECKING:
+    from pytest_promptune.plugin.hooks import PromptuneHooks
+    from pytest_promptune.plugin.items import ItemState
+
+#: Parametrizes every promptune test over variants and runs; its presence tells that a test is one.
+CELL = "_promptune_cell"
+
+settings_key = pytest.StashKey[Settings]()
+hooks_key: pytest.StashKey[PromptuneHooks] = pytest.StashKey()
+item_key: pytest.StashKey[ItemState] = pytest.StashKey()
+
+
+def is_xdist_controller(config: pytest.Config) -> bool:
+    """This process hands out the items and takes in their results."""
+    return config.getoption("dist", "no") != "no" and not is_xdist_worker(config)
+
+
+def is_xdist_worker(config: pytest.Config) -> bool:
+    """This process runs items for a controller."""
+    return hasattr(config, "workerinput")
