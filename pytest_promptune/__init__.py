@@ -1,7 +1,7 @@
 """Prompt regression testing for LangGraph, as a pytest plugin.
 
 The public names are loaded when they are first used: pytest imports this package in every suite,
-whether or not it has promptune tests.
+whether or not it has promptune tests. It has no assertions of tests: PYTEST_DONT_REWRITE.
 """
 
 from __future__ import annotations

@@ -18,6 +18,7 @@ import inspect
 import random
 import threading
 import time
+from collections import deque
 from collections.abc import Awaitable, Callable, Hashable, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
@@ -91,6 +92,10 @@ class Engine:
         self._in_flight = 0
         self._ahead = 0
         self._closing = False
+        #: Released by pytest's thread, not yet seen by the loop.
+        self._left: deque[_Entry] = deque()
+        #: The window kept a job from starting; the next release must wake the loop.
+        self._is_full = False
         self._tasks: set[asyncio.Task[None]] = set()
         self._loop = asyncio.new_event_loop()
         # LangGraph runs a graph's synchronous nodes in the loop's executor; its default size of a few
@@ -131,8 +136,12 @@ class Engine:
     def release(self, key: Hashable) -> None:
         """No item needs this job any more: it leaves the window, or is not started at all."""
         entry = self._entries.get(key)
-        if entry is not None and not self._closing:
-            self._loop.call_soon_threadsafe(self._leave, entry)
+        if entry is None or self._closing:
+            return
+        self._left.append(entry)
+        if self._is_full:  # waking the loop costs a context switch: only when it waits for this
+            self._is_full = False
+            self._loop.call_soon_threadsafe(self._pump)
 
     def forget(self, key: Hashable) -> None:
         """Release the job and drop its outcome; the same key may be submitted again."""
@@ -181,25 +190,31 @@ class Engine:
             self._push(entry, demanded=True)
         self._pump()
 
-    def _leave(self, entry: _Entry) -> None:
-        if entry.released:
-            return
-        entry.released = True
-        if entry.started:
-            self._ahead -= 1
-        else:
-            entry.future.cancel()
-        self._pump()
+    def _take_released(self) -> None:
+        while self._left:
+            entry = self._left.popleft()
+            if entry.released:
+                continue
+            entry.released = True
+            if entry.started:
+                self._ahead -= 1
+            else:
+                entry.future.cancel()
 
     def _pump(self) -> None:
         """Start what may start."""
         while self._queue and self._in_flight < self._concurrency and not self._closing:
+            self._take_released()
             entry = self._queue[0].entry
             if entry.started or entry.released:
                 heapq.heappop(self._queue)
                 continue
             if not entry.demanded and self._ahead >= self._window:
-                return
+                self._is_full = True
+                if not self._left:  # released in between, it would not have woken the loop
+                    return
+                self._is_full = False
+                continue
             heapq.heappop(self._queue)
             entry.started = True
             self._in_flight += 1

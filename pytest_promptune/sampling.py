@@ -17,7 +17,7 @@ from pytest_promptune.core.model import Case, SampleRecord, Usage, Variant
 from pytest_promptune.core.plan import PlannedItem
 from pytest_promptune.engine import Engine, Job, Outcome
 from pytest_promptune.langgraph.app import App, adapt, is_builder
-from pytest_promptune.variants.reading import applied
+from pytest_promptune.variants.active import applied
 
 if TYPE_CHECKING:
     from pytest_promptune.langgraph.tracing import Trace

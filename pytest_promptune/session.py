@@ -217,10 +217,10 @@ class Session:
 
     def conclude(self) -> Sequence[GateItem]:
         """Compare, judge and record; gives the gate's decisions. Called once, after the last item."""
-        from pytest_promptune.conclusion import Evidence, conclude
-
         if not self._experiment.results:
             return ()
+        from pytest_promptune.conclusion import Evidence, conclude
+
         for module in self._experiment.modules:
             self._baseline(module)
         evidence = Evidence(

@@ -1,7 +1,7 @@
 """The pytest side: options, fixtures and hooks. It decides nothing and loads little.
 
 Suites without promptune tests pay for this module alone; everything else is imported, and all hooks
-that see every item are registered, when the first promptune test is collected.
+that see every item are registered, when the first promptune test is collected. PYTEST_DONT_REWRITE
 """
 
 from __future__ import annotations
@@ -10,6 +10,10 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import pytest
+
+from pytest_promptune.plugin.importing import import_plainly
+
+import_plainly()
 
 from pytest_promptune import settings as options
 from pytest_promptune.core.errors import PromptuneError

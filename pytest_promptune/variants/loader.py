@@ -22,7 +22,8 @@ import jinja2
 from jinja2.sandbox import SandboxedEnvironment, safe_range
 from jinja2.utils import LRUCache, internalcode
 
-from pytest_promptune.variants.reading import Active, active, template_path
+from pytest_promptune.variants.active import Active, active
+from pytest_promptune.variants.reading import template_path
 
 
 class VariantLoader(jinja2.BaseLoader):

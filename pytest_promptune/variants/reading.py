@@ -7,9 +7,6 @@ import difflib
 import re
 import tomllib
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from contextvars import ContextVar
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -41,35 +38,6 @@ class TemplateText(str):
 def template_path(variant: str, name: str, text: str) -> str:
     """Where a variant's template stands, for messages."""
     return getattr(text, "path", "") or f"<variant {variant}: {name}>"
-
-
-# --- the variant of this task or thread -----------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class Active:
-    """The templates that a variant replaces, while it is applied."""
-
-    name: str
-    templates: Mapping[str, str]
-    #: Equal for equal templates: what was compiled for one sample serves the next.
-    key: tuple[tuple[str, str], ...]
-
-
-#: Set around each call of the app, in its own task or thread; ``None`` is `current`.
-active: ContextVar[Active | None] = ContextVar("pytest_promptune_variant", default=None)
-
-
-@contextmanager
-def applied(variant: Variant) -> Iterator[None]:
-    """Let the app's templates render as this variant within the current task or thread."""
-    templates = dict(variant.templates)
-    key = tuple(sorted(templates.items()))
-    token = active.set(Active(variant.name, templates, key) if templates else None)
-    try:
-        yield
-    finally:
-        active.reset(token)
 
 
 # --- reading --------------------------------------------------------------------------------------
