@@ -161,8 +161,9 @@ def _not_comparable(name: MetricName, baseline: Baseline, against: str) -> str:
         why = f"{name.metric} has no scores in the baseline {against}"
     else:
         why = (
-            f"{name.metric} was recorded as {recorded.kind} ({recorded.direction} is better) and is "
-            f"{name.kind} ({name.direction} is better) now"
+            f"{name.metric} was recorded as {recorded.kind} in {recorded.unit or 'no unit'} "
+            f"({recorded.direction} is better) and is {name.kind} in {name.unit or 'no unit'} "
+            f"({name.direction} is better) now"
         )
     return f"{why}: not compared; record it with --promptune-baseline."
 

@@ -18,8 +18,7 @@ import inspect
 import random
 import threading
 import time
-from collections import deque
-from collections.abc import Awaitable, Callable, Hashable, Iterable
+from collections.abc import Awaitable, Callable, Coroutine, Hashable, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
@@ -28,7 +27,7 @@ from pytest_promptune.core.failures import is_infrastructure, pause_before
 
 _T = TypeVar("_T")
 
-#: Seconds that cancelled samples get to clean up when the session ends.
+#: Seconds that cancelled samples get to clean up.
 GRACE_S = 1.0
 
 
@@ -69,7 +68,7 @@ class _Entry:
     future: Future[Outcome]
     started: bool = False
     demanded: bool = False
-    released: bool = False
+    dropped: bool = False
 
 
 @dataclass(order=True, slots=True)
@@ -90,13 +89,17 @@ class Engine:
         self._queue: list[_Place] = []
         self._submitted = 0
         self._in_flight = 0
-        self._ahead = 0
-        self._closing = False
-        #: Released by pytest's thread, not yet seen by the loop.
-        self._left: deque[_Entry] = deque()
-        #: The window kept a job from starting; the next release must wake the loop.
+        #: Orders of the started jobs that the items haven't reached, smallest first.
+        self._ahead: list[int] = []
+        #: Order up to which the items have ended; written by pytest's thread alone.
+        self._position = -1
+        #: The window kept a job from starting: the next step of the items must wake the loop.
         self._is_full = False
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._closing = False
+        self._stopped = False
+        self._tasks: set[asyncio.Task[Any]] = set()
+        # Samples begin in the context of the session, not in that of whichever sample ended before.
+        self._context = contextvars.copy_context()
         self._loop = asyncio.new_event_loop()
         # LangGraph runs a graph's synchronous nodes in the loop's executor; its default size of a few
         # threads would serialise them.
@@ -133,20 +136,20 @@ class Engine:
             except TimeoutError:
                 continue
 
-    def release(self, key: Hashable) -> None:
-        """No item needs this job any more: it leaves the window, or is not started at all."""
-        entry = self._entries.get(key)
-        if entry is None or self._closing:
+    def advance(self, order: int) -> None:
+        """All items up to this order have ended: the window moves on."""
+        if order <= self._position or self._closing:
             return
-        self._left.append(entry)
+        self._position = order
         if self._is_full:  # waking the loop costs a context switch: only when it waits for this
             self._is_full = False
             self._loop.call_soon_threadsafe(self._pump)
 
     def forget(self, key: Hashable) -> None:
-        """Release the job and drop its outcome; the same key may be submitted again."""
-        self.release(key)
-        self._entries.pop(key, None)
+        """Nobody needs this job any more: it isn't started, or its outcome is dropped."""
+        entry = self._entries.pop(key, None)
+        if entry is not None:
+            entry.dropped = True
 
     def run(self, call: Callable[[], Awaitable[Any]]) -> Any:
         """Run a coroutine function in the session's loop and wait for its result."""
@@ -169,10 +172,17 @@ class Engine:
     def _serve(self) -> None:
         asyncio.set_event_loop(self._loop)
         try:
-            self._loop.run_forever()
+            while not self._stopped:
+                # A task that raises SystemExit or KeyboardInterrupt ends run_forever(), not the session.
+                with contextlib.suppress(SystemExit, KeyboardInterrupt):
+                    self._loop.run_forever()
             self._loop.run_until_complete(self._loop.shutdown_asyncgens())
         finally:
             self._loop.close()
+
+    def _stop(self) -> None:
+        self._stopped = True
+        self._loop.stop()
 
     def _enqueue(self, entries: list[_Entry]) -> None:
         for entry in entries:
@@ -190,49 +200,50 @@ class Engine:
             self._push(entry, demanded=True)
         self._pump()
 
-    def _take_released(self) -> None:
-        while self._left:
-            entry = self._left.popleft()
-            if entry.released:
-                continue
-            entry.released = True
-            if entry.started:
-                self._ahead -= 1
-            else:
-                entry.future.cancel()
-
     def _pump(self) -> None:
         """Start what may start."""
         while self._queue and self._in_flight < self._concurrency and not self._closing:
-            self._take_released()
             entry = self._queue[0].entry
-            if entry.started or entry.released:
+            if entry.started or entry.dropped:
                 heapq.heappop(self._queue)
                 continue
-            if not entry.demanded and self._ahead >= self._window:
-                self._is_full = True
-                if not self._left:  # released in between, it would not have woken the loop
-                    return
-                self._is_full = False
-                continue
+            if not self._may_start(entry):
+                return
             heapq.heappop(self._queue)
             entry.started = True
             self._in_flight += 1
-            self._ahead += 1
-            task = self._loop.create_task(self._run(entry))
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
+            heapq.heappush(self._ahead, entry.job.order)
+            self._begin(self._run(entry))
+
+    def _may_start(self, entry: _Entry) -> bool:
+        """Demanded, or within the window."""
+        if entry.demanded:
+            return True
+        self._is_full = True  # before looking at the position, so that no step in between is missed
+        while self._ahead and self._ahead[0] <= self._position:
+            heapq.heappop(self._ahead)
+        if len(self._ahead) >= self._window and entry.job.order > self._position:
+            return False
+        self._is_full = False
+        return True
+
+    def _begin(self, coroutine: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
+        task = self._loop.create_task(coroutine, context=self._context.copy())
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
 
     async def _run(self, entry: _Entry) -> None:
         try:
             outcome = await self._call_with_retries(entry.job)
-        except asyncio.CancelledError:
+            if not entry.future.cancelled():
+                entry.future.set_result(outcome)
+        except asyncio.CancelledError:  # the session ends
             entry.future.cancel()
             raise
         finally:
             self._in_flight -= 1
-        entry.future.set_result(outcome)
-        self._pump()
+            self._pump()
 
     async def _call_with_retries(self, job: Job) -> Outcome:
         """Only what is transient is tried again: an app that raises would raise again."""
@@ -245,53 +256,67 @@ class Engine:
         return outcome
 
     async def _call(self, job: Job) -> Outcome:
+        """One attempt, in a task of its own: one that ignores its cancellation is left behind."""
         began = time.perf_counter()
-        value: Any = None
-        error: BaseException | None = None
+        attempt = self._begin(_attempt(job))
         try:
-            async with asyncio.timeout(job.timeout) as limit:
-                value = await (job.call() if job.is_async else _in_thread(job.call))
-                if inspect.isawaitable(value):
-                    value = await value
-        except asyncio.CancelledError as cancelled:
-            if self._closing:
-                raise
-            error = cancelled  # the app cancelled itself: its failure, not ours
-        except (Exception, SystemExit) as raised:
-            error = raised
-            if isinstance(raised, TimeoutError) and limit.expired():
-                error = SampleTimeoutError(f"no answer within {job.timeout:g} s")
-        return Outcome(value=value, error=error, latency_s=time.perf_counter() - began)
+            done, _ = await asyncio.wait({attempt}, timeout=job.timeout)
+        except asyncio.CancelledError:
+            attempt.cancel()
+            raise
+        latency = time.perf_counter() - began
+        if not done:
+            attempt.cancel()
+            await asyncio.wait({attempt}, timeout=GRACE_S)
+            error = SampleTimeoutError(f"no answer within {job.timeout:g} s")
+            return Outcome(error=error, latency_s=latency)
+        value, raised = attempt.result()
+        return Outcome(value=value, error=raised, latency_s=latency)
 
     def _begin_shutdown(self) -> None:
-        for place in self._queue:
-            place.entry.future.cancel()
+        for entry in self._entries.values():
+            if not entry.started:
+                entry.future.cancel()
         self._queue.clear()
-        for task in self._tasks:
+        tasks = set(self._tasks)
+        for task in tasks:
             task.cancel()
-        ending = self._loop.create_task(self._end(set(self._tasks)))
-        ending.add_done_callback(lambda _: self._loop.stop())
+        ending = self._loop.create_task(_finish(tasks))
+        ending.add_done_callback(lambda _: self._stop())
 
-    async def _end(self, tasks: set[asyncio.Task[None]]) -> None:
-        if tasks:
-            await asyncio.wait(tasks, timeout=GRACE_S)
+
+async def _finish(tasks: set[asyncio.Task[Any]]) -> None:
+    if tasks:
+        await asyncio.wait(tasks, timeout=GRACE_S)
+
+
+async def _attempt(job: Job) -> tuple[Any, BaseException | None]:
+    """What the call gave or raised; anything but the end of the session is the app's own doing.
+
+    Not only `Exception`: pytest's outcomes and `SystemExit` derive from `BaseException`, and raised in
+    a task they would end the loop.
+    """
+    try:
+        value = await (job.call() if job.is_async else _in_thread(job.call))
+        if inspect.isawaitable(value):
+            value = await value
+    except BaseException as raised:
+        task = asyncio.current_task()
+        if isinstance(raised, asyncio.CancelledError) and task is not None and task.cancelling():
+            raise  # by us, not by the app
+        return None, raised
+    return value, None
 
 
 async def _in_thread(call: Callable[[], Any]) -> Any:
     """Call in a daemon thread of its own: a call that never returns must not keep the process alive."""
     loop = asyncio.get_running_loop()
-    future: asyncio.Future[Any] = loop.create_future()
+    future: asyncio.Future[tuple[Any, BaseException | None]] = loop.create_future()
     context = contextvars.copy_context()
 
     def settle(value: Any, error: BaseException | None) -> None:
-        if future.done():  # timed out or cancelled meanwhile
-            return
-        if error is None:
-            future.set_result(value)
-        elif isinstance(error, StopIteration):  # a future can't carry one
-            future.set_exception(RuntimeError("the app raised StopIteration"))
-        else:
-            future.set_exception(error)
+        if not future.done():  # else timed out or cancelled meanwhile
+            future.set_result((value, error))
 
     def work() -> None:
         value: Any = None
@@ -304,7 +329,10 @@ async def _in_thread(call: Callable[[], Any]) -> Any:
             loop.call_soon_threadsafe(settle, value, error)
 
     threading.Thread(target=work, name="promptune-app", daemon=True).start()
-    return await future
+    value, error = await future
+    if error is not None:
+        raise error
+    return value
 
 
 class _DaemonExecutor(ThreadPoolExecutor):

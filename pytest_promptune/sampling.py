@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import copy
 import hashlib
+import heapq
+import inspect
 import sys
-from collections import Counter
-from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Hashable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from pytest_promptune.core.codec import to_jsonable
 from pytest_promptune.core.errors import AppError
 from pytest_promptune.core.failures import describe
-from pytest_promptune.core.model import Case, SampleRecord, Usage, Variant
+from pytest_promptune.core.model import Case, SampleError, SampleRecord, Usage, Variant
 from pytest_promptune.core.plan import PlannedItem
-from pytest_promptune.engine import Engine, Job, Outcome
+from pytest_promptune.engine import Engine, Job, Outcome, SampleTimeoutError
 from pytest_promptune.langgraph.app import App, adapt, is_builder
 from pytest_promptune.variants.active import applied
 
@@ -46,29 +47,24 @@ class Sampler:
         self._engine: Engine | None = None
         self._items: list[PlannedItem] = []
         self._order: dict[str, int] = {}
+        #: By identity of what the app fixture returned, which is kept alive.
         self._apps: dict[int, _BuiltApp] = {}
-        self._submitted: set[Hashable] = set()
+        #: The app that items of one name and parameters use now.
+        self._app_of: dict[Hashable, _BuiltApp] = {}
         self._traces: dict[Hashable, Trace | None] = {}
         #: By identity of the case, which is kept alive beside its hash.
         self._fingerprints: dict[int, tuple[Case, str]] = {}
-        self._key_of: dict[str, Hashable] = {}
-        self._users_here: Counter[tuple[Hashable, ...]] = Counter()
-        self._users: Counter[tuple[Hashable, ...]] = Counter()
-        self._unknown_users: Counter[str] = Counter()
         self._reached: set[tuple[str, str]] = set()
+        #: Tests whose fixtures give another case than the one they are parametrized with.
         self._moving: set[tuple[str, str]] = set()
+        self._uses = _Uses()
 
     def plan(self, items: Sequence[PlannedItem]) -> None:
         """Take in the selected items in the order in which they will run."""
         self._items = list(items)
         self._order = {item.nodeid: position for position, item in enumerate(items)}
-        for item in items:
-            if item.case is None:
-                self._unknown_users[item.marks.app] += 1
-            else:
-                here, everywhere = self._use(item, item.case)
-                self._users_here[here] += 1
-                self._users[everywhere] += 1
+        for position, item in enumerate(items):
+            self._uses.expect(position, self._use(item, item.case) if item.case else None)
 
     def sample(self, item: PlannedItem, case: Case, app: object) -> SampleRecord:
         """The sample of an item; waits until it is there.
@@ -84,38 +80,25 @@ class Sampler:
             AppError: when `app` can't be called, or its output has no JSON form.
             VariantError: when a variant would not reach the app.
         """
-        built = self._built(item, app)
         engine = self._engine or self._start()
+        built = self._built(engine, item, app)
         test = (item.module, item.test)
         if item.case is not None and self._fingerprint(item.case) != self._fingerprint(case):
-            self._moving.add(test)  # the fixture changes what it is parametrized with: don't guess
-        self._submit(engine, built, item, first=test not in self._reached)
+            self._moving.add(test)
+        self._look_ahead(engine, built, item, first=test not in self._reached)
         self._reached.add(test)
         job = self._job(built, item, case)
         engine.submit([job])
-        self._key_of[item.nodeid] = job.key
         return self._record(item, case, job.key, engine.outcome(job.key))
 
     def done(self, nodeid: str) -> None:
-        """The item has ended: its sample may leave the window, and memory when nobody else needs it."""
+        """The item has ended: look further ahead, and drop what nobody needs any more."""
         position = self._order.get(nodeid)
         if position is None or self._engine is None:
             return
-        item = self._items[position]
-        key = self._key_of.pop(nodeid, None)
-        if item.case is None:
-            self._unknown_users[item.marks.app] -= 1
-            return
-        here, everywhere = self._use(item, item.case)
-        self._users_here[here] -= 1
-        self._users[everywhere] -= 1
-        if key is None or self._users_here[here] > 0:
-            return
-        if self._users[everywhere] > 0 or self._unknown_users[item.marks.app] > 0:
-            self._engine.release(key)
-        else:
-            self._engine.forget(key)
-            self._traces.pop(key, None)
+        self._engine.advance(position)
+        for key in self._uses.expired(position):
+            self._drop(key)
 
     def close(self) -> None:
         """Cancel what is pending and end what is in flight."""
@@ -133,40 +116,46 @@ class Sampler:
         self._engine = Engine(concurrency=self._concurrency, window=self._window)
         return self._engine
 
-    def _built(self, item: PlannedItem, value: object) -> _BuiltApp:
+    def _drop(self, key: Hashable) -> None:
+        if self._engine is not None:
+            self._engine.forget(key)
+        self._traces.pop(key, None)
+
+    def _built(self, engine: Engine, item: PlannedItem, value: object) -> _BuiltApp:
         built = self._apps.get(id(value))
         if built is None:
-            engine = self._engine or self._start()
             built = _BuiltApp(item.marks.app, value, engine.run)
-            needed = dict.fromkeys(i.cell.variant for i in self._items if i.marks.app == item.marks.app)
-            for name in needed:
+            for name in dict.fromkeys(i.cell.variant for i in self._items if i.marks.app == item.marks.app):
                 built.under(self._variants[name])
             self._apps[id(value)] = built
         return built
 
-    def _submit(self, engine: Engine, built: _BuiltApp, item: PlannedItem, *, first: bool) -> None:
-        """Queue what items like this one will need: all of the app's the first time, then what was lazy."""
-        test = (item.module, item.test)
-        group = (id(built.value), item.marks.app, item.parameters)
-        new_group = group not in self._submitted
-        if not (new_group or (first and item.lazy)):
+    def _look_ahead(self, engine: Engine, built: _BuiltApp, item: PlannedItem, *, first: bool) -> None:
+        """Queue what is known to be needed: all of an app's samples the first time, then what was lazy."""
+        group = (item.marks.app, item.parameters)
+        known = self._app_of.get(group)
+        if known is built and not (first and item.lazy):
             return
-        self._submitted.add(group)
+        if known is not built:
+            self._app_of[group] = built
+            if known is not None and known not in self._app_of.values():
+                for key in self._uses.of_app(id(known.value)):  # an app of a module that is over
+                    self._drop(key)
         jobs = []
-        for other in self._items:
-            like_this = (other.module, other.test) == test
-            if other.marks.app != item.marks.app or other.parameters != item.parameters:
+        for other in self._items[self._order.get(item.nodeid, 0) :]:
+            like_this = (other.module, other.test) == (item.module, item.test)
+            if (other.marks.app, other.parameters) != group or other.case is None:
                 continue
-            if other.case is None or (other.lazy and not like_this) or not (new_group or like_this):
+            if (other.lazy or known is built) and not like_this:
                 continue
-            if (other.module, other.test) in self._moving:
-                continue
-            jobs.append(self._job(built, other, other.case))
+            if (other.module, other.test) not in self._moving:
+                jobs.append(self._job(built, other, other.case))
         engine.submit(jobs)
 
     def _job(self, built: _BuiltApp, item: PlannedItem, case: Case) -> Job:
         variant = self._variants[item.cell.variant]
-        key = (id(built.value), case.id, self._fingerprint(case), item.cell.variant, item.cell.run)
+        key = (id(built.value), *self._use(item, case))
+        self._uses.note(key, self._use(item, case))
         app = built.under(variant)
         return Job(
             key=key,
@@ -192,7 +181,13 @@ class Sampler:
 
         def call() -> Any:
             with applied(variant), self._traced(key):
-                return prepared()()
+                value = prepared()()
+            return finish(value) if inspect.isawaitable(value) else value
+
+        async def finish(value: Awaitable[Any]) -> Any:
+            """A synchronous app gave a coroutine: what runs in it belongs to the same sample."""
+            with applied(variant), self._traced(key):
+                return await value
 
         return call
 
@@ -204,7 +199,7 @@ class Sampler:
             return
         from pytest_promptune.langgraph.tracing import tracing
 
-        with tracing() as trace:
+        with tracing(self._traces.get(key)) as trace:
             self._traces[key] = trace
             yield
 
@@ -221,7 +216,7 @@ class Sampler:
             variant=item.cell.variant,
             run=item.cell.run,
             output=outcome.value,
-            error=None if error is None else describe(error),
+            error=None if error is None else _described(error),
             latency_s=outcome.latency_s,
             usage=trace.usage if trace else Usage(),
             nodes=trace.nodes() if trace else (),
@@ -233,9 +228,52 @@ class Sampler:
             known = self._fingerprints[id(case)] = (case, case.fingerprint)
         return known[1]
 
-    def _use(self, item: PlannedItem, case: Case) -> tuple[tuple[Hashable, ...], tuple[Hashable, ...]]:
-        everywhere = (item.marks.app, case.id, self._fingerprint(case), item.cell)
-        return (item.module, *everywhere), everywhere
+    def _use(self, item: PlannedItem, case: Case) -> tuple[Hashable, ...]:
+        """What the items that share a sample have in common, whatever app they turn out to have."""
+        return item.marks.app, case.id, self._fingerprint(case), item.cell
+
+
+def _described(error: BaseException) -> SampleError:
+    if isinstance(error, SampleTimeoutError):
+        return SampleError(type="TimeoutError", message=str(error))
+    return describe(error)
+
+
+class _Uses:
+    """Which item is the last to need a sample, so that its output can be dropped then."""
+
+    def __init__(self) -> None:
+        self._last: dict[Hashable, int] = {}
+        self._last_unknown = -1
+        self._keys: dict[Hashable, set[Hashable]] = {}
+        self._expiring: list[tuple[int, int, Hashable]] = []
+
+    def expect(self, position: int, use: Hashable | None) -> None:
+        """The item at `position` needs a sample; ``None``: nobody knows which."""
+        if use is None:
+            self._last_unknown = position
+        else:
+            self._last[use] = position
+
+    def note(self, key: Hashable, use: Hashable) -> None:
+        """A sample is known under `key` from now on."""
+        keys = self._keys.setdefault(use, set())
+        if not keys:
+            heapq.heappush(self._expiring, (self._last.get(use, -1), len(self._keys), use))
+        keys.add(key)
+
+    def expired(self, position: int) -> Iterator[Hashable]:
+        """Keys that no item after `position` needs; each is given once."""
+        if position < self._last_unknown:
+            return
+        while self._expiring and self._expiring[0][0] <= position:
+            yield from self._keys.pop(heapq.heappop(self._expiring)[2], ())
+
+    def of_app(self, app: int) -> list[Hashable]:
+        """Keys of the samples of one app object."""
+        return [
+            key for keys in self._keys.values() for key in keys if isinstance(key, tuple) and key[0] == app
+        ]
 
 
 class _BuiltApp:
@@ -264,7 +302,7 @@ class _BuiltApp:
     def _build(self, variant: Variant) -> App:
         build: Any = self.value
         with applied(variant):
-            app = build(variant)
+            app = build(variant) if _takes_by_position(build) else build(variant=variant)
         if hasattr(app, "__await__"):
 
             async def built() -> Any:
@@ -272,6 +310,11 @@ class _BuiltApp:
 
             app = self._run(built)
         return adapt(app, name=f"{self.name}({variant.name})")
+
+
+def _takes_by_position(build: Callable[..., Any]) -> bool:
+    (parameter,) = inspect.signature(build).parameters.values()
+    return parameter.kind is not inspect.Parameter.KEYWORD_ONLY
 
 
 def seed(case: str, variant: str, run: int) -> int:

@@ -56,8 +56,8 @@ def _text(value: Any) -> str:
 
 def _word(value: Any) -> str:
     text = _text(value)
-    if any(character in text for character in "/\\:[]") or text != "".join(text.split()):
-        raise ValueError("one word without / \\ : [ ] (it becomes part of a file name)")
+    if any(character in text for character in "/\\:.[]") or text != "".join(text.split()):
+        raise ValueError("one word without / \\ : . [ ] (it becomes part of a file name)")
     return text
 
 
@@ -270,7 +270,7 @@ def _parsed(spec: OptionSpec, where: str, value: Any) -> Any:
     try:
         return spec.parse(value)
     except ValueError as error:
-        shown = value if isinstance(value, str) else ", ".join(map(str, value)) if value else value
+        shown = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
         raise SettingsError(f"{where}: {shown!r} is not valid; expected {error}.") from None
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -12,6 +13,9 @@ from pytest_promptune.core.experiment import Scores
 
 #: Version of the file format this code reads and writes.
 FORMAT = 1
+
+#: Numbers beyond it have no float.
+_LARGEST = sys.float_info.max
 
 _RECORD_AGAIN = "Record the baseline again with --promptune-baseline."
 
@@ -156,13 +160,17 @@ def loads(text: str, *, where: str) -> Baseline:
         BaselineError: when it is damaged or of a format this version doesn't read; `where` is its path.
     """
     try:
-        data = json.loads(text)
+        data = json.loads(text, object_pairs_hook=_each_key_once)
     except json.JSONDecodeError as error:
         hint = " It holds the marks of an unfinished merge." if "<<<<<<<" in text else ""
         raise BaselineError(
             f"{where}:{error.lineno}: not a baseline file: {error.msg}.{hint} "
             f"Restore it from version control. {_RECORD_AGAIN}"
         ) from None
+    except RecursionError:
+        raise _damaged(where, "nested too deeply") from None
+    except (_DamageError, ValueError) as error:  # ValueError: a number of thousands of digits
+        raise _damaged(where, str(error)) from None
     found = data.get("format") if isinstance(data, dict) else None
     if found != FORMAT or isinstance(found, bool):
         newer = isinstance(found, int) and found > FORMAT
@@ -171,13 +179,25 @@ def loads(text: str, *, where: str) -> Baseline:
     try:
         return _from_json(data)
     except _DamageError as damage:
-        raise BaselineError(
-            f"{where}: damaged: {damage}. Restore it from version control. {_RECORD_AGAIN}"
-        ) from None
+        raise _damaged(where, str(damage)) from None
+
+
+def _damaged(where: str, what: str) -> BaselineError:
+    return BaselineError(f"{where}: damaged: {what}. Restore it from version control. {_RECORD_AGAIN}")
 
 
 class _DamageError(Exception):
     """What is wrong in the data of a baseline file."""
+
+
+def _each_key_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """A merge can leave a case twice; JSON readers would keep the last one silently."""
+    table = dict(pairs)
+    if len(table) < len(pairs):
+        names = [key for key, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise _DamageError(f"{twice!r} stands twice in one object")
+    return table
 
 
 def _from_json(data: Mapping[str, Any]) -> Baseline:
@@ -244,4 +264,4 @@ def _scores(name: str, value: Any) -> Scores:
 def _is_score(value: Any) -> bool:
     if value is None:
         return True
-    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < float("inf")
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= _LARGEST

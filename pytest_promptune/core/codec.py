@@ -22,10 +22,19 @@ def to_jsonable(value: object, *, where: str) -> Any:
     Raises:
         ScoreError: for anything else, and for NaN or infinity, naming the place inside the value.
     """
+    try:
+        return _jsonable(value, where)
+    except RecursionError:
+        raise ScoreError(
+            f"{where} is nested too deeply or contains itself, which is not JSON. Return plain data."
+        ) from None
+
+
+def _jsonable(value: object, where: str) -> Any:
     if value is None or isinstance(value, bool):
         return value
     if isinstance(value, Enum):
-        return to_jsonable(value.value, where=where)
+        return _jsonable(value.value, where)
     if isinstance(value, str):
         return str(value)
     if isinstance(value, int):
@@ -39,12 +48,17 @@ def to_jsonable(value: object, *, where: str) -> Any:
 
 def _container(value: object, where: str) -> Any:
     if isinstance(value, Mapping):
-        return {_key(k, where): to_jsonable(v, where=f"{where}[{k!r}]") for k, v in value.items()}
+        plain = {_key(k, where): _jsonable(v, f"{where}[{k!r}]") for k, v in value.items()}
+        if len(plain) < len(value):
+            raise ScoreError(
+                f"{where} has keys that are equal as text, as 1 and '1'; JSON keeps one of them."
+            )
+        return plain
     if isinstance(value, Set):
-        return sorted((to_jsonable(v, where=f"{where} (a set)") for v in value), key=str)
+        return sorted((_jsonable(v, f"{where} (a set)") for v in value), key=str)
     if isinstance(value, Sequence) and not isinstance(value, bytes | bytearray):
-        return [to_jsonable(v, where=f"{where}[{i}]") for i, v in enumerate(value)]
-    return to_jsonable(_plain(value, where), where=where)
+        return [_jsonable(v, f"{where}[{i}]") for i, v in enumerate(value)]
+    return _jsonable(_plain(value, where), where)
 
 
 def _plain(value: object, where: str) -> object:
@@ -53,7 +67,10 @@ def _plain(value: object, where: str) -> object:
         return {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
     dump = getattr(value, "model_dump", None)
     if callable(dump) and not isinstance(value, type):
-        dumped: object = dump(mode="json")
+        try:
+            dumped: object = dump(mode="json")
+        except Exception as error:  # pydantic has several; what counts is that there is no JSON form
+            raise ScoreError(f"{where} is {_describe(value)} without a JSON form: {error}") from None
         return dumped
     item = getattr(value, "item", None)
     if callable(item) and getattr(value, "shape", None) == ():

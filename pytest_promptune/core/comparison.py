@@ -65,7 +65,10 @@ def is_gated(column: Column, also: Sequence[str]) -> bool:
     """Whether a verdict on this metric may fail the build."""
     name = column.name
     if column.gate is not None:
-        return is_named(name, column.gate)
+        if is_named(name, column.gate):
+            return True
+        if not column.keeps_defaults:
+            return False
     if name.test == f"{name.module}::{name.app}":
         return short_name(name) in _GATED_APP_METRICS or is_named(name, also)
     return True
@@ -102,7 +105,8 @@ def baseline_side(
     Cases that exist but were deselected in this session say nothing and are left out.
     """
     recorded = baseline.metrics.get(column.name.metric)
-    if recorded is None or (recorded.kind, recorded.direction) != (column.name.kind, column.name.direction):
+    now = (column.name.kind, column.name.direction, column.name.unit)
+    if recorded is None or (recorded.kind, recorded.direction, recorded.unit) != now:
         return None
     scores = dict(baseline.scores.get(column.name.metric, {}))
     for case in set(collected or ()) - set(_cases(column)):
@@ -125,14 +129,15 @@ def compare(matches: Sequence[Match], rules: Rules) -> list[ComparisonRow]:
 
 def _pair(entry: Match, rules: Rules) -> Pair:
     name = entry.name
-    margins = [value for key, value in rules.margins.items() if is_named(name, [key])]
+    short = [value for key, value in rules.margins.items() if is_named(name, [key])]
+    margin = rules.margins.get(name.metric, short[-1] if short else None)
     return Pair(
         metric=f"{name.module}::{name.metric}",
         reference=entry.reference.label,
         candidate=entry.candidate.label,
         reference_scores=entry.reference.scores,
         candidate_scores=entry.candidate.scores,
-        spec=MetricSpec(kind=name.kind, direction=name.direction, margin=margins[-1] if margins else None),
+        spec=MetricSpec(kind=name.kind, direction=name.direction, margin=margin),
         gated=entry.gated,
     )
 

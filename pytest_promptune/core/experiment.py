@@ -33,6 +33,28 @@ class SampleFacts:
     error: SampleError | None = None
     models: tuple[str, ...] = ()
 
+    def to_json(self) -> dict[str, Any]:
+        """Plain data."""
+        usage, error = self.usage, self.error
+        return {
+            "latency_s": self.latency_s,
+            "usage": [usage.input_tokens, usage.output_tokens, usage.cost_usd],
+            "error": None if error is None else [error.type, error.message, error.infrastructure],
+            "models": list(self.models),
+        }
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> SampleFacts:
+        """The inverse of `to_json`."""
+        tokens_in, tokens_out, cost = data["usage"]
+        error = data["error"]
+        return cls(
+            latency_s=data["latency_s"],
+            usage=Usage(input_tokens=tokens_in, output_tokens=tokens_out, cost_usd=cost),
+            error=error and SampleError(type=error[0], message=error[1], infrastructure=error[2]),
+            models=tuple(data["models"]),
+        )
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Result:
@@ -54,11 +76,12 @@ class Result:
     classification: Classification | None = None
     #: First line of what the assertion said.
     message: str = ""
-    sample: SampleFacts = field(default_factory=SampleFacts)
+    #: ``None`` when the item never got its sample.
+    sample: SampleFacts | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Plain data, for the report of the item."""
-        pair, error, usage = self.classification, self.sample.error, self.sample.usage
+        pair = self.classification
         return {
             "nodeid": self.nodeid,
             "module": self.module,
@@ -74,27 +97,14 @@ class Result:
             "scores": {k: [s.value, s.kind, s.direction, s.unit] for k, s in self.scores.items()},
             "classification": None if pair is None else [pair.predicted, pair.expected],
             "message": self.message,
-            "sample": {
-                "latency_s": self.sample.latency_s,
-                "usage": [usage.input_tokens, usage.output_tokens, usage.cost_usd],
-                "error": None if error is None else [error.type, error.message, error.infrastructure],
-                "models": list(self.sample.models),
-            },
+            "sample": None if self.sample is None else self.sample.to_json(),
         }
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Result:
         """The inverse of `to_json`."""
         values = dict(data)
-        sample = values.pop("sample")
-        tokens_in, tokens_out, cost = sample["usage"]
-        error = sample["error"]
-        values["sample"] = SampleFacts(
-            latency_s=sample["latency_s"],
-            usage=Usage(input_tokens=tokens_in, output_tokens=tokens_out, cost_usd=cost),
-            error=error and SampleError(type=error[0], message=error[1], infrastructure=error[2]),
-            models=tuple(sample["models"]),
-        )
+        values["sample"] = values["sample"] and SampleFacts.from_json(values["sample"])
         values["scores"] = {
             name: Score(value=value, kind=kind, direction=direction, unit=unit)
             for name, (value, kind, direction, unit) in values["scores"].items()
@@ -115,7 +125,7 @@ def result_of(
     message: str,
 ) -> Result:
     """What an item contributes, from all that is known of it at its end."""
-    facts = SampleFacts()
+    facts = None
     if record is not None:
         models = tuple(dict.fromkeys(model for node in record.nodes for model in node.models))
         facts = SampleFacts(latency_s=record.latency_s, usage=record.usage, error=record.error, models=models)
@@ -144,7 +154,10 @@ class Column:
     """All values of one metric, by variant, case and run."""
 
     name: MetricName
+    #: Names that the tests' markers want gated; ``None`` where no marker says.
     gate: tuple[str, ...] | None
+    #: A test among several keeps the default gates.
+    keeps_defaults: bool = False
     values: dict[str, dict[str, dict[int, float | None]]] = field(default_factory=dict)
 
     def put(self, variant: str, case: str, run: int, value: float | None) -> None:
@@ -184,10 +197,9 @@ class Experiment:
         column.put(*place, _ASSERTION_VALUES.get(result.outcome))
         for name, score in result.scores.items():
             self._score(result, name, score)
-        key = (result.module, result.app, *place)
-        if key not in self._samples:
-            self._samples[key] = result.sample
-            self._app_metrics(result)
+        if result.sample is not None:
+            self._samples.setdefault((result.module, result.app, *place), result.sample)
+            self._app_metrics(result, result.sample)
 
     def _score(self, result: Result, name: str, score: Score) -> None:
         column = self._column(
@@ -206,12 +218,13 @@ class Experiment:
             )
             if sentence not in self.contradictions:
                 self.contradictions.append(sentence)
-        if score.kind == "score" and column.name.kind == "binary" and score.value is not None:
-            column.name = replace(column.name, kind="score")  # booleans among numbers: they are numbers
+        if score.value is not None and score.kind != column.name.kind:
+            # None says nothing about the kind; booleans among numbers are numbers
+            kind: Kind = "score" if any(column.scores(v) for v in column.values) else score.kind
+            column.name = replace(column.name, kind=kind)
         column.put(result.variant, result.case_id, result.run, score.value)
 
-    def _app_metrics(self, result: Result) -> None:
-        facts = result.sample
+    def _app_metrics(self, result: Result, facts: SampleFacts) -> None:
         lost = facts.error is not None
         values: list[tuple[str, float | None, Kind, str | None]] = [
             ("latency_s", None if lost else facts.latency_s, "latency", "s"),
@@ -248,7 +261,9 @@ class Experiment:
                 unit=unit,
             )
             column = self._columns[key] = Column(name, result.gate)
-        elif result.gate is not None and column.gate != result.gate:
+        if result.gate is None:
+            column.keeps_defaults = True
+        elif column.gate != result.gate:
             column.gate = tuple(dict.fromkeys([*(column.gate or ()), *result.gate]))
         return column
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from pytest_promptune.core.model import SampleError
@@ -13,37 +14,66 @@ LONGEST_PAUSE_S = 60.0
 #: HTTP statuses that say nothing about the app: too many requests, too slow, overloaded, broken.
 _TRANSIENT_STATUS = frozenset({408, 409, 425, 429, 500, 502, 503, 504, 520, 522, 524, 529})
 
-#: Exception classes of openai, anthropic, httpx, requests and google by name, so that none is imported.
+#: Exception classes of model providers' clients by name, so that none of them is imported.
 _TRANSIENT_NAMES = frozenset(
     {
         "APIConnectionError",
         "APITimeoutError",
+        "ClientConnectionError",
+        "ClientConnectorError",
+        "ClientOSError",
         "ConnectError",
         "ConnectTimeout",
+        "ConnectTimeoutError",
+        "ConnectionClosedError",
+        "ConnectionError",
         "DeadlineExceeded",
+        "EndpointConnectionError",
+        "GatewayTimeout",
         "InternalServerError",
         "OverloadedError",
         "PoolTimeout",
         "RateLimitError",
         "ReadError",
         "ReadTimeout",
+        "ReadTimeoutError",
         "RemoteProtocolError",
         "ResourceExhausted",
+        "ServerDisconnectedError",
+        "ServerTimeoutError",
         "ServiceUnavailable",
         "ServiceUnavailableError",
+        "Timeout",
         "TooManyRequests",
         "WriteError",
         "WriteTimeout",
     }
 )
-_CLIENTS: tuple[str, ...] = ("anthropic", "cohere", "google", "groq", "httpcore", "httpx", "langchain")
-_CLIENTS += ("mistralai", "openai", "requests", "urllib3")
+_CLIENTS = (
+    "aiohttp",
+    "anthropic",
+    "botocore",
+    "cohere",
+    "google",
+    "groq",
+    "httpcore",
+    "httpx",
+    "langchain",
+    "mistralai",
+    "openai",
+    "requests",
+    "urllib3",
+)
 
 
 def describe(error: BaseException) -> SampleError:
     """The error of a sample as data; an exception's causes are looked through."""
+    try:
+        message = str(error)
+    except Exception:  # an exception whose text raises must not hide what happened
+        message = "(no text)"
     return SampleError(
-        type=type(error).__qualname__, message=str(error), infrastructure=is_infrastructure(error)
+        type=type(error).__qualname__, message=message, infrastructure=is_infrastructure(error)
     )
 
 
@@ -83,14 +113,25 @@ def pause_before(attempt: int, error: BaseException, chance: float) -> float:
 
 
 def _is_transient(error: BaseException) -> bool:
+    if isinstance(error, BaseExceptionGroup):
+        return all(is_infrastructure(member) for member in error.exceptions)
     if isinstance(error, ConnectionError):
         return True
-    status = getattr(error, "status_code", None)
-    if status is None:
-        status = getattr(getattr(error, "response", None), "status_code", None)
-    if isinstance(status, int) and not isinstance(status, bool):
+    status = _status(error)
+    if status is not None:
         return status in _TRANSIENT_STATUS
     return any(
         parent.__name__ in _TRANSIENT_NAMES and parent.__module__.startswith(_CLIENTS)
         for parent in type(error).__mro__
     )
+
+
+def _status(error: BaseException) -> int | None:
+    """The HTTP status that an exception, or the response it carries, tells."""
+    response: Any = getattr(error, "response", None)
+    found = [getattr(error, "status_code", None), getattr(response, "status_code", None)]
+    if type(error).__module__.startswith("google"):
+        found.append(getattr(error, "code", None))
+    if isinstance(response, Mapping):  # botocore
+        found.append(dict(response.get("ResponseMetadata") or {}).get("HTTPStatusCode"))
+    return next((s for s in found if isinstance(s, int) and not isinstance(s, bool)), None)

@@ -67,7 +67,7 @@ def decide(
             action="record",
             variant=None,
             reason="The baseline is recorded: commit it, then change one prompt at a time and compare.",
-            command="pytest --promptune-compare",
+            command=f"pytest --promptune-compare{option}",
         )
     gated = [row for row in rows if row.gated]
     against_baseline = [row for row in gated if row.reference.startswith("baseline:")]
@@ -77,10 +77,10 @@ def decide(
             action="investigate",
             variant=None,
             reason="Look at the cases behind it; if the change is wanted, record a new baseline.",
-            command="pytest --lf",
+            command=f"pytest --lf{option}",
         )
     if mode == "compare":
-        return _decide_between(gated)
+        return _decide_between(gated, option)
     if baseline_missing:
         return Decision(
             action="record", variant=None, reason="There is no baseline to compare with yet.", command=record
@@ -88,7 +88,7 @@ def decide(
     return Decision(action="continue", variant=None, reason="No significant regression was found.")
 
 
-def _decide_between(gated: Sequence[ComparisonRow]) -> Decision:
+def _decide_between(gated: Sequence[ComparisonRow], option: str) -> Decision:
     """Adopt the variant that improved most and regressed nowhere."""
     versus_current = [row for row in gated if row.reference == "current"]
     spoiled = {row.candidate for row in versus_current if row.verdict == "regressed"}
@@ -101,7 +101,7 @@ def _decide_between(gated: Sequence[ComparisonRow]) -> Decision:
             variant=best.candidate,
             reason=f"{best.candidate} is better in {', '.join(names)} and worse in no gated metric: make its "
             "changes the app's own, then record a new baseline.",
-            command="pytest --promptune-baseline",
+            command=f"pytest --promptune-baseline{option}",
         )
     undecided = [row for row in versus_current if row.verdict == "inconclusive" and row.runs_needed]
     if undecided:
@@ -111,7 +111,7 @@ def _decide_between(gated: Sequence[ComparisonRow]) -> Decision:
             variant=closest.candidate,
             reason="No variant is shown to be better; more runs could tell for "
             f"{', '.join(dict.fromkeys(row.candidate for row in undecided))}.",
-            command=f"pytest --promptune-compare --promptune-runs={closest.runs_needed}",
+            command=f"pytest --promptune-compare --promptune-runs={closest.runs_needed}{option}",
         )
     return Decision(
         action="continue", variant=None, reason="No variant is better than current: try another change."

@@ -157,25 +157,26 @@ def ordered(items: Sequence[PlannedItem], *, variants: Sequence[str]) -> list[in
     return [key[-1] for key in sorted(keys)]
 
 
-def test_name(bare: str, params: str, *, own: Sequence[str], others: Mapping[str, Any]) -> str:
+def test_name(bare: str, others: Mapping[str, Any], indices: Mapping[str, int]) -> str:
     """The test's name with its parameters other than case, variant and run: ``test_reply[formal]``.
+
+    Values are written as pytest writes ids by default. Ids that somebody chose can't be told from
+    those of the case, which must not become part of the name.
 
     Args:
         bare: the name in the module without parameters.
-        params: what pytest put into the brackets of the item's id.
-        own: how the case, then variant and run, may stand in there, each as pytest writes ids.
-        others: the other parameters, by name, used where `own` can't be told from them.
+        others: the other parameters, by name, in the order of the id.
+        indices: the position of each value among those of its parameter.
     """
     if not others:
         return bare
-    left = params
-    for token in own:
-        if left.startswith(token + "-"):
-            left = left.removeprefix(token + "-")
-        elif left.endswith("-" + token):
-            left = left.removesuffix("-" + token)
-        elif f"-{token}-" in left:
-            left = left.replace(f"-{token}-", "-", 1)
-    if left == params:
-        left = "-".join(f"{name}={value}" for name, value in others.items())
-    return f"{bare}[{left}]"
+    return f"{bare}[{'-'.join(_shown(value, name, indices[name]) for name, value in others.items())}]"
+
+
+def _shown(value: Any, name: str, index: int) -> str:
+    if value is None or isinstance(value, str | int | float | complex):
+        return str(value)
+    if isinstance(value, bytes):
+        return value.decode("ascii", "backslashreplace")
+    own_name = getattr(value, "__name__", None)
+    return own_name if isinstance(own_name, str) else f"{name}{index}"

@@ -151,7 +151,10 @@ def _number(value: Any, where: str) -> tuple[float | None, Kind]:
         return float(value), "binary"
     if not isinstance(value, Real):
         raise ScoreError(f"{where}: the value is {value!r}; use a bool, a number, or None for not scored.")
-    number = float(value)
+    try:
+        number = float(value)
+    except OverflowError:
+        number = math.inf
     if not math.isfinite(number):
         raise ScoreError(f"{where}: the value is {number}; use a finite number, or None for not scored.")
     return number, "score"

@@ -191,8 +191,9 @@ class Graph(App):
             configurable["thread_id"] = uuid.uuid4().hex
             graph = self.target.copy({"cache": None, "checkpointer": InMemorySaver()})
         arguments: dict[str, Any] = {}
-        if variant.context or (self._defaults):
-            arguments["context"] = dict(variant.context)
+        if variant.context or self._defaults:
+            known = self._fields()  # a builder may use fields that the graph lacks; others were refused
+            arguments["context"] = {k: v for k, v in variant.context.items() if known is None or k in known}
         config = {"configurable": configurable}
 
         async def invoke() -> Any:

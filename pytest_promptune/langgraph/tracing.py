@@ -71,12 +71,12 @@ class Trace(BaseCallbackHandler):
     @property
     def usage(self) -> Usage:
         """All calls together."""
-        return sum((call.usage for call in self._calls.values()), Usage())
+        return sum((call.usage for call in list(self._calls.values())), Usage())
 
     def nodes(self) -> tuple[NodeRun, ...]:
         """Calls added up by node, in order of first call."""
         by_node: dict[str, list[_Call]] = {}
-        for call in self._calls.values():
+        for call in list(self._calls.values()):  # one that was left behind may still call models
             by_node.setdefault(call.node, []).append(call)
         return tuple(_add_up(node, calls) for node, calls in by_node.items())
 
@@ -128,7 +128,9 @@ def _node_path(metadata: dict[str, Any]) -> str:
     """``supervisor/researcher`` from the checkpoint namespace ``supervisor:<id>|researcher:<id>``."""
     namespace = metadata.get("langgraph_checkpoint_ns") or metadata.get("checkpoint_ns")
     if namespace:
-        return "/".join(part.partition(":")[0] for part in str(namespace).split("|"))
+        parts = (part.partition(":")[0] for part in str(namespace).split("|"))
+        # a subgraph that a node calls several times is counted: supervisor:<id>|2|researcher:<id>
+        return "/".join(part for part in parts if not part.isdigit())
     return str(metadata.get("langgraph_node") or NO_NODE)
 
 
@@ -137,9 +139,9 @@ register_configure_hook(_trace, inheritable=True)
 
 
 @contextmanager
-def tracing() -> Iterator[Trace]:
-    """Trace all model calls made in this context."""
-    trace = Trace()
+def tracing(trace: Trace | None = None) -> Iterator[Trace]:
+    """Trace all model calls made in this context, into a trace begun before if there is one."""
+    trace = trace or Trace()
     token = _trace.set(trace)
     try:
         yield trace

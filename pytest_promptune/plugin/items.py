@@ -52,16 +52,7 @@ def planned_item(item: pytest.Item) -> PlannedItem:
     others = {k: v for k, v in spec.params.items() if k != CELL and k not in cases}
     marks = read_marks(((m.args, m.kwargs) for m in item.iter_markers("promptune")), where=item.nodeid)
     module, _, name = item.nodeid.partition("::")
-    tokens = [
-        token
-        for argument, case in cases.items()
-        for token in (
-            case.id,
-            case.id.encode("unicode_escape").decode(),
-            f"{argument}{spec.indices[argument]}",
-        )
-    ]
-    test = test_name(name.removesuffix(f"[{spec.id}]"), spec.id, own=[str(where), *tokens], others=others)
+    test = test_name(name.removesuffix(f"[{spec.id}]"), others, spec.indices)
     return PlannedItem(
         nodeid=item.nodeid,
         module=module,

@@ -17,16 +17,16 @@ from jinja2.sandbox import SandboxedEnvironment
 
 from pytest_promptune.core.errors import VariantError
 from pytest_promptune.core.model import Change, Variant
-from pytest_promptune.variants.templates import Templates, captured_templates, load_environment
+from pytest_promptune.variants.active import applied
 from pytest_promptune.variants.reading import (
     TemplateText,
-    applied,
     check_name,
     is_one_change,
     read_variants,
     select,
     with_changes,
 )
+from pytest_promptune.variants.templates import Templates, captured_templates, load_environment
 
 N = 60
 
