@@ -33,16 +33,20 @@ DEFAULT_RETRIES = 2
 class Sampler:
     """Generates the samples that the items of a session need, in the background and each once."""
 
-    def __init__(self, *, variants: Mapping[str, Variant], concurrency: int, careful: bool) -> None:
+    def __init__(
+        self, *, variants: Mapping[str, Variant], concurrency: int, careful: bool, shared: bool = False
+    ) -> None:
         """Nothing runs before the first app is known.
 
         Args:
             variants: all variants that are measured, by name.
             concurrency: samples in flight.
             careful: the session stops at the first failures, so look less far ahead.
+            shared: other processes run some of the planned items, so generate only what is asked for.
         """
         self._variants = variants
         self._concurrency = concurrency
+        self._shared = shared
         self._window = concurrency * (LOOK_AHEAD_CAREFUL if careful else LOOK_AHEAD)
         self._engine: Engine | None = None
         self._items: list[PlannedItem] = []
@@ -132,6 +136,8 @@ class Sampler:
 
     def _look_ahead(self, engine: Engine, built: _BuiltApp, item: PlannedItem, *, first: bool) -> None:
         """Queue what is known to be needed: all of an app's samples the first time, then what was lazy."""
+        if self._shared:
+            return
         group = (item.marks.app, item.parameters)
         known = self._app_of.get(group)
         if known is built and not (first and item.lazy):

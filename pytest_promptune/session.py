@@ -42,6 +42,7 @@ class Session:
         *,
         root: Path,
         careful: bool = False,
+        shared: bool = False,
         more_variants: Callable[[], Iterable[Variant]] = tuple,
     ) -> None:
         """Reads the variants; nothing runs yet.
@@ -50,6 +51,7 @@ class Session:
             settings: what the user asked for.
             root: paths of variants, modules and baselines are relative to it.
             careful: the session stops at the first failures.
+            shared: the items are shared out among several processes.
             more_variants: variants that plugins give, asked once.
 
         Raises:
@@ -58,6 +60,7 @@ class Session:
         self.settings = settings
         self.root = root
         self._careful = careful
+        self._shared = shared
         self._known = self._read_variants(more_variants)
         #: What is measured, the variant in place of `current` first.
         self.variants = self._measured()
@@ -149,6 +152,7 @@ class Session:
             variants={variant.name: variant for variant in self.variants},
             concurrency=self.settings.concurrency,
             careful=self._careful,
+            shared=self._shared,
         )
         self._sampler.plan(selected)
         # numpy, scipy and jinja2 load while the first samples wait for their model.

@@ -52,6 +52,7 @@ class PromptuneHooks:
                 config.stash[settings_key],
                 root=config.rootpath,
                 careful=bool(config.getoption("maxfail")),
+                shared=is_xdist_worker(config),
                 more_variants=lambda: chain(*config.hook.pytest_promptune_variants(config=config)),
             )
         return self._session
