@@ -20,7 +20,7 @@ from pytest_promptune.core.comparison import (
     measured,
 )
 from pytest_promptune.core.display import clean, count, cut
-from pytest_promptune.core.experiment import Column, Experiment
+from pytest_promptune.core.experiment import Column, Experiment, Result
 from pytest_promptune.core.gate import decide, gate_items, gate_nodeid, missing_baseline
 from pytest_promptune.core.model import CURRENT
 from pytest_promptune.core.view import (
@@ -49,6 +49,8 @@ class Evidence:
     baselines: Mapping[str, Baseline | None]
     #: Case ids that exist in a module, whether or not they were selected; ``None`` where unknown.
     collected: Mapping[str, frozenset[str]]
+    #: Whether all collected items were selected, so that what was not measured doesn't exist any more.
+    is_whole: bool = False
     #: Under which conditions a baseline would be recorded.
     recorded: Recorded
 
@@ -82,13 +84,14 @@ def conclude(evidence: Evidence) -> Conclusion:
         _record(evidence, columns, found)
     else:
         _compare(evidence, columns, found)
-    found.notes.extend(_unused_names(settings, [c.name for c in columns]))
+    found.notes.extend(_unused_names(settings, columns))
     found.decision = decide(
         settings.mode,
         found.comparisons,
         failed=any(item.failed for item in found.gate),
         baseline_missing=any(view.action == "missing" for view in found.baselines),
         against=settings.against,
+        runs=max((result.run for result in evidence.experiment.results), default=0),
     )
     return found
 
@@ -115,6 +118,7 @@ def _compare(evidence: Evidence, columns: Sequence[Column], found: Conclusion) -
     found.rerun.extend(_rerun(evidence.experiment, found.comparisons))
     for module in evidence.experiment.modules:
         found.baselines.append(_compared_view(evidence, module))
+        found.notes.extend(_gone(evidence, module, columns))
 
 
 def _measured_side(evidence: Evidence, column: Column, variant: str) -> Side:
@@ -168,6 +172,22 @@ def _not_comparable(name: MetricName, baseline: Baseline, against: str) -> str:
     return f"{why}: not compared; record it with --promptune-baseline."
 
 
+def _gone(evidence: Evidence, module: str, columns: Sequence[Column]) -> list[str]:
+    """A recorded metric that nobody measures any more would be a silent hole in the gate."""
+    baseline = evidence.baselines.get(module)
+    if baseline is None or not evidence.is_whole:
+        return []
+    measured_now = {column.name.metric for column in columns if column.name.module == module}
+    gone = sorted(set(baseline.scores) - measured_now)
+    if not gone:
+        return []
+    path = _shown_path(evidence.root, module, evidence.settings.against)
+    return [
+        f"{path} has {', '.join(gone)}, which nothing measured in this session: not compared. If that is "
+        "meant, delete the file and record again."
+    ]
+
+
 def _compared_view(evidence: Evidence, module: str) -> BaselineView:
     against = evidence.settings.against
     baseline = evidence.baselines.get(module)
@@ -203,14 +223,16 @@ def _rerun(experiment: Experiment, rows: Iterable[ComparisonRow]) -> list[str]:
         for result in experiment.results:
             if result.variant != row.candidate or result.module != row.name.module:
                 continue
-            same_test = (
-                result.app == row.name.app if app_metric else row.name.test.endswith(f"::{result.test}")
-            )
+            same_test = result.app == row.name.app if app_metric else row.name.test == _test_id(result)
             missed = result.metric == row.name.metric and result.outcome in ("missed", "errored")
             errored = app_metric and result.outcome == "errored"
             if same_test and (missed or errored or result.case_id in worse):
                 chosen[result.nodeid] = None
     return list(chosen)
+
+
+def _test_id(result: Result) -> str:
+    return f"{result.module}::{result.test}"
 
 
 # --- recording ------------------------------------------------------------------------------------
@@ -219,15 +241,17 @@ def _rerun(experiment: Experiment, rows: Iterable[ComparisonRow]) -> list[str]:
 def _record(evidence: Evidence, columns: Sequence[Column], found: Conclusion) -> None:
     against = evidence.settings.against
     unusable = {item.nodeid.partition("::")[0] for item in found.gate}
+    measured_modules = {module for module, *_ in evidence.experiment.samples}
     for module in evidence.experiment.modules:
         path = _shown_path(evidence.root, module, against)
-        if module in unusable:
+        if module in unusable or module not in measured_modules:
+            was_measured = module in measured_modules
             view = BaselineView(
                 path=path,
                 name=against,
                 module=module,
                 action="not recorded",
-                detail="an app gave no output in any sample",
+                detail="an app gave no output in any sample" if was_measured else "no sample was measured",
             )
         else:
             mine = [column for column in columns if column.name.module == module]
@@ -263,7 +287,8 @@ def _record_module(evidence: Evidence, module: str, path: str, columns: Sequence
 
 
 def _shown_path(root: Path, module: str, against: str) -> str:
-    return baseline_path(root, module, against).relative_to(root).as_posix()
+    path = baseline_path(root, module, against)
+    return (path.relative_to(root) if path.is_relative_to(root) else path).as_posix()
 
 
 # --- what went wrong ------------------------------------------------------------------------------
@@ -316,11 +341,14 @@ def _nothing_measured(evidence: Evidence) -> list[GateItem]:
     return items
 
 
-def _unused_names(settings: Settings, names: Sequence[MetricName]) -> list[str]:
+def _unused_names(settings: Settings, columns: Sequence[Column]) -> list[str]:
     """Margins and gates that name a metric nobody measured: a slip of the pen would go unnoticed."""
-    notes = []
-    for option, given in (("margin", settings.margin), ("gate_metrics", settings.gate_metrics)):
-        for text in given:
-            if not any(is_named(name, [text]) for name in names):
-                notes.append(f"promptune_{option} names {text!r}, which was not measured in this session.")
-    return notes
+    names = [column.name for column in columns]
+    given = [("promptune_margin", text) for text in settings.margin]
+    given += [("promptune_gate_metrics", text) for text in settings.gate_metrics]
+    given += [("the marker's gate=", text) for column in columns for text in column.gate or ()]
+    return [
+        f"{where} names {text!r}, which was not measured in this session: it has no effect."
+        for where, text in dict.fromkeys(given)
+        if not any(is_named(name, [text]) for name in names)
+    ]

@@ -300,6 +300,8 @@ async def _attempt(job: Job) -> tuple[Any, BaseException | None]:
         value = await (job.call() if job.is_async else _in_thread(job.call))
         if inspect.isawaitable(value):
             value = await value
+    except GeneratorExit:  # the loop is gone, and this with it
+        raise
     except BaseException as raised:
         task = asyncio.current_task()
         if isinstance(raised, asyncio.CancelledError) and task is not None and task.cancelling():

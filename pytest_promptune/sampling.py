@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from pytest_promptune.core.codec import to_jsonable
-from pytest_promptune.core.errors import AppError
+from pytest_promptune.core.errors import ScoreError
 from pytest_promptune.core.failures import describe
 from pytest_promptune.core.model import Case, SampleError, SampleRecord, Usage, Variant
 from pytest_promptune.core.plan import PlannedItem
@@ -81,7 +81,7 @@ class Sampler:
             app: what the app fixture returned.
 
         Raises:
-            AppError: when `app` can't be called, or its output has no JSON form.
+            AppError: when `app` can't be called.
             VariantError: when a variant would not reach the app.
         """
         engine = self._engine or self._start()
@@ -212,16 +212,16 @@ class Sampler:
     def _record(self, item: PlannedItem, case: Case, key: Hashable, outcome: Outcome) -> SampleRecord:
         trace = self._traces.get(key)
         error = outcome.error
-        if isinstance(error, AppError):
-            raise error
-        where = f"output of the app {item.marks.app!r} for case {case.id!r}"
         if error is None:
-            to_jsonable(outcome.value, where=where)
+            try:
+                to_jsonable(outcome.value, where=f"the output of {item.marks.app!r}")
+            except ScoreError as refused:
+                error = refused
         return SampleRecord(
             case_id=case.id,
             variant=item.cell.variant,
             run=item.cell.run,
-            output=outcome.value,
+            output=outcome.value if error is None else None,
             error=None if error is None else _described(error),
             latency_s=outcome.latency_s,
             usage=trace.usage if trace else Usage(),

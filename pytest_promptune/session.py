@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pytest_promptune.conditions import Commit, CommitReader, own_version, python_version, timestamp
 from pytest_promptune.core.baseline import Baseline, Recorded
@@ -68,7 +68,9 @@ class Session:
         self._sampler: Sampler | None = None
         self._templates: Templates | None = None
         self._baselines: dict[str, Baseline | None] = {}
-        self._collected: dict[str, frozenset[str]] = {}
+        self._collected: dict[str, set[str]] = {}
+        self._selected: Sequence[PlannedItem] = ()
+        self._is_whole = False
         self._notes: list[str] = []
         self._started = timestamp()
         self._began = time.perf_counter()
@@ -86,6 +88,11 @@ class Session:
             return known
         known.update(read_variants(self._folder))
         for variant in more():
+            if not isinstance(variant, Variant):
+                raise VariantError(
+                    f"pytest_promptune_variants gives {variant!r}; give Variant objects, as "
+                    'Variant(name="cold", context={"temperature": 0}).'
+                )
             check_name(variant.name, where="pytest_promptune_variants")
             if variant.name in known:
                 raise VariantError(
@@ -143,11 +150,11 @@ class Session:
             self._check_one_change(variant)
         for module in dict.fromkeys(item.module for item in selected):
             self._baseline(module)
-        cases: dict[str, set[str]] = {}
         for item in collected:
             if item.case is not None:
-                cases.setdefault(item.module, set()).add(item.case.id)
-        self._collected = {module: frozenset(ids) for module, ids in cases.items()}
+                self._collected.setdefault(item.module, set()).add(item.case.id)
+        self._selected = selected
+        self._is_whole = len(selected) == len(collected)
         self._sampler = Sampler(
             variants={variant.name: variant for variant in self.variants},
             concurrency=self.settings.concurrency,
@@ -173,7 +180,7 @@ class Session:
         from pytest_promptune.variants.templates import Templates, captured_templates, load_environment
 
         env = load_environment(spec, rootdir=self.root)
-        self._templates = Templates(env)
+        self._templates = Templates(env, variants=self._folder)
         for variant in replacing:
             self._templates.check(variant)
         captured = captured_templates(env, list(sys.modules.values())) if replacing else []
@@ -184,7 +191,7 @@ class Session:
             )
 
     def _check_one_change(self, variant: Variant) -> None:
-        if variant.name == CURRENT or is_one_change(variant):
+        if variant.name == CURRENT or not variant.changes or is_one_change(variant):
             return
         text = (
             f"variant {variant.name!r} is more than one change (one prompt, or parameters alone): "
@@ -217,6 +224,29 @@ class Session:
         """Take in what an item contributes."""
         self._experiment.add(result)
 
+    def knowledge(self) -> dict[str, Any]:
+        """What only the process that collected knows, as plain data for the one that concludes."""
+        cases = {module: sorted(ids) for module, ids in self._collected.items()}
+        return {"cases": cases, "whole": self._is_whole}
+
+    def know(self, knowledge: Mapping[str, Any]) -> None:
+        """Take over the `knowledge` of another process."""
+        for module, ids in knowledge["cases"].items():
+            self._collected.setdefault(module, set()).update(ids)
+        self._is_whole = knowledge["whole"]
+
+    def expected_decisions(self) -> int:
+        """About how many decisions the gate will make, rather too many: scores aren't known yet."""
+        if self.settings.mode == "baseline" or self.settings.gate == "off":
+            return 0
+        count = 0
+        for module in {item.module for item in self._selected}:
+            baseline = self._baseline(module)
+            metrics = {item.metric for item in self._selected if item.module == module}
+            recorded = set(baseline.scores) if baseline else set()
+            count += (2 * len(metrics) + len(recorded)) * (len(self.variants) - 1 + (baseline is not None))
+        return count
+
     # --- the end ----------------------------------------------------------------------------------
 
     def conclude(self) -> Sequence[GateItem]:
@@ -225,15 +255,19 @@ class Session:
             return ()
         from pytest_promptune.conclusion import Evidence, conclude
 
+        if self._sampler is None and self._templates is None:  # the items ran in other processes
+            self._prepare_templates()
         for module in self._experiment.modules:
             self._baseline(module)
+        self._experiment = self._experiment.in_order()
         evidence = Evidence(
             settings=self.settings,
             root=self.root,
             experiment=self._experiment,
             variants=[variant.name for variant in self.variants],
             baselines=self._baselines,
-            collected=self._collected,
+            collected={module: frozenset(ids) for module, ids in self._collected.items()},
+            is_whole=self._is_whole,
             recorded=self._recorded(),
         )
         self._conclusion = conclude(evidence)
@@ -297,7 +331,8 @@ class Session:
             return {}
         replaced = self.variants[0].templates
         texts = {
-            name: replaced.get(name) or self._templates.current(name) for name in self._templates.names()
+            name: replaced.get(name) or self._templates.current(name)
+            for name in self._templates.names(outside=self._folder)
         }
         return {name: sha256(text) for name, text in texts.items() if text is not None}
 

@@ -214,7 +214,7 @@ def _measurement(rows: Sequence[MetricRow], view: View, width: int) -> list[Line
     first = rows[0]
     title = f"{wording.app_title(first.name, wording.modules(view))}: {clean(first.variant)}"
     header = ["", "mean", "95 % interval", "sd of runs", "flaky"]
-    header[2] = f"{(1 - view.experiment.alpha) * 100:.3g} % interval"
+    header[2] = f"{(1 - view.experiment.alpha) * 100:.6g} % interval"
     table = _table(header, [_measured(row) for row in rows], width, right=(1, 3, 4))
     lines = [Line(), *_paragraph(title, width, _BOLD), *(_line(text, _DIM) for text in table.header)]
     lines += [_line(text) for block in table.rows for text in block]

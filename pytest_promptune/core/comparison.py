@@ -217,6 +217,9 @@ def _case_lists(entry: Match) -> CaseLists:
 def measured(column: Column, variant: str, *, alpha: float) -> MetricRow:
     """One metric under one variant."""
     found = describe(column.scores(variant), kind=column.name.kind, alpha=alpha)
+    low, high = _finite(found.ci) or (None, None)
+    if low is not None and column.name.kind in ("latency", "cost"):
+        low = max(low, 0.0)  # a symmetric interval of few values can reach below what is possible
     return MetricRow(
         name=column.name,
         variant=variant,
@@ -230,7 +233,7 @@ def measured(column: Column, variant: str, *, alpha: float) -> MetricRow:
         sd_of_runs=found.sd_of_runs,
         min=found.min,
         max=found.max,
-        ci=_finite(found.ci),
+        ci=None if found.ci is None else (low, high),
         p50=found.p50,
         p95=found.p95,
         p99=found.p99,

@@ -70,6 +70,8 @@ class Result:
     variant: str
     run: int
     outcome: Outcome
+    #: Place of the item among those of the session, the same in all its processes.
+    order: int = 0
     #: Names to gate, ``None`` for the default ones.
     gate: tuple[str, ...] | None = None
     scores: Mapping[str, Score] = field(default_factory=dict)
@@ -93,6 +95,7 @@ class Result:
             "variant": self.variant,
             "run": self.run,
             "outcome": self.outcome,
+            "order": self.order,
             "gate": None if self.gate is None else list(self.gate),
             "scores": {k: [s.value, s.kind, s.direction, s.unit] for k, s in self.scores.items()},
             "classification": None if pair is None else [pair.predicted, pair.expected],
@@ -141,6 +144,7 @@ def result_of(
         variant=item.cell.variant,
         run=item.cell.run,
         outcome=outcome,
+        order=item.order,
         gate=item.marks.gate,
         scores=dict(sample.scores) if sample is not None else {},
         classification=sample.classification if sample is not None else None,
@@ -266,6 +270,13 @@ class Experiment:
         elif column.gate != result.gate:
             column.gate = tuple(dict.fromkeys([*(column.gate or ()), *result.gate]))
         return column
+
+    def in_order(self) -> Experiment:
+        """The same results as if they had arrived in the order of the items; xdist's workers race."""
+        whole = Experiment()
+        for result in sorted(self.results, key=lambda result: result.order):
+            whole.add(result)
+        return whole
 
     def columns(self) -> Iterator[Column]:
         """Metrics with at least one value, test metrics before those of the app, in order of appearance.

@@ -57,7 +57,13 @@ def missing_baseline(
 
 
 def decide(
-    mode: Mode, rows: Sequence[ComparisonRow], *, failed: bool, baseline_missing: bool, against: str
+    mode: Mode,
+    rows: Sequence[ComparisonRow],
+    *,
+    failed: bool,
+    baseline_missing: bool,
+    against: str,
+    runs: int,
 ) -> Decision | None:
     """What the numbers suggest to do, with the command for it."""
     option = "" if against == "main" else f" --promptune-against={against}"
@@ -80,7 +86,7 @@ def decide(
             command=f"pytest --lf{option}",
         )
     if mode == "compare":
-        return _decide_between(gated, option)
+        return _decide_between(gated, option, runs)
     if baseline_missing:
         return Decision(
             action="record", variant=None, reason="There is no baseline to compare with yet.", command=record
@@ -88,7 +94,7 @@ def decide(
     return Decision(action="continue", variant=None, reason="No significant regression was found.")
 
 
-def _decide_between(gated: Sequence[ComparisonRow], option: str) -> Decision:
+def _decide_between(gated: Sequence[ComparisonRow], option: str, runs: int) -> Decision:
     """Adopt the variant that improved most and regressed nowhere."""
     versus_current = [row for row in gated if row.reference == "current"]
     spoiled = {row.candidate for row in versus_current if row.verdict == "regressed"}
@@ -103,7 +109,9 @@ def _decide_between(gated: Sequence[ComparisonRow], option: str) -> Decision:
             "changes the app's own, then record a new baseline.",
             command=f"pytest --promptune-baseline{option}",
         )
-    undecided = [row for row in versus_current if row.verdict == "inconclusive" and row.runs_needed]
+    undecided = [
+        row for row in versus_current if row.verdict == "inconclusive" and (row.runs_needed or 0) > runs
+    ]
     if undecided:
         closest = min(undecided, key=lambda row: row.runs_needed or 0)
         return Decision(

@@ -40,7 +40,11 @@ class Case:
                 if self.id is not None and not isinstance(self.id, str)
                 else f"Case(id={self.id!r}): every case needs an id, a non-empty string of its own."
             )
-        if isinstance(self.weight, bool) or not isinstance(self.weight, int | float) or not self.weight > 0:
+        if (
+            isinstance(self.weight, bool)
+            or not isinstance(self.weight, int | float)
+            or not 0 < self.weight < float("inf")
+        ):
             raise CaseError(f"Case {self.id!r}: weight is {self.weight!r}; a weight is a number above 0.")
 
     def __str__(self) -> str:

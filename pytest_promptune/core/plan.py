@@ -62,7 +62,7 @@ def _check_keyword(keyword: str, value: Any, where: str) -> None:
             f"Valid: {', '.join(_KEYWORDS)}."
         )
     expected = _EXPECTED[keyword]
-    if value is not None and not expected[1](value):
+    if (value is not None or keyword == "app") and not expected[1](value):
         raise SettingsError(f"{where}: @pytest.mark.promptune({keyword}={value!r}): expected {expected[0]}.")
 
 
@@ -79,7 +79,10 @@ _EXPECTED: Mapping[str, tuple[str, Callable[[Any], bool]]] = {
     "runs": ("a whole number of at least 1", lambda v: _is_number(v) and isinstance(v, int)),
     "metric": ("a name without '::'", lambda v: _is_name(v) and "::" not in v),
     "timeout": ("seconds, a number above 0", _is_number),
-    "retries": ("a whole number of at least 0", lambda v: v == 0 or (_is_number(v) and isinstance(v, int))),
+    "retries": (
+        "a whole number of at least 0",
+        lambda v: isinstance(v, int) and not isinstance(v, bool) and v >= 0,
+    ),
     "gate": (
         "a list of metric names",
         lambda v: isinstance(v, list | tuple | set | frozenset) and all(map(_is_name, v)),
@@ -121,6 +124,8 @@ class PlannedItem:
     case: Case | None
     #: What else it is parametrized with; items of one app that differ here may have different apps.
     parameters: Hashable = ()
+    #: Place among the collected items.
+    order: int = 0
     #: Not to be generated before it is reached: its case is unknown yet, or it may be skipped.
     lazy: bool = False
 
@@ -157,26 +162,73 @@ def ordered(items: Sequence[PlannedItem], *, variants: Sequence[str]) -> list[in
     return [key[-1] for key in sorted(keys)]
 
 
-def test_name(bare: str, others: Mapping[str, Any], indices: Mapping[str, int]) -> str:
-    """The test's name with its parameters other than case, variant and run: ``test_reply[formal]``.
+def by_module(items: Sequence[PlannedItem]) -> list[list[int]]:
+    """Positions of the items, module by module."""
+    places: dict[str, list[int]] = {}
+    for position, item in enumerate(items):
+        places.setdefault(item.module, []).append(position)
+    return list(places.values())
 
-    Values are written as pytest writes ids by default. Ids that somebody chose can't be told from
-    those of the case, which must not become part of the name.
 
-    Args:
-        bare: the name in the module without parameters.
-        others: the other parameters, by name, in the order of the id.
-        indices: the position of each value among those of its parameter.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parameters:
+    """How one item of a test is parametrized beside variant and run."""
+
+    #: What pytest put into the brackets of the item's id, without variant and run.
+    id: str
+    #: How pytest may have written the case in there: its id, its id escaped, or argument and number.
+    case: tuple[str, ...]
+    #: The other parameters, by name.
+    others: Mapping[str, Any]
+    #: Equal for equal values of a parameter, by name.
+    numbers: Mapping[str, int]
+
+
+def labels(items: Sequence[Parameters]) -> list[str]:
+    """What to call each item of one test by its parameters other than the case: ``formal``, or nothing.
+
+    The ids that pytest or the user gave are kept where what is left of them without the case is one
+    text for all cases. Where it isn't, values are written as pytest writes ids by default.
     """
-    if not others:
-        return bare
-    return f"{bare}[{'-'.join(_shown(value, name, indices[name]) for name, value in others.items())}]"
+    groups: dict[tuple[tuple[str, int], ...], list[int]] = {}
+    for position, item in enumerate(items):
+        groups.setdefault(tuple(sorted(item.numbers.items())), []).append(position)
+    found = [""] * len(items)
+    for members in groups.values():
+        item = items[members[0]]
+        if not item.others:
+            continue
+        left = set.intersection(*(_without_case(items[member]) for member in members))
+        label = left.pop() if len(left) == 1 else _from_values(item)
+        for member in members:
+            found[member] = label
+    if len({label for label in found if label}) < len(groups) and all(item.others for item in items):
+        return [_from_values(item) for item in items]
+    return found
 
 
-def _shown(value: Any, name: str, index: int) -> str:
-    if value is None or isinstance(value, str | int | float | complex):
-        return str(value)
+def _without_case(item: Parameters) -> set[str]:
+    """All readings of an id: each place where the case may stand, taken out."""
+    found = set()
+    padded = f"-{item.id}-"
+    for token in item.case:
+        start = padded.find(f"-{token}-")
+        while start >= 0:
+            rest = padded[:start] + padded[start + len(token) + 1 :]
+            found.add(rest.strip("-") if rest.strip("-") else rest)
+            start = padded.find(f"-{token}-", start + 1)
+    return found - {"", "-"}
+
+
+def _from_values(item: Parameters) -> str:
+    return "-".join(_shown(value, name, item.numbers[name]) for name, value in item.others.items())
+
+
+def _shown(value: Any, name: str, number: int) -> str:
     if isinstance(value, bytes):
-        return value.decode("ascii", "backslashreplace")
+        value = value.decode("ascii", "backslashreplace")
+    if value is None or isinstance(value, str | int | float | complex):
+        text = str(value).replace("::", ":")
+        return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
     own_name = getattr(value, "__name__", None)
-    return own_name if isinstance(own_name, str) else f"{name}{index}"
+    return own_name if isinstance(own_name, str) else f"{name}{number}"

@@ -80,7 +80,13 @@ def _read_settings(config: pytest.Config) -> options.Settings:
             return [p and str(here / p) for p in typed] if isinstance(typed, list) else str(here / typed)
         return typed
 
-    return or_usage_error(options.read, command_line, config.getini)
+    def ini(key: str) -> Any:
+        try:
+            return config.getini(key)
+        except (ValueError, pytest.UsageError) as error:
+            raise pytest.UsageError(f"{key}: {str(error).removeprefix(key + ': ')}") from None
+
+    return or_usage_error(options.read, command_line, ini)
 
 
 def _hooks(config: pytest.Config) -> PromptuneHooks:
@@ -136,6 +142,12 @@ def pytest_exception_interact(
 @pytest.fixture
 def _promptune_cell(request: pytest.FixtureRequest) -> Cell:
     """Which variant and run this item measures."""
+    __tracebackhide__ = True
+    if not hasattr(request, "param"):
+        raise PromptuneError(
+            f"{request.node.nodeid} asks for `sample` while it runs, too late to be measured several times: "
+            "request it as an argument of the test or of one of its fixtures."
+        )
     cell: Cell = request.param
     return cell
 

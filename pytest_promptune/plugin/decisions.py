@@ -14,6 +14,9 @@ class _Crash(NamedTuple):
 
     message: str
 
+    def __str__(self) -> str:
+        return self.message
+
 
 class GateRepr:
     """How a failed gate is shown: the sentence, no traceback."""

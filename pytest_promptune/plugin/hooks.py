@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator
+from dataclasses import replace
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +11,7 @@ import pytest
 
 from pytest_promptune.core.errors import PromptuneError
 from pytest_promptune.core.experiment import Result
-from pytest_promptune.core.plan import PlannedItem, ordered
+from pytest_promptune.core.plan import PlannedItem, by_module, ordered
 from pytest_promptune.core.scoring import Sample
 from pytest_promptune.plugin.decisions import report_decision
 from pytest_promptune.plugin.items import (
@@ -18,7 +19,7 @@ from pytest_promptune.plugin.items import (
     SampleLostError,
     contribute,
     outcome_of,
-    planned_item,
+    planned_items,
     resolve_case,
 )
 from pytest_promptune.plugin.refusing import end_if_refused, mark_refused, or_usage_error
@@ -42,6 +43,7 @@ class PromptuneHooks:
         self._collected: list[PlannedItem] = []
         #: What an xdist worker found wrong before any item ran; its first item tells the controller.
         self._refusal: PromptuneError | None = None
+        self._has_told = False
 
     @property
     def session(self) -> Session:
@@ -67,18 +69,26 @@ class PromptuneHooks:
     @pytest.hookimpl(tryfirst=True)
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
         """Order the promptune items of each module by run, case, variant and test."""
-        places: dict[str, list[int]] = {}
-        for place, item in enumerate(items):
-            if CELL in getattr(item, "fixturenames", ()):
-                item.stash[item_key] = ItemState(planned_item(item))
-                places.setdefault(item.stash[item_key].planned.module, []).append(place)
-        names = [variant.name for variant in self.session.variants]
-        for module in places.values():
-            mine = [items[place] for place in module]
-            order = ordered([item.stash[item_key].planned for item in mine], variants=names)
-            for place, position in zip(module, order, strict=True):
-                items[place] = mine[position]
-        self._collected = [i.stash[item_key].planned for i in items if item_key in i.stash]
+        mine = [item for item in items if CELL in getattr(item, "fixturenames", ())]
+        try:
+            planned = planned_items(mine)
+            names = [variant.name for variant in self.session.variants]
+        except PromptuneError as error:
+            self._refuse(error)
+            return
+        states = [(item, ItemState(plan)) for item, plan in zip(mine, planned, strict=True)]
+        places = [place for place, item in enumerate(items) if CELL in getattr(item, "fixturenames", ())]
+        for places_of_module in by_module(planned):
+            order = ordered([planned[number] for number in places_of_module], variants=names)
+            for number, position in zip(places_of_module, order, strict=True):
+                item, state = states[places_of_module[position]]
+                items[places[number]] = item
+                item.stash[item_key] = state
+        self._collected = []
+        for order_number, item in enumerate(item for item in items if item_key in item.stash):
+            state = item.stash[item_key]
+            state.planned = replace(state.planned, order=order_number)
+            self._collected.append(state.planned)
 
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         """Check all that can be checked before the first call of an app."""
@@ -88,9 +98,13 @@ class PromptuneHooks:
         try:
             self.session.begin(selected, self._collected)
         except PromptuneError as error:
-            self._refusal = error
-            if not is_xdist_worker(self._config):
-                raise pytest.UsageError(str(error)) from None
+            self._refuse(error)
+
+    def _refuse(self, error: PromptuneError) -> None:
+        """End the session, or, in a worker, let the first item tell the controller to."""
+        if not is_xdist_worker(self._config):
+            raise pytest.UsageError(str(error)) from None
+        self._refusal = self._refusal or error
 
     # Items
 
@@ -144,17 +158,40 @@ class PromptuneHooks:
         if state is None:
             return report
         error = call.excinfo.value if call.excinfo else None
+        if state.is_running:  # a subtest's report; the item's own comes when its call has ended
+            if isinstance(error, AssertionError):
+                state.missed_inside = state.missed_inside or str(error) or "a subtest missed"
+                report.outcome, report.longrepr = "passed", None
+                report.promptune_subtest = True  # type: ignore[attr-defined]
+            return report
         if isinstance(error, PromptuneError) and call.when == "setup":
             mark_refused(report, error, item.nodeid)
             return report
         outcome = outcome_of(report, call, state)
         if outcome is not None:
             contribute(report, state, outcome, call)
+            if is_xdist_worker(self._config) and not self._has_told:
+                self._has_told = True
+                report.promptune_knowledge = self.session.knowledge()  # type: ignore[attr-defined]
         return report
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_call(self, item: pytest.Item) -> Generator[None, object, object]:
+        """Tell the reports of subtests from that of the item."""
+        state = item.stash.get(item_key, None)
+        if state is None:
+            return (yield)
+        state.is_running = True
+        try:
+            return (yield)
+        finally:
+            state.is_running = False
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_report_teststatus(self, report: pytest.TestReport) -> tuple[str, str, Any] | None:
         """Letters for what is data and no failure."""
+        if getattr(report, "promptune_subtest", False):
+            return "", "", ""  # the item's own letter says it
         outcome = getattr(report, "promptune", {}).get("outcome")
         if hasattr(report, "wasxfail") or report.failed:
             return None
@@ -172,6 +209,8 @@ class PromptuneHooks:
         contribution = getattr(report, "promptune", None)
         if contribution is not None:
             session = or_usage_error(lambda: self.session)
+            if knowledge := getattr(report, "promptune_knowledge", None):
+                session.know(knowledge)
             session.record(Result.from_json(contribution))
 
     def pytest_runtest_logfinish(self, nodeid: str) -> None:
@@ -184,11 +223,13 @@ class PromptuneHooks:
     @pytest.hookimpl(wrapper=True)
     def pytest_runtestloop(self, session: pytest.Session) -> Generator[None, object, object]:
         """Compare and gate when all items have run; ``-x`` and Ctrl-C don't get here."""
-        result = yield
         not_here = is_xdist_worker(self._config) or self._config.option.collectonly
+        expected = 0 if self._session is None or not_here else self._session.expected_decisions()
+        session.testscollected += expected  # so that the progress doesn't reach 100 % before the gate
+        result = yield
         if self._session is not None and not not_here:
             decisions = or_usage_error(self.session.conclude)
-            session.testscollected += len(decisions)
+            session.testscollected += len(decisions) - expected
             if decisions:
                 self._begin_line()
             for decision in decisions:
@@ -198,8 +239,10 @@ class PromptuneHooks:
     def _begin_line(self) -> None:
         """Start a line for the gate's decisions: that of the last test is full."""
         reporter = self._config.pluginmanager.get_plugin("terminalreporter")
+        if reporter is None:
+            return
         writer = self._config.get_terminal_writer()
-        if reporter is not None and writer.width_of_current_line:
+        if writer.width_of_current_line:
             writer.line()
             if self._config.get_verbosity() == 0:
                 reporter.write("gate ")

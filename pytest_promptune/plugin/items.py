@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pytest
@@ -10,7 +11,7 @@ import pytest
 from pytest_promptune.core.errors import PromptuneError, SettingsError
 from pytest_promptune.core.experiment import Outcome, result_of
 from pytest_promptune.core.model import Case, SampleRecord
-from pytest_promptune.core.plan import Cell, PlannedItem, metric_name, read_marks, test_name
+from pytest_promptune.core.plan import Parameters, PlannedItem, labels, metric_name, read_marks
 from pytest_promptune.core.scoring import Sample
 from pytest_promptune.plugin.state import CELL
 
@@ -26,44 +27,105 @@ class SampleLostError(_Skipped):  # type: ignore[misc]  # the class is public, i
 class ItemState:
     """What is known of one promptune item while it runs."""
 
-    __slots__ = ("case", "planned", "record", "sample")
+    __slots__ = ("case", "is_running", "missed_inside", "planned", "record", "sample")
 
     def __init__(self, planned: PlannedItem) -> None:
         self.planned = planned
         self.case: Case | None = None
         self.record: SampleRecord | None = None
         self.sample: Sample | None = None
+        self.is_running = False
+        #: What the first missed subtest said.
+        self.missed_inside = ""
 
 
-def planned_item(item: pytest.Item) -> PlannedItem:
-    """What the session has to know of an item.
-
-    Args:
-        item: a test that is parametrized over variants and runs.
+def planned_items(items: Sequence[pytest.Item]) -> list[PlannedItem]:
+    """What the session has to know of tests that are parametrized over variants and runs.
 
     Raises:
-        PromptuneError: when it has two cases, or marks that make no sense.
+        PromptuneError: when one has two cases, or marks that make no sense.
     """
+    numbers = _Numbers()
+    parameters = [_parameters(item, numbers) for item in items]
+    tests: dict[tuple[str, str], list[int]] = {}
+    for position, item in enumerate(items):
+        tests.setdefault((_module(item), _bare_name(item)), []).append(position)
+    names = [""] * len(items)
+    for (_, bare), members in tests.items():
+        for member, label in zip(members, labels([parameters[m] for m in members]), strict=True):
+            names[member] = f"{bare}[{label}]" if label else bare
+    return [_planned(item, name, given) for item, name, given in zip(items, names, parameters, strict=True)]
+
+
+class _Numbers:
+    """Numbers the values of each parameter, equal ones alike; pytest's own count items, not values."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, list[Any]] = {}
+
+    def of(self, name: str, value: Any) -> int:
+        values = self._known.setdefault(name, [])
+        for number, other in enumerate(values):
+            if other is value or (type(other) is type(value) and _are_equal(other, value)):
+                return number
+        values.append(value)
+        return len(values) - 1
+
+
+def _are_equal(one: Any, other: Any) -> bool:
+    try:
+        return bool(one == other)
+    except Exception:  # arrays and other objects that don't compare to one truth value
+        return False
+
+
+def _parameters(item: pytest.Item, numbers: _Numbers) -> Parameters:
     spec: Any = item.callspec  # type: ignore[attr-defined]  # every such item is parametrized
-    where: Cell = spec.params[CELL]
     cases = {name: value for name, value in spec.params.items() if isinstance(value, Case)}
     if len(cases) > 1:
         raise SettingsError(two_cases(item.nodeid, cases))
     others = {k: v for k, v in spec.params.items() if k != CELL and k not in cases}
+    tokens = []
+    for argument, case in cases.items():
+        tokens += [case.id, case.id.encode("unicode_escape").decode("ascii")]
+        tokens += re.findall(rf"(?:^|-)({argument}\d+)(?=-|$)", spec.id)
+    return Parameters(
+        id=spec.id.removesuffix(f"-{spec.params[CELL]}"),
+        case=tuple(dict.fromkeys(tokens)),
+        others=others,
+        numbers={name: numbers.of(name, value) for name, value in others.items()},
+    )
+
+
+def _bare_name(item: pytest.Item) -> str:
+    spec: Any = item.callspec  # type: ignore[attr-defined]
+    return item.nodeid.partition("::")[2].removesuffix(f"[{spec.id}]")
+
+
+def _planned(item: pytest.Item, test: str, given: Parameters) -> PlannedItem:
+    spec: Any = item.callspec  # type: ignore[attr-defined]
     marks = read_marks(((m.args, m.kwargs) for m in item.iter_markers("promptune")), where=item.nodeid)
-    module, _, name = item.nodeid.partition("::")
-    test = test_name(name.removesuffix(f"[{spec.id}]"), others, spec.indices)
+    case = next((value for value in spec.params.values() if isinstance(value, Case)), None)
+    may_not_run = any(item.iter_markers("skip")) or any(item.iter_markers("skipif"))
+    may_not_run = may_not_run or any(not mark.kwargs.get("run", True) for mark in item.iter_markers("xfail"))
     return PlannedItem(
         nodeid=item.nodeid,
-        module=module,
+        module=_module(item),
         test=test,
         metric=metric_name(marks, test),
         marks=marks,
-        cell=where,
-        case=next(iter(cases.values()), None),
-        parameters=tuple(sorted((k, spec.indices[k]) for k in others)),
-        lazy=not cases or any(item.iter_markers("skip")) or any(item.iter_markers("skipif")),
+        cell=spec.params[CELL],
+        case=case,
+        parameters=tuple(sorted(given.numbers.items())),
+        lazy=case is None or may_not_run,
     )
+
+
+def _module(item: pytest.Item) -> str:
+    """The test module relative to the root; a node id has no path for one outside of it."""
+    root = item.config.rootpath
+    path = item.path.relative_to(root) if item.path.is_relative_to(root) else item.path
+    return path.as_posix()
 
 
 def two_cases(nodeid: str, found: Mapping[str, Case]) -> str:
@@ -84,7 +146,7 @@ def resolve_case(request: pytest.FixtureRequest, planned: PlannedItem) -> Case:
             value = request.getfixturevalue(name)
         except pytest.FixtureLookupError:
             continue
-        if isinstance(value, Case):
+        if isinstance(value, Case) and not any(value is case or value == case for case in found.values()):
             found[name] = value
     if len(found) > 1:
         raise PromptuneError(two_cases(request.node.nodeid, found))
@@ -105,7 +167,7 @@ def outcome_of(report: pytest.TestReport, call: pytest.CallInfo[None], state: It
     if isinstance(error, SampleLostError) and state.record is not None and state.record.error is not None:
         return "missing" if state.record.error.infrastructure else "errored"
     if error is None:
-        return "passed"
+        return "missed" if state.missed_inside else "passed"
     if isinstance(error, _Skipped):
         return "skipped"
     return "missed" if report.when == "call" and isinstance(error, AssertionError) else "failed"
@@ -115,7 +177,7 @@ def contribute(
     report: pytest.TestReport, state: ItemState, outcome: Outcome, call: pytest.CallInfo[None]
 ) -> None:
     """Hang the item's contribution on its report, and turn a missed assertion into a pass."""
-    message = str(call.excinfo.value) if call.excinfo else ""
+    message = str(call.excinfo.value) if call.excinfo else state.missed_inside
     case = state.case or state.planned.case
     if case is None:
         return

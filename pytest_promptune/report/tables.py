@@ -287,4 +287,4 @@ def baselines(view: View) -> list[str]:
 
 def percent(share: float | None) -> str:
     """A share in per cent, without decimals it doesn't need."""
-    return UNKNOWN if share is None else f"{share * 100:.3g} %"
+    return UNKNOWN if share is None else f"{share * 100:.6g} %"

@@ -32,13 +32,14 @@ class Templates:
         VariantError: when the environment has no loader.
     """
 
-    def __init__(self, env: jinja2.Environment) -> None:
+    def __init__(self, env: jinja2.Environment, *, variants: Path | None = None) -> None:
         if env.loader is None:
             raise VariantError(
                 "the Jinja2 environment has no loader, so nothing asks for templates by name and variants "
                 "can't replace any. Give it one: Environment(loader=FileSystemLoader(...))."
             )
         self.env = env
+        self._variants = variants
         self._open = True
         if not isinstance(env.loader, VariantLoader):
             env.loader = VariantLoader(env)
@@ -59,12 +60,27 @@ class Templates:
             if not self._loader.holders:
                 self._loader.restore()
 
-    def names(self) -> list[str]:
-        """The templates of `current`, sorted; empty where the app's loader can't list them."""
+    def names(self, *, outside: Path | None = None) -> list[str]:
+        """The templates of `current`, sorted; empty where the app's loader can't list them.
+
+        Those whose file lies in the folder `outside` are left out: the variants themselves often lie
+        where the app's loader finds them.
+        """
         try:
-            return sorted(self._loader.original.list_templates())
+            names = sorted(self._loader.original.list_templates())
         except (TypeError, OSError):
             return []
+        if outside is None:
+            return names
+        folder = outside.resolve()
+        return [name for name in names if not self._lies_in(name, folder)]
+
+    def _lies_in(self, name: str, folder: Path) -> bool:
+        try:
+            path = self._loader.original.get_source(self.env, name)[1]
+        except (jinja2.TemplateNotFound, OSError, RuntimeError, UnicodeDecodeError):
+            return False
+        return path is not None and Path(path).resolve().is_relative_to(folder)
 
     def current(self, name: str) -> str | None:
         """The text of a template in `current`, ``None`` where there is none or no source of it."""
@@ -111,7 +127,7 @@ class Templates:
         return True
 
     def _nothing_to_replace(self, name: str) -> str:
-        names = self.names()
+        names = self.names(outside=self._variants)
         stems = {known: PurePosixPath(known).name.partition(".")[0] for known in names}
         close = difflib.get_close_matches(PurePosixPath(name).name.partition(".")[0], stems.values(), 3)
         near = [known for known in names if stems[known] in close]

@@ -1,0 +1,231 @@
+"""Whose fault a failed call was, told from exceptions of clients that aren't imported."""
+
+import asyncio
+from http import HTTPStatus
+from types import SimpleNamespace
+
+import pytest
+
+from pytest_promptune.core.failures import (
+    FIRST_PAUSE_S,
+    LONGEST_PAUSE_S,
+    describe,
+    is_infrastructure,
+    pause_before,
+    retry_after,
+)
+
+
+def fake(module: str, name: str, *bases: type[BaseException], **attributes: object) -> BaseException:
+    """An exception as a client library would define it, without the library."""
+    kind = type(name, bases or (Exception,), {"__module__": module, **attributes})
+    return kind("message")
+
+
+@pytest.mark.parametrize(
+    ("module", "name"),
+    [
+        ("openai", "RateLimitError"),
+        ("openai", "APIConnectionError"),
+        ("openai", "APITimeoutError"),
+        ("openai", "InternalServerError"),
+        ("anthropic", "RateLimitError"),
+        ("anthropic._exceptions", "OverloadedError"),
+        ("anthropic", "ServiceUnavailableError"),
+        ("httpx", "ConnectError"),
+        ("httpx", "ConnectTimeout"),
+        ("httpx", "ReadTimeout"),
+        ("httpx", "RemoteProtocolError"),
+        ("httpcore", "ReadError"),
+        ("groq", "RateLimitError"),
+        ("requests.exceptions", "ReadTimeout"),
+        ("requests.exceptions", "ConnectionError"),
+        ("requests.exceptions", "Timeout"),
+        ("google.api_core.exceptions", "ResourceExhausted"),
+        ("google.api_core.exceptions", "ServiceUnavailable"),
+        ("google.api_core.exceptions", "GatewayTimeout"),
+        ("aiohttp.client_exceptions", "ClientConnectorError"),
+        ("aiohttp.client_exceptions", "ServerDisconnectedError"),
+        ("botocore.exceptions", "EndpointConnectionError"),
+        ("botocore.exceptions", "ReadTimeoutError"),
+    ],
+)
+def test_transient_by_name(module, name):
+    """Rate limits, time-outs and lost connections of the usual clients."""
+    assert is_infrastructure(fake(module, name))
+
+
+def test_transient_by_an_ancestor():
+    """A subclass of a client's exception counts as its parent."""
+    parent = type(fake("openai", "RateLimitError"))
+    assert is_infrastructure(fake("my_app", "SlowDownError", parent))
+
+
+@pytest.mark.parametrize(
+    ("module", "name"),
+    [
+        ("openai", "BadRequestError"),
+        ("openai", "AuthenticationError"),
+        ("openai", "LengthFinishReasonError"),
+        ("langchain_core.exceptions", "OutputParserException"),
+        ("pydantic_core", "ValidationError"),
+        ("httpx", "InvalidURL"),
+        ("my_app", "RateLimitError"),
+        ("my_app", "ReadTimeout"),
+    ],
+)
+def test_faults_of_the_app(module, name):
+    """What the app did wrong, and classes that only share a name with a client's, count against it."""
+    assert not is_infrastructure(fake(module, name))
+
+
+@pytest.mark.parametrize("status", [408, 409, 425, 429, 500, 502, 503, 504, 520, 529, HTTPStatus.BAD_GATEWAY])
+def test_transient_by_status(status):
+    """The HTTP status tells, on the exception or on its response."""
+    assert is_infrastructure(fake("some.client", "ApiError", status_code=status))
+    assert is_infrastructure(fake("some.client", "ApiError", response=SimpleNamespace(status_code=status)))
+
+
+@pytest.mark.parametrize("status", [400, 401, 403, 404, 413, 422, 501])
+def test_other_statuses_are_faults_of_the_app(status):
+    """A refused request is the app's fault, even where the class has a transient name."""
+    assert not is_infrastructure(fake("openai", "RateLimitError", status_code=status))
+
+
+@pytest.mark.parametrize("status", [None, "429", True, 429.0], ids=repr)
+def test_odd_statuses_say_nothing(status):
+    """What isn't a whole number is no status; the name decides then."""
+    assert not is_infrastructure(fake("some.client", "ApiError", status_code=status))
+
+
+@pytest.mark.parametrize("code", [429, 503])
+def test_transient_by_code(code):
+    """The Google client (google.genai.errors) calls the status `code`."""
+    assert is_infrastructure(fake("google.genai.errors", "APIError", code=code))
+
+
+def test_transient_by_a_response_of_aws():
+    """Bedrock's client says it in the metadata of its response."""
+    response = {"Error": {"Code": "ThrottlingException"}, "ResponseMetadata": {"HTTPStatusCode": 429}}
+    assert is_infrastructure(fake("botocore.exceptions", "ClientError", response=response))
+
+
+@pytest.mark.parametrize(
+    "kind", [ConnectionError, ConnectionResetError, BrokenPipeError, ConnectionRefusedError]
+)
+def test_lost_connections(kind):
+    """The interpreter's own connection errors are nobody's prompt's fault."""
+    assert is_infrastructure(kind("lost"))
+
+
+@pytest.mark.parametrize(
+    "error",
+    [ValueError(), KeyError("a"), TimeoutError(), OSError(), SystemExit(1), asyncio.CancelledError()],
+    ids=repr,
+)
+def test_plain_exceptions(error):
+    """Everything else is the app's: a time-out of its own, too."""
+    assert not is_infrastructure(error)
+
+
+def raised(make: object) -> BaseException:
+    try:
+        make()
+    except BaseException as error:
+        return error
+    raise AssertionError("nothing was raised")
+
+
+def test_causes_are_looked_through():
+    """A rate limit behind an app's own exception is a rate limit, named or implied."""
+
+    def named() -> None:
+        raise ValueError("no answer") from fake("openai", "RateLimitError")
+
+    def implied() -> None:
+        try:
+            raise fake("httpx", "ReadTimeout")
+        except Exception:
+            raise ValueError("no answer")  # noqa: B904 - the point of the test
+
+    def suppressed() -> None:
+        try:
+            raise fake("httpx", "ReadTimeout")
+        except Exception:
+            raise ValueError("no answer") from None
+
+    assert is_infrastructure(raised(named))
+    assert is_infrastructure(raised(implied))
+    assert not is_infrastructure(raised(suppressed))
+
+
+def test_causes_in_a_circle():
+    """A chain that comes back to itself ends."""
+    one, other = ValueError("a"), ValueError("b")
+    one.__cause__, other.__cause__ = other, one
+    assert not is_infrastructure(one)
+
+
+def test_groups_are_looked_through():
+    """A task group that lost one of its calls to a rate limit was lost to the rate limit."""
+    group = ExceptionGroup("unhandled errors", [fake("openai", "RateLimitError")])
+    assert is_infrastructure(group)
+
+
+def test_described():
+    """An exception as data: the class's name, its message, whose fault."""
+    found = describe(fake("openai", "RateLimitError"))
+    assert (found.type, found.message, found.infrastructure) == ("RateLimitError", "message", True)
+
+
+def test_described_without_a_message_of_its_own():
+    """An exception whose text can't be made is still an errored sample."""
+
+    class OddError(Exception):
+        def __str__(self) -> str:
+            raise RuntimeError("no text")
+
+    assert describe(OddError()).type.endswith("OddError")
+
+
+# --- waiting --------------------------------------------------------------------------------------
+
+
+def limited(value: object) -> BaseException:
+    return fake("openai", "RateLimitError", response=SimpleNamespace(headers={"retry-after": value}))
+
+
+@pytest.mark.parametrize(("value", "seconds"), [("2", 2.0), ("0.5", 0.5), (3, 3.0), ("0", 0.0)])
+def test_retry_after(value, seconds):
+    """The server's header says how long to wait."""
+    assert retry_after(limited(value)) == seconds
+
+
+@pytest.mark.parametrize("value", ["", "soon", "-1", "nan", "inf", None, "Wed, 21 Oct 2026 07:28:00 GMT"])
+def test_retry_after_that_says_nothing(value):
+    """Dates, nonsense and absurd numbers are no answer."""
+    assert retry_after(limited(value)) is None
+
+
+def test_retry_after_without_a_response():
+    """Exceptions without a response, or with another kind of headers, don't say."""
+    assert retry_after(ValueError()) is None
+    assert retry_after(fake("x", "E", response=SimpleNamespace(headers=None))) is None
+    assert retry_after(fake("x", "E", response={"headers": {}})) is None
+
+
+def test_pauses_grow_to_a_limit():
+    """Twice as long each time, up to the longest, within half and one and a half of it."""
+    error = ValueError()
+    middle = [pause_before(attempt, error, 0.5) for attempt in range(1, 12)]
+    assert middle[:3] == [FIRST_PAUSE_S, 2 * FIRST_PAUSE_S, 4 * FIRST_PAUSE_S]
+    assert middle[-1] == LONGEST_PAUSE_S
+    assert pause_before(1, error, 0.0) == FIRST_PAUSE_S / 2
+    assert pause_before(1000, error, 0.0) == LONGEST_PAUSE_S / 2
+
+
+def test_the_server_is_obeyed_within_reason():
+    """At least what it asks for, but not for hours."""
+    assert pause_before(1, limited("7"), 0.0) == 7.0
+    assert pause_before(1, limited("0"), 0.0) == FIRST_PAUSE_S / 2
+    assert pause_before(1, limited("9999"), 0.0) == LONGEST_PAUSE_S

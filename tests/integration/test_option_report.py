@@ -1,0 +1,91 @@
+"""``--promptune-report``: the Markdown report."""
+
+from __future__ import annotations
+
+REPORT = "promptune-report.md"
+
+
+def test_it_is_written_to_the_root_by_default(bot):
+    """Without the option the report stands beside the ini file, wherever pytest was called."""
+    (bot.path / "deep").mkdir()
+    ran = bot.run("..", cwd=bot.path / "deep")
+    assert ran.code == 0
+    assert "test_answer" in (bot.path / REPORT).read_text()
+    assert not (bot.path / "deep" / REPORT).exists()
+
+
+def test_typed_paths_are_relative_to_where_they_were_typed(bot):
+    """A typed path means what the shell would mean; folders are made; the option is repeatable."""
+    (bot.path / "deep").mkdir()
+    absolute = bot.path / "absolute.md"
+    bot.run("..", "--promptune-report=out/a.md", f"--promptune-report={absolute}", cwd=bot.path / "deep")
+    assert (bot.path / "deep" / "out" / "a.md").exists()
+    assert absolute.exists()
+    assert not (bot.path / REPORT).exists()
+
+
+def test_an_empty_value_writes_none(bot):
+    """``--promptune-report=`` is how to say: no report."""
+    bot.run("--promptune-report=")
+    assert not list(bot.path.glob("*.md"))
+
+
+def test_it_tells_what_failed(bot):
+    """The report of a regression names metric, cases and the next step."""
+    bot.record()
+    bot.run(miss="c00,c01,c02,c03")
+    text = (bot.path / REPORT).read_text()
+    for word in ("test_answer", "regressed", "c03", "baseline"):
+        assert word in text
+
+
+def test_every_mode_writes_one(tuned):
+    """Baseline, check, compare and an early stop each leave a report of their own."""
+    for args in (["--promptune-baseline"], [], ["--promptune-compare"]):
+        (tuned.path / REPORT).unlink(missing_ok=True)
+        tuned.run(*args)
+        assert (tuned.path / REPORT).exists(), args
+
+
+def test_github_gets_a_summary(bot, monkeypatch):
+    """Where GITHUB_STEP_SUMMARY is set, the result is appended to that file."""
+    bot.write({"summary.md": "before\n"})
+    conftest = (bot.path / "conftest.py").read_text()
+    bot.write(conftest=conftest + f"\nos.environ['GITHUB_STEP_SUMMARY'] = {str(bot.path / 'summary.md')!r}\n")
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", "restored after the test")
+    bot.run()
+    text = (bot.path / "summary.md").read_text()
+    assert text.startswith("before\n")
+    assert "promptune" in text.lower() or "test_answer" in text
+
+
+def test_other_kinds_of_files_are_refused(bot):
+    """Before anything runs."""
+    assert bot.run("--promptune-report=report.pdf").refused("--promptune-report", ".md")
+
+
+def test_a_report_that_cannot_be_written_is_told(bot):
+    """The scores are not lost in a traceback: one line says which path, and the exit code is not 0."""
+    bot.write({"occupied": "a file, not a folder"})
+    ran = bot.run("--promptune-report=occupied/report.md")
+    assert ran.code == 4
+    assert "occupied" in ran.out
+    assert "Traceback" not in ran.text
+    assert "INTERNALERROR" not in ran.text
+
+
+def test_the_ini_key(bot, form):
+    """`promptune_report` is a list of paths relative to the root; the command line replaces it."""
+    bot.configure(form, report=["build/a.md", "build/b.md"])
+    (bot.path / "deep").mkdir()
+    bot.run("..", "-k", "c00", cwd=bot.path / "deep")
+    assert sorted(p.name for p in (bot.path / "build").iterdir()) == ["a.md", "b.md"]
+    bot.run("-k", "c00", "--promptune-report=typed.md")
+    assert (bot.path / "typed.md").exists()
+
+
+def test_an_empty_ini_key_writes_none(bot):
+    """`promptune_report =` in the ini file: no report."""
+    bot.configure("ini", report="")
+    bot.run("-k", "c00")
+    assert not list(bot.path.glob("*.md"))

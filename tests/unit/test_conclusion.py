@@ -1,0 +1,485 @@
+"""The end of a session: what is compared, recorded, noted, and run again."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pytest_promptune.conclusion import Conclusion, Evidence, conclude
+from pytest_promptune.core.baseline import Baseline, Recorded
+from pytest_promptune.core.experiment import Experiment, Result, SampleFacts
+from pytest_promptune.core.model import SampleError, Usage
+from pytest_promptune.core.scoring import Score
+from pytest_promptune.settings import Settings
+from pytest_promptune.store.baselines import baseline_path, read_baseline, write_baseline
+
+MODULE = "tests/test_m.py"
+RUNS = 5
+CASES = tuple(f"c{i}" for i in range(6))
+RECORDED = Recorded(at="2026-01-01T00:00:00Z", commit="abc", dirty=False, runs=RUNS, promptune="0.1")
+BROKEN = SampleError(type="ValueError", message="no\nsuch tool")
+LOST = SampleError(type="RateLimitError", message="slow down", infrastructure=True)
+
+Values = Callable[[str, int], Any]
+
+
+def results(
+    outcome: str | Values = "passed",
+    *,
+    test: str = "test_a",
+    variant: str = "current",
+    cases: Sequence[str] = CASES,
+    runs: int = RUNS,
+    score: Values | None = None,
+    module: str = MODULE,
+    hashes: Mapping[str, str] | None = None,
+    **more: Any,
+) -> list[Result]:
+    """The results of one test under one variant."""
+    found = []
+    for run in range(1, runs + 1):
+        for case in cases:
+            what = outcome if isinstance(outcome, str) else outcome(case, run)
+            values: dict[str, Any] = {
+                "nodeid": f"{module}::{test}[{case}-{variant}-run{run}]",
+                "module": module,
+                "test": test,
+                "metric": test,
+                "app": "bot",
+                "case_id": case,
+                "case_hash": (hashes or {}).get(case, "same"),
+                "variant": variant,
+                "run": run,
+                "outcome": what,
+                "scores": {"words": Score(value=score(case, run), kind="score")} if score else {},
+                "sample": SampleFacts(
+                    latency_s=0.5,
+                    usage=Usage(input_tokens=3),
+                    error={"errored": BROKEN, "missing": LOST}.get(what),
+                    models=("m",),
+                ),
+                **more,
+            }
+            found.append(Result(**values))
+    return found
+
+
+@pytest.fixture
+def concluded(tmp_path: Path) -> Callable[..., Conclusion]:
+    def finish(
+        *parts: Sequence[Result],
+        baselines: bool = True,
+        variants: Sequence[str] = ("current",),
+        collected: Mapping[str, frozenset[str]] | None = None,
+        recorded: Recorded = RECORDED,
+        **settings: Any,
+    ) -> Conclusion:
+        experiment = Experiment()
+        for result in (one for part in parts for one in part):
+            experiment.add(result)
+        asked = Settings(**settings)
+        found: dict[str, Baseline | None] = {}
+        for module in experiment.modules:
+            path = baseline_path(tmp_path, module, asked.against)
+            found[module] = read_baseline(path) if baselines else None
+        return conclude(
+            Evidence(
+                settings=asked,
+                root=tmp_path,
+                experiment=experiment,
+                variants=variants,
+                baselines=found,
+                collected={MODULE: frozenset(CASES)} if collected is None else collected,
+                recorded=recorded,
+                is_whole=True,
+            )
+        )
+
+    return finish
+
+
+def main(root: Path, name: str = "main") -> Path:
+    return baseline_path(root, MODULE, name)
+
+
+def gates(found: Conclusion) -> dict[str, bool]:
+    """Failed or not, by what stands in the brackets."""
+    return {item.nodeid.partition("::gate[")[2].rstrip("]"): item.failed for item in found.gate}
+
+
+def alternating(case: str, run: int) -> str:
+    return "passed" if (CASES.index(case) + run) % 2 else "missed"
+
+
+# --- recording ------------------------------------------------------------------------------------
+
+
+def test_recording(concluded, tmp_path):
+    """Baseline mode writes the file, gates nothing, and says what comes next."""
+    found = concluded(results(), baseline=True)
+    assert [(view.action, view.path) for view in found.baselines] == [
+        ("recorded", "tests/__promptune__/test_m.main.json")
+    ]
+    assert (found.gate, found.comparisons) == ([], [])
+    assert found.decision.action == "record"
+    baseline = read_baseline(main(tmp_path))
+    assert baseline.scores["test_a"] == {case: [1.0] * RUNS for case in CASES}
+    assert baseline.recorded == RECORDED
+    assert baseline.cases == dict.fromkeys(CASES, "same")
+    assert {"bot::latency_s", "bot::error_rate", "bot::input_tokens"} < set(baseline.metrics)
+    assert "bot::cost_usd" not in baseline.metrics
+
+
+def test_checking_writes_nothing(concluded, tmp_path):
+    """Only baseline mode touches a baseline file."""
+    concluded(results(), baseline=True)
+    before = main(tmp_path).read_bytes()
+    concluded(results("missed"))
+    concluded(results("missed"), results(variant="v"), variants=["current", "v"], compare=True)
+    assert main(tmp_path).read_bytes() == before
+    assert sorted(path.name for path in tmp_path.rglob("*.json")) == ["test_m.main.json"]
+
+
+def test_recording_the_same_leaves_the_file(concluded, tmp_path):
+    """Equal scores under equal conditions: not a byte, not a time stamp changes."""
+    concluded(results(), baseline=True)
+    before = main(tmp_path).stat().st_mtime_ns, main(tmp_path).read_bytes()
+    found = concluded(
+        results(), baseline=True, recorded=replace(RECORDED, at="later", commit="def", dirty=True)
+    )
+    assert found.baselines[0].action == "untouched"
+    assert (main(tmp_path).stat().st_mtime_ns, main(tmp_path).read_bytes()) == before
+
+
+def test_recording_a_part_leaves_the_rest(concluded, tmp_path):
+    """-k records what ran: other tests, other cases stay."""
+    concluded(results(), results(test="test_b"), baseline=True)
+    found = concluded(results("missed", cases=CASES[:1]), baseline=True)
+    assert found.baselines[0].action == "updated"
+    scores = read_baseline(main(tmp_path)).scores
+    assert scores["test_a"]["c0"] == [0.0] * RUNS
+    assert scores["test_a"]["c1"] == scores["test_b"]["c0"] == [1.0] * RUNS
+
+
+def test_recording_under_another_name(concluded, tmp_path):
+    """--promptune-against names the file."""
+    concluded(results(), baseline=True, against="dev")
+    assert main(tmp_path, "dev").exists()
+    assert not main(tmp_path).exists()
+
+
+def test_recording_a_variant(concluded, tmp_path):
+    """A variant measured in place of `current` is recorded, and the file's view says so."""
+    found = concluded(results(variant="v"), variants=["v"], baseline=True)
+    assert "variant v" in found.baselines[0].detail
+    assert read_baseline(main(tmp_path)).scores["test_a"]["c0"] == [1.0] * RUNS
+
+
+@pytest.mark.parametrize("outcome", ["errored", "missing"])
+def test_an_app_without_any_answer_is_not_recorded(concluded, tmp_path, outcome):
+    """A baseline of nothing but errors would let everything pass: it fails, and no file is written."""
+    found = concluded(results(outcome), baseline=True)
+    assert [item.failed for item in found.gate] == [True]
+    assert "no output in any of 30 samples" in found.gate[0].message
+    assert found.baselines[0].action == "not recorded"
+    assert not main(tmp_path).exists()
+
+
+def test_an_app_that_was_never_called_is_not_recorded(concluded, tmp_path):
+    """Every test broke before its sample: there is nothing to record, least of all 0 errors."""
+    broken = [replace(one, sample=None) for one in results("failed")]
+    concluded(broken, baseline=True)
+    assert not main(tmp_path).exists()
+
+
+# --- comparing ------------------------------------------------------------------------------------
+
+
+def test_without_a_baseline(concluded):
+    """Nothing to compare with is told, with what to do, and is no failure unless asked for."""
+    found = concluded(results())
+    assert found.comparisons == []
+    assert [view.action for view in found.baselines] == ["missing"]
+    assert (found.decision.action, found.decision.command) == ("record", "pytest --promptune-baseline")
+    assert found.gate == []
+
+
+def test_baselines_of_other_names_are_told(concluded):
+    """Who compares with a baseline that isn't there learns which there are."""
+    concluded(results(), baseline=True, against="dev")
+    assert "dev" in concluded(results()).baselines[0].detail
+
+
+def test_an_unchanged_app_passes(concluded):
+    """The same again: compared, passed, go on."""
+    concluded(results(alternating), baseline=True)
+    found = concluded(results(alternating))
+    assert gates(found) == {"test_a-current": False, "bot::error_rate-current": False}
+    assert found.decision.action == "continue"
+    assert [view.action for view in found.baselines] == ["compared"]
+    assert found.rerun == []
+
+
+def test_a_regression_fails(concluded):
+    """A test that always passed and now always misses fails its gate, and only its own."""
+    concluded(results(), results(test="test_b"), baseline=True)
+    found = concluded(results("missed"), results(test="test_b"))
+    assert gates(found) == {"test_a-current": True, "test_b-current": False, "bot::error_rate-current": False}
+    assert found.decision.action == "investigate"
+
+
+def test_an_app_that_breaks_down_fails(concluded):
+    """Errors in every sample: 0 in the assertion metric, and error_rate regressed; nothing is green."""
+    concluded(results(), baseline=True)
+    found = concluded(results("errored"))
+    assert gates(found) == {
+        "bot::output-current": True,
+        "test_a-current": True,
+        "bot::error_rate-current": True,
+    }
+
+
+def test_an_app_behind_a_rate_limit_is_no_pass(concluded):
+    """Nothing was measured: that fails, though nothing regressed."""
+    concluded(results(), baseline=True)
+    found = concluded(results("missing"))
+    assert gates(found) == {"bot::output-current": True}
+    assert found.comparisons == []
+
+
+def test_gate_off(concluded):
+    """With the gate off there are comparisons and no decisions."""
+    concluded(results(), baseline=True)
+    found = concluded(results("missed"), gate="off")
+    assert found.gate == []
+    assert {row.verdict for row in found.comparisons if row.name.metric == "test_a"} == {"regressed"}
+
+
+def test_time_and_money_are_not_gated(concluded):
+    """A slower app with more tokens passes, unless the settings name the metric."""
+    concluded(results(), baseline=True)
+    slow = [replace(one, sample=replace(one.sample, latency_s=5.0)) for one in results()]
+    assert "bot::latency_s-current" not in gates(concluded(slow))
+    assert gates(concluded(slow, gate_metrics=("latency_s",)))["bot::latency_s-current"]
+
+
+def test_variants_are_compared_with_current_and_current_with_the_baseline(concluded):
+    """Each variant stands beside `current`, only `current` beside its baseline."""
+    concluded(results(alternating), baseline=True)
+    found = concluded(
+        results(alternating), results(variant="v"), results("missed", variant="w"),
+        variants=["current", "v", "w"], compare=True,
+    )  # fmt: skip
+    pairs = {(r.reference, r.candidate): r.verdict for r in found.comparisons if r.name.metric == "test_a"}
+    assert list(pairs) == [("baseline:main", "current"), ("current", "v"), ("current", "w")]
+    assert (pairs["current", "v"], pairs["current", "w"]) == ("improved", "regressed")
+    assert (found.decision.action, found.decision.variant) == ("adopt", "v")
+    assert [row.variant for row in found.metrics if row.name.metric == "test_a"] == ["current", "v", "w"]
+
+
+def test_changed_cases_are_told_and_not_compared(concluded):
+    """A case whose input changed is left out, by name."""
+    concluded(results(), baseline=True)
+    found = concluded(results("missed", cases=CASES[:1], hashes={"c0": "new"}), results(cases=CASES[1:]))
+    (row,) = [row for row in found.comparisons if row.name.metric == "test_a"]
+    assert row.cases.changed == ("c0",)
+    assert row.gate == "passed"
+
+
+def test_deselected_cases_are_not_missed(concluded):
+    """-k compares what ran; a case that no longer exists is told."""
+    concluded(results(), baseline=True)
+    found = concluded(results(cases=CASES[:2]))
+    assert {row.cases.only_reference for row in found.comparisons} == {()}
+    found = concluded(results(cases=CASES[:2]), collected={MODULE: frozenset(CASES[:3])})
+    assert {row.cases.only_reference for row in found.comparisons} == {CASES[3:]}
+
+
+@pytest.mark.parametrize(
+    ("outcome", "lacking"),
+    [("no file", ""), ("new metric", ""), ("new case", "c9"), ("changed case", "c0")],
+)
+def test_requiring_a_baseline(concluded, outcome, lacking):
+    """Where a baseline is required, a metric or case without one fails, by name."""
+    now = results()
+    if outcome != "no file":
+        concluded(results(), baseline=True)
+        assert not any(item.failed for item in concluded(now, require_baseline=True).gate)
+    if outcome == "new metric":
+        now = results(score=lambda case, run: run)
+    elif outcome == "new case":
+        now = results(cases=[*CASES, "c9"])
+    elif outcome == "changed case":
+        now = results(hashes={"c0": "new"})
+    failed = [item for item in concluded(now, require_baseline=True).gate if item.failed]
+    assert failed
+    assert all("--promptune-require-baseline is set" in item.message for item in failed)
+    assert all(f"no baseline for {lacking} in" in item.message for item in failed if lacking)
+    if outcome == "new metric":
+        assert ["test_a::words" in item.message for item in failed] == [True]
+
+
+def test_requiring_a_baseline_with_the_gate_off(concluded):
+    """Nothing fails where the gate is off."""
+    assert concluded(results(), require_baseline=True, gate="off").gate == []
+
+
+def test_a_metric_that_became_another_measure(concluded):
+    """Booleans before, numbers now: not compared, and told."""
+    concluded(results(score=lambda case, run: 1.5), baseline=True)
+    as_flags = [replace(one, scores={"words": Score(value=1.0, kind="binary")}) for one in results()]
+    found = concluded(as_flags)
+    assert "test_a::words-current" not in gates(found)
+    assert any("test_a::words" in note and "not compared" in note for note in found.notes)
+
+
+def test_a_recorded_metric_that_is_gone_is_told(concluded):
+    """The test ran and its score vanished, as from a branch: green without a word misleads."""
+    concluded(results(score=lambda case, run: 5), baseline=True)
+    found = concluded(results())
+    said = [*found.notes, *(item.message for item in found.gate), *(view.detail for view in found.baselines)]
+    assert any("test_a::words" in text for text in said)
+
+
+def test_a_recorded_test_that_is_gone_is_told(concluded):
+    """All cases ran and a recorded test didn't, renamed or skipped: the session says so."""
+    concluded(results(), results(test="test_b"), baseline=True)
+    skipped = concluded(results(), results("skipped", test="test_b"))
+    said = [
+        *skipped.notes,
+        *(item.message for item in skipped.gate),
+        *(view.detail for view in skipped.baselines),
+    ]
+    assert any("test_b" in text for text in said)
+
+
+def test_other_models_are_told(concluded):
+    """A baseline that was recorded with another model says so."""
+    concluded(results(), baseline=True, recorded=replace(RECORDED, models=("gpt-a",)))
+    found = concluded(results(), recorded=replace(RECORDED, models=("gpt-b",)))
+    assert found.baselines[0].detail == "recorded with gpt-a, measured now with gpt-b"
+
+
+def test_margins_and_gates_that_nobody_measured(concluded):
+    """A misspelt metric in the ini file is told, not silently ignored."""
+    found = concluded(results(), margin={"test_x": 0.1, "test_a": 0.2}, gate_metrics=("latency", "latency_s"))
+    assert [note for note in found.notes if "names" in note] == [
+        "promptune_margin names 'test_x', which was not measured in this session: it has no effect.",
+        "promptune_gate_metrics names 'latency', which was not measured in this session: it has no effect.",
+    ]
+
+
+def test_a_marker_that_gates_what_nobody_measured(concluded):
+    """@pytest.mark.promptune(gate=["wrods"]) gates nothing at all: that is told."""
+    concluded(results(), baseline=True)
+    found = concluded(results("missed", gate=("wrods",)))
+    assert any("wrods" in note for note in found.notes)
+
+
+def test_contradictions_are_told(concluded):
+    """What the scores contradict each other in is among the notes."""
+    one = results(score=lambda case, run: 1, runs=1)
+    other = [
+        replace(r, run=2, scores={"words": Score(value=1.0, kind="score", direction="lower")})
+        for r in results(runs=1)
+    ]
+    assert any("test_a::words is scored with direction" in note for note in concluded(one, other).notes)
+
+
+def test_names_of_a_baseline_in_commands(concluded):
+    """Everything that is said to be done names the baseline that was asked for."""
+    found = concluded(results(), against="dev", require_baseline=True)
+    assert all("--promptune-against=dev" in item.message for item in found.gate)
+
+
+# --- errors ---------------------------------------------------------------------------------------
+
+
+def test_errors_are_grouped(concluded):
+    """Equal errors of a variant are told once, on one line, with number and cases."""
+    found = concluded(
+        results(lambda case, run: {"c0": "errored", "c1": "missing"}.get(case, "passed")),
+        results("errored", variant="v", cases=CASES[:1], runs=1),
+        variants=["current", "v"],
+        compare=True,
+    )
+    assert [(e.variant, e.error, e.infrastructure, e.count, e.cases) for e in found.errors] == [
+        ("current", "ValueError: no such tool", False, RUNS, ("c0",)),
+        ("current", "RateLimitError: slow down", True, RUNS, ("c1",)),
+        ("v", "ValueError: no such tool", False, 1, ("c0",)),
+    ]
+
+
+# --- running again --------------------------------------------------------------------------------
+
+
+def test_what_lf_runs_again(concluded):
+    """The items that missed in the failed metric, and all runs of cases that got worse; no others."""
+    concluded(results(), results(test="test_b"), baseline=True)
+    worse = CASES[:4]
+    now = results(lambda case, run: "missed" if case in worse else "passed")
+    found = concluded(now, results(test="test_b"))
+    assert gates(found)["test_a-current"]
+    assert set(found.rerun) == {one.nodeid for one in now if one.case_id in worse}
+
+
+def test_lf_does_not_run_a_test_of_the_same_last_name(concluded):
+    """TestX::test_a failed; the function test_a did not."""
+    mine, other = results(test="TestX::test_a"), results(test="test_a")
+    concluded(mine, other, baseline=True)
+    found = concluded(results("missed", test="TestX::test_a"), other)
+    assert set(found.rerun) == {one.nodeid for one in mine}
+
+
+def test_what_lf_runs_again_after_errors(concluded):
+    """A failed error_rate is behind every item of the samples that gave none."""
+    concluded(results(), results(test="test_b"), baseline=True)
+
+    def mostly_broken(case: str, run: int) -> str:
+        return "errored" if case != "c5" else "passed"
+
+    both = [*results(mostly_broken), *results(mostly_broken, test="test_b")]
+    found = concluded(both)
+    assert set(found.rerun) == {one.nodeid for one in both if one.outcome == "errored"}
+
+
+def test_a_broken_variant_is_run_again_not_current(concluded):
+    """The items are those of the side that failed."""
+    found = concluded(
+        results(), results("missed", variant="v"), variants=["current", "v"], compare=True, baselines=False
+    )
+    assert found.rerun
+    assert all("-v-run" in nodeid for nodeid in found.rerun)
+
+
+# --- several modules ------------------------------------------------------------------------------
+
+
+def test_modules_have_files_of_their_own(concluded, tmp_path):
+    """Each module is recorded in and compared with its own file."""
+    other = "tests/test_n.py"
+    found = concluded(results(), results("missed", module=other), baseline=True)
+    assert [view.module for view in found.baselines] == [MODULE, other]
+    assert read_baseline(baseline_path(tmp_path, other, "main")).scores["test_a"]["c0"] == [0.0] * RUNS
+    found = concluded(results("missed"), results("missed", module=other))
+    failed = {item.nodeid for item in found.gate if item.failed}
+    assert failed == {f"{MODULE}::test_a::gate[test_a-current]"}
+
+
+def test_one_broken_module_leaves_the_other(concluded, tmp_path):
+    """An app that never answers in one module doesn't keep the other from being recorded."""
+    other = "tests/test_n.py"
+    found = concluded(results(), results("errored", module=other), baseline=True)
+    assert [view.action for view in found.baselines] == ["recorded", "not recorded"]
+
+
+def test_a_baseline_that_was_thinned_by_hand(concluded, tmp_path):
+    """A metric whose scores were deleted from the file is told as not comparable."""
+    concluded(results(), baseline=True)
+    path = main(tmp_path)
+    write_baseline(path, replace(read_baseline(path), scores={}))
+    found = concluded(results("missed"))
+    assert found.comparisons == []
+    assert any("test_a has no scores in the baseline main" in note for note in found.notes)

@@ -1,0 +1,395 @@
+"""What the model calls of one sample used, told by node; scripted chat models stand in for real ones."""
+
+import asyncio
+import operator
+import sys
+import threading
+from collections.abc import Iterator
+from typing import Annotated, Any, TypedDict
+
+import pytest
+from langchain_core.language_models.chat_models import BaseChatModel
+from langchain_core.language_models.fake import FakeListLLM
+from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage, HumanMessage, SystemMessage
+from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
+from langgraph.graph import END, START, StateGraph
+from langgraph.types import Send
+
+from pytest_promptune.core.model import CURRENT, NodeRun, Usage, Variant
+from pytest_promptune.langgraph.app import adapt
+from pytest_promptune.langgraph.tracing import NO_NODE, Trace, tracing
+
+
+class Scripted(BaseChatModel):
+    """Answers with its name; fails as often as it is told to; says what it used unless told not to."""
+
+    name: str = "m"
+    tokens: tuple[int, int] | None = (3, 2)
+    fails: int = 0
+    pause: float = 0.0
+
+    @property
+    def _llm_type(self) -> str:
+        return "scripted"
+
+    def _message(self, messages: list[BaseMessage]) -> AIMessage:
+        if self.fails > 0:
+            self.fails -= 1
+            raise ConnectionError("lost")
+        used = None
+        if self.tokens is not None:
+            used = {
+                "input_tokens": self.tokens[0],
+                "output_tokens": self.tokens[1],
+                "total_tokens": sum(self.tokens),
+            }
+        return AIMessage(
+            f"{self.name}: {messages[-1].text}",
+            usage_metadata=used,
+            response_metadata={"model_name": self.name},
+        )
+
+    def _generate(self, messages: list[BaseMessage], *_: Any, **kwargs: Any) -> ChatResult:
+        return ChatResult(generations=[ChatGeneration(message=self._message(messages))])
+
+    async def _agenerate(self, messages: list[BaseMessage], *_: Any, **kwargs: Any) -> ChatResult:
+        await asyncio.sleep(self.pause)
+        return ChatResult(generations=[ChatGeneration(message=self._message(messages))])
+
+
+class Streaming(Scripted):
+    """Gives its answer in two pieces, with the usage in the last one."""
+
+    def _stream(self, messages: list[BaseMessage], *_: Any, **kwargs: Any) -> Iterator[ChatGenerationChunk]:
+        message = self._message(messages)
+        yield ChatGenerationChunk(message=AIMessageChunk("a"))
+        yield ChatGenerationChunk(
+            message=AIMessageChunk(
+                "b", usage_metadata=message.usage_metadata, response_metadata=message.response_metadata
+            )
+        )
+
+
+class State(TypedDict, total=False):
+    q: str
+    out: Annotated[list[str], operator.add]
+
+
+def node(model: BaseChatModel, *, is_async: bool = True) -> Any:
+    """A node that asks a model."""
+
+    async def ask(state: State) -> State:
+        return {"out": [(await model.ainvoke(state["q"])).text]}
+
+    def ask_sync(state: State) -> State:
+        return {"out": [model.invoke(state["q"]).text]}
+
+    return ask if is_async else ask_sync
+
+
+def chain(*steps: tuple[str, Any]) -> Any:
+    builder = StateGraph(State)
+    before = START
+    for name, step in steps:
+        builder.add_node(name, step).add_edge(before, name)
+        before = name
+    return builder.compile()
+
+
+def run(graph: Any, q: str = "hello") -> Trace:
+    """One sample of a graph, as the engine calls it."""
+
+    async def sample() -> Trace:
+        with tracing() as trace:
+            await adapt(graph, name="bot").call({"q": q}, Variant(name=CURRENT), seed=1)()
+        return trace
+
+    return asyncio.run(sample())
+
+
+def by_node(trace: Trace) -> dict[str, NodeRun]:
+    return {found.node: found for found in trace.nodes()}
+
+
+# --- what is recorded -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("is_async", [True, False], ids=["async", "sync"])
+def test_a_model_in_a_node(is_async):
+    """Calls, tokens, model, rendered prompt and time, under the node's name."""
+    trace = run(chain(("classify", node(Scripted(), is_async=is_async))))
+    (found,) = trace.nodes()
+    assert (found.node, found.calls, found.errors, found.models) == ("classify", 1, 0, ("m",))
+    assert found.usage == trace.usage == Usage(input_tokens=3, output_tokens=2, cost_usd=None)
+    assert found.prompt == (("human", "hello"),)
+    assert found.latency_s > 0
+
+
+def test_a_model_without_a_graph():
+    """Calls outside of any graph are counted, under a name that no node has."""
+    with tracing() as trace:
+        Scripted().invoke([SystemMessage("Be brief."), HumanMessage("hello")])
+    (found,) = trace.nodes()
+    assert found.node == NO_NODE
+    assert found.prompt == (("system", "Be brief."), ("human", "hello"))
+
+
+def test_nothing_is_traced_outside():
+    """Before and after, calls belong to nobody."""
+    Scripted().invoke("before")
+    with tracing() as trace:
+        pass
+    Scripted().invoke("after")
+    assert trace.nodes() == ()
+    assert trace.usage == Usage()
+
+
+def test_tracing_inside_of_tracing():
+    """An inner trace takes its own calls, and the outer one goes on afterwards."""
+    with tracing() as outer:
+        with tracing() as inner:
+            Scripted(name="inner").invoke("x")
+        Scripted(name="outer").invoke("x")
+    assert [found.models for found in inner.nodes()] == [("inner",)]
+    assert [found.models for found in outer.nodes()] == [("outer",)]
+
+
+def test_missing_usage_is_unknown():
+    """A model that doesn't say what it used: None, not 0."""
+    trace = run(chain(("a", node(Scripted(tokens=None)))))
+    assert trace.usage == Usage(input_tokens=None, output_tokens=None)
+    assert trace.nodes()[0].calls == 1
+
+
+def test_several_calls_of_a_node_add_up():
+    """Two calls of two models: sums, both names once, the last prompt."""
+
+    async def step(state: State) -> State:
+        for model, text in (
+            (Scripted(), "one"),
+            (Scripted(name="n", tokens=(10, 20)), "two"),
+            (Scripted(), "three"),
+        ):
+            await model.ainvoke(text)
+        return {}
+
+    (found,) = run(chain(("a", step))).nodes()
+    assert (found.calls, found.models) == (3, ("m", "n"))
+    assert found.usage == Usage(input_tokens=16, output_tokens=24)
+    assert found.prompt == (("human", "three"),)
+
+
+def test_completion_models():
+    """Models that complete a text are counted, with their prompt and without usage."""
+    with tracing() as trace:
+        FakeListLLM(responses=["x"]).invoke("Once upon a time")
+    (found,) = trace.nodes()
+    assert (found.calls, found.prompt, found.usage) == (1, (("text", "Once upon a time"),), Usage())
+
+
+def test_prompts_of_several_parts():
+    """A message of text and image parts is kept as its text."""
+    parts = [{"type": "text", "text": "What is this?"}, {"type": "image", "url": "https://example.org/x.png"}]
+    with tracing() as trace:
+        Scripted().invoke([HumanMessage(content=parts)])
+    assert trace.nodes()[0].prompt == (("human", "What is this?"),)
+
+
+@pytest.mark.parametrize("is_async", [True, False], ids=["async", "sync"])
+def test_streams(is_async):
+    """A streamed answer is one call with its usage."""
+
+    async def step(state: State) -> State:
+        return {"out": [chunk.text async for chunk in Streaming().astream(state["q"])]}
+
+    def step_sync(state: State) -> State:
+        return {"out": [chunk.text for chunk in Streaming().stream(state["q"])]}
+
+    (found,) = run(chain(("a", step if is_async else step_sync))).nodes()
+    assert (found.calls, found.errors, found.models) == (1, 0, ("m",))
+    assert found.usage == Usage(input_tokens=3, output_tokens=2)
+
+
+# --- failures -------------------------------------------------------------------------------------
+
+
+def test_retries():
+    """Failed attempts are calls that failed, without usage; the answer's usage counts."""
+    model = Scripted(fails=2)
+    step = node(model.with_retry(stop_after_attempt=3, wait_exponential_jitter=False))
+    (found,) = run(chain(("a", step))).nodes()
+    assert (found.calls, found.errors) == (3, 2)
+    assert found.usage == Usage(input_tokens=3, output_tokens=2)
+
+
+def test_fallbacks():
+    """The model that answered is the one named."""
+    step = node(Scripted(name="broken", fails=9).with_fallbacks([Scripted(name="spare")]))
+    (found,) = run(chain(("a", step))).nodes()
+    assert (found.calls, found.errors, found.models) == (2, 1, ("spare",))
+
+
+def test_an_error_that_comes_through():
+    """A sample that fails still tells what its calls used up to there."""
+    with tracing() as trace:
+        Scripted().invoke("x")
+        with pytest.raises(ConnectionError):
+            Scripted(fails=1).invoke("x")
+    (found,) = trace.nodes()
+    assert (found.calls, found.errors) == (2, 1)
+    assert found.usage == Usage(input_tokens=3, output_tokens=2)
+
+
+def test_a_call_that_was_cut_off():
+    """A cancelled call has no latency, and is counted."""
+
+    async def cut_off() -> Trace:
+        with tracing() as trace:
+            calling = asyncio.create_task(Scripted(pause=20).ainvoke("x"))
+            await asyncio.sleep(0.01)
+            calling.cancel()
+            await asyncio.gather(calling, return_exceptions=True)
+        return trace
+
+    (found,) = asyncio.run(cut_off()).nodes()
+    assert found.calls == 1
+    assert found.usage == Usage()
+
+
+# --- paths ----------------------------------------------------------------------------------------
+
+
+def test_paths_of_subgraphs():
+    """A node of a subgraph has its path from the top, two levels down, too."""
+    inner = chain(("leaf", node(Scripted(name="leaf"))))
+    middle = chain(("branch", inner), ("twig", node(Scripted(name="twig"))))
+    found = by_node(run(chain(("tree", middle), ("root", node(Scripted(name="root"))))))
+    assert {path: run.models for path, run in found.items()} == {
+        "tree/branch/leaf": ("leaf",),
+        "tree/twig": ("twig",),
+        "root": ("root",),
+    }
+
+
+def test_a_subgraph_called_in_a_node():
+    """A subgraph that a node calls itself has the same path."""
+    inner = chain(("leaf", node(Scripted())))
+
+    async def step(state: State) -> State:
+        return {"out": (await inner.ainvoke({"q": state["q"]}))["out"]}
+
+    assert list(by_node(run(chain(("tree", step))))) == ["tree/leaf"]
+
+
+def test_a_subgraph_called_twice_in_a_node():
+    """The second call of a subgraph is of the same node, not of another one."""
+    inner = chain(("leaf", node(Scripted())))
+
+    async def step(state: State) -> State:
+        for _ in range(3):
+            await inner.ainvoke({"q": state["q"]})
+        return {}
+
+    found = by_node(run(chain(("tree", step))))
+    assert {path: run.calls for path, run in found.items()} == {"tree/leaf": 3}
+
+
+def test_parallel_sends_are_one_node():
+    """A node that is sent to many times is one node with as many calls."""
+    builder = StateGraph(State)
+    builder.add_node("worker", node(Scripted(pause=0.002)))
+    builder.add_conditional_edges(
+        START, lambda state: [Send("worker", {"q": str(i)}) for i in range(8)], ["worker"]
+    )
+    builder.add_edge("worker", END)
+    found = by_node(run(builder.compile()))
+    assert {path: run.calls for path, run in found.items()} == {"worker": 8}
+    assert found["worker"].usage == Usage(input_tokens=24, output_tokens=16)
+
+
+def test_nodes_are_in_the_order_of_their_first_call():
+    """The report lists nodes as they run."""
+    graph = chain(("z", node(Scripted())), ("a", node(Scripted())), ("m", node(Scripted())))
+    assert list(by_node(run(graph))) == ["z", "a", "m"]
+
+
+# --- keeping samples apart ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("is_async", [True, False], ids=["async nodes", "sync nodes in threads"])
+def test_twenty_samples_at_once_stay_apart(is_async):
+    """Each of twenty concurrent samples sees its own calls and no others."""
+    graph = chain(
+        ("a", node(Scripted(pause=0.003), is_async=is_async)),
+        ("b", chain(("c", node(Scripted(pause=0.001))))),
+    )
+    app = adapt(graph, name="bot")
+
+    async def sample(i: int) -> Trace:
+        with tracing() as trace:
+            await app.call({"q": f"question {i}"}, Variant(name=CURRENT), seed=i)()
+        return trace
+
+    async def all_at_once() -> list[Trace]:
+        return await asyncio.gather(*(sample(i) for i in range(20)))
+
+    for i, trace in enumerate(asyncio.run(all_at_once())):
+        found = by_node(trace)
+        assert list(found) == ["a", "b/c"]
+        assert {run.prompt for run in found.values()} == {(("human", f"question {i}"),)}
+        assert [run.calls for run in found.values()] == [1, 1]
+
+
+def test_samples_in_threads_stay_apart():
+    """Sync apps in threads of their own have traces of their own."""
+    graph = chain(("a", node(Scripted(), is_async=False)))
+    traces: dict[int, Trace] = {}
+
+    def sample(i: int) -> None:
+        with tracing() as trace:
+            graph.invoke({"q": str(i)})
+        traces[i] = trace
+
+    threads = [threading.Thread(target=sample, args=(i,)) for i in range(20)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert {i: trace.nodes()[0].prompt for i, trace in traces.items()} == {
+        i: (("human", str(i)),) for i in range(20)
+    }
+    assert all(len(trace.nodes()) == 1 and trace.nodes()[0].calls == 1 for trace in traces.values())
+
+
+@pytest.fixture
+def hasty_threads() -> Iterator[None]:
+    """Threads take turns as often as they can."""
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    yield
+    sys.setswitchinterval(before)
+
+
+def test_adding_up_while_calls_go_on(hasty_threads):
+    """A sample over its time is read while its abandoned thread still calls models."""
+    trace = Trace()
+    stop = threading.Event()
+    failures: list[BaseException] = []
+
+    def call_on() -> None:
+        with tracing() as mine:
+            mine._calls = trace._calls
+            for _ in range(300):
+                Scripted().invoke("x")
+        stop.set()
+
+    thread = threading.Thread(target=call_on, daemon=True)
+    thread.start()
+    while not stop.is_set() and not failures:
+        try:
+            _ = trace.usage
+            trace.nodes()
+        except RuntimeError as error:
+            failures.append(error)
+    thread.join(5)
+    assert failures == []
