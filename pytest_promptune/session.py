@@ -241,10 +241,15 @@ class Session:
             return 0
         count = 0
         for module in {item.module for item in self._selected}:
+            items = [item for item in self._selected if item.module == module]
+            metrics = {item.metric for item in items} | {f"{item.marks.app}::error_rate" for item in items}
             baseline = self._baseline(module)
-            metrics = {item.metric for item in self._selected if item.module == module}
-            recorded = set(baseline.scores) if baseline else set()
-            count += (2 * len(metrics) + len(recorded)) * (len(self.variants) - 1 + (baseline is not None))
+            if baseline is None:  # a score for each test, perhaps
+                expected = 2 * len(metrics)
+            else:
+                timed_or_paid = {name for name, metric in baseline.metrics.items() if metric.is_of_app_usage}
+                expected = len(metrics | set(baseline.scores) - timed_or_paid)
+            count += expected * (len(self.variants) - 1 + (baseline is not None))
         return count
 
     # --- the end ----------------------------------------------------------------------------------

@@ -29,7 +29,7 @@ echo "== recording the baseline of the prompts as they stand"
 # A variant that regressed fails the gate (exit status 1): that is what the demo shows, and not its own failure.
 echo "== comparing the variants with them"
 status=0
-"$venv/bin/python" -m pytest -q -k "not hard" --promptune-compare --promptune-report=promptune-report.md "$@" || status=$?
+"$venv/bin/python" -m pytest --no-header -k "not hard" --promptune-compare "$@" || status=$?
 [ "$status" -le 1 ] || exit "$status"
 
 echo

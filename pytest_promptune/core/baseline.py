@@ -28,6 +28,11 @@ class BaselineMetric:
     unit: str | None
     kind: str
 
+    @property
+    def is_of_app_usage(self) -> bool:
+        """Time, tokens and money: compared, but not gated unless named."""
+        return self.kind in ("latency", "cost")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recorded:

@@ -105,9 +105,8 @@ def _decide_between(gated: Sequence[ComparisonRow], option: str, runs: int) -> D
         return Decision(
             action="adopt",
             variant=best.candidate,
-            reason=f"{best.candidate} is better in {', '.join(names)} and worse in no gated metric: make its "
-            "changes the app's own, then record a new baseline.",
-            command=f"pytest --promptune-baseline{option}",
+            reason=f"{best.candidate} is better in {', '.join(names)} and worse in no gated metric. Make its "
+            f"changes the app's own, then record them: pytest --promptune-baseline{option}",
         )
     undecided = [
         row for row in versus_current if row.verdict == "inconclusive" and (row.runs_needed or 0) > runs

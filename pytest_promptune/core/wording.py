@@ -154,14 +154,15 @@ def _recorded(view: View) -> str:
 
 
 def _found(rows: Comparison, named: bool) -> str:
-    """What one comparison found; ungated metrics are in the tables only."""
+    """What one comparison found; ungated metrics are in the tables only.
+
+    Of several variants (`named`), what is known comes first: undecided metrics are not listed.
+    """
     gated = [row for row in rows if row.gated]
-    found = []
-    for verdict in ("regressed", "improved", "inconclusive"):
-        names = [label(row.name) for row in gated if row.verdict == verdict]
-        if names:
-            found.append(f"{', '.join(names)} {verdict}")
-    text = ", ".join(found) or "no significant change"
+    by_verdict = {v: [label(row.name) for row in gated if row.verdict == v] for v in VERDICTS}
+    listed = ("regressed", "improved") if named else ("regressed", "improved", "inconclusive")
+    found = [f"{', '.join(by_verdict[verdict])} {verdict}" for verdict in listed if by_verdict[verdict]]
+    text = ", ".join(found) or ("inconclusive" if by_verdict["inconclusive"] else "no significant change")
     if not named:
         return text
     versus = "" if rows[0].reference == "current" else f" against {against(rows[0].reference)}"
