@@ -1,4 +1,4 @@
-"""300 samples of 50 ms at concurrency 32: pytest with promptune against the bare asyncio loop, whole processes."""
+"""300 samples of 50 ms, 32 in flight: pytest with promptune against the bare asyncio loop, whole processes."""
 
 from __future__ import annotations
 
@@ -74,10 +74,11 @@ def main() -> None:
         seconds([*promptune, "--promptune-baseline"], folder)  # warm caches, and a baseline to compare with
         times = [(seconds(bare, folder), seconds(promptune, folder)) for _ in range(pairs)]
     ratios = [with_plugin / alone for alone, with_plugin in times]
-    print(f"{platform.machine()}, Python {platform.python_version()}, pytest {version('pytest')}, {pairs} pairs")
-    print(f"bare loop            {statistics.median(t[0] for t in times):6.2f} s (median)")
-    print(f"pytest with promptune {statistics.median(t[1] for t in times):5.2f} s (median)")
-    print(f"ratio                {statistics.median(ratios):6.2f} (median; {min(ratios):.2f} to {max(ratios):.2f})")
+    python, pytest = platform.python_version(), version("pytest")
+    print(f"{platform.machine()}, Python {python}, pytest {pytest}, {pairs} pairs, medians")
+    print(f"bare loop             {statistics.median(t[0] for t in times):5.2f} s")
+    print(f"pytest with promptune {statistics.median(t[1] for t in times):5.2f} s")
+    print(f"ratio                 {statistics.median(ratios):5.2f}   ({min(ratios):.2f} to {max(ratios):.2f})")
 
 
 if __name__ == "__main__":
