@@ -1,4 +1,4 @@
-"""300 samples of 50 ms, 32 in flight: pytest with promptune against the bare asyncio loop, whole processes."""
+"""300 samples of 50 ms, 32 in flight: pytest with promptune against the bare asyncio loop, as processes."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def main() -> None:
     print(f"{platform.machine()}, Python {python}, pytest {pytest}, {pairs} pairs, medians")
     print(f"bare loop             {statistics.median(t[0] for t in times):5.2f} s")
     print(f"pytest with promptune {statistics.median(t[1] for t in times):5.2f} s")
-    print(f"ratio                 {statistics.median(ratios):5.2f}   ({min(ratios):.2f} to {max(ratios):.2f})")
+    print(f"ratio                 {statistics.median(ratios):5.2f} ({min(ratios):.2f} to {max(ratios):.2f})")
 
 
 if __name__ == "__main__":
