@@ -171,7 +171,7 @@ def _comparison(rows: wording.Comparison, view: View, verbosity: int, width: int
     for row in tested:
         if row.gated and row.verdict == "inconclusive" and row.reason:
             lines += _paragraph(f"{wording.label(row.name)}: {clean(row.reason)}", width, indent=_INDENT)
-    for what, metric, ids in wording.case_changes(shown):
+    for what, metric, ids in wording.case_changes(row for row in shown if row.gated or verbosity > 0):
         lines += _ids(what, metric, ids, width)
     unnoticed = wording.detectable(rows, view.experiment.runs)
     if unnoticed:
