@@ -92,6 +92,7 @@ def conclude(evidence: Evidence) -> Conclusion:
         baseline_missing=any(view.action == "missing" for view in found.baselines),
         against=settings.against,
         runs=max((result.run for result in evidence.experiment.results), default=0),
+        variant=evidence.variants[0],
     )
     return found
 
@@ -110,9 +111,9 @@ def _compare(evidence: Evidence, columns: Sequence[Column], found: Conclusion) -
             matches.append(against_baseline)
         for variant in evidence.variants[1:]:
             sides = [_measured_side(evidence, column, name) for name in (first, variant)]
-            if sides[0].scores or sides[1].scores:
+            if column.scores(first) or column.scores(variant):
                 matches.append(match(column, sides[0], sides[1], gated=gated))
-    rules = Rules(alpha=settings.alpha, gate=settings.gate, margins=settings.margin)
+    rules = Rules(alpha=settings.alpha, gate=settings.gate, margins=settings.margin, scope=settings.scope)
     found.comparisons.extend(compare(matches, rules))
     found.gate.extend(gate_items(found.comparisons))
     found.rerun.extend(_rerun(evidence.experiment, found.comparisons))
@@ -123,7 +124,7 @@ def _compare(evidence: Evidence, columns: Sequence[Column], found: Conclusion) -
 
 def _measured_side(evidence: Evidence, column: Column, variant: str) -> Side:
     hashes = evidence.experiment.case_hashes(column.name.module)
-    return Side(label=variant, scores=column.scores(variant), hashes=hashes)
+    return Side(label=variant, scores=column.all_scores(variant), hashes=hashes)
 
 
 def _match_baseline(
@@ -273,7 +274,8 @@ def _record_module(evidence: Evidence, module: str, path: str, columns: Sequence
         scores={metric: cases for metric, cases in scores.items() if cases},
     )
     old = evidence.baselines.get(module)
-    whole = merged(old, new)
+    # a session that measured everything there is leaves nothing of tests and cases that are gone
+    whole = new if evidence.is_whole else merged(old, new)
     detail = "" if variant == CURRENT else f"scores of the variant {variant}"
     action: Literal["recorded", "updated", "untouched"] = "recorded" if old is None else "updated"
     if same(old, whole):

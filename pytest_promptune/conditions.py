@@ -68,6 +68,8 @@ class CommitReader:
 
 def parse_status(output: str) -> Commit:
     """Read ``git status --porcelain=v2 --branch``."""
+    if "# branch." not in output:  # no answer
+        return Commit()
     commit, branch, dirty = None, None, False
     for line in output.splitlines():
         if line.startswith("# branch.oid ") and not line.endswith("(initial)"):

@@ -59,8 +59,10 @@ class Sampler:
         #: By identity of the case, which is kept alive beside its hash.
         self._fingerprints: dict[int, tuple[Case, str]] = {}
         self._reached: set[tuple[str, str]] = set()
-        #: Tests whose fixtures give another case than the one they are parametrized with.
-        self._moving: set[tuple[str, str]] = set()
+        #: Apps some of whose tests have fixtures that change the case they are parametrized with.
+        self._moving: set[str] = set()
+        #: For which app, name and module samples were generated ahead already.
+        self._looked: set[Hashable] = set()
         self._uses = _Uses()
 
     def plan(self, items: Sequence[PlannedItem]) -> None:
@@ -70,7 +72,7 @@ class Sampler:
         for position, item in enumerate(items):
             self._uses.expect(position, self._use(item, item.case) if item.case else None)
 
-    def sample(self, item: PlannedItem, case: Case, app: object) -> SampleRecord:
+    def sample(self, item: PlannedItem, case: Case, app: object, *, everywhere: bool = False) -> SampleRecord:
         """The sample of an item; waits until it is there.
 
         The first call for an app submits all samples of that app which the session will need.
@@ -79,6 +81,7 @@ class Sampler:
             item: the item that asks.
             case: the case its fixtures gave.
             app: what the app fixture returned.
+            everywhere: the fixture serves other modules as well.
 
         Raises:
             AppError: when `app` can't be called.
@@ -88,8 +91,9 @@ class Sampler:
         built = self._built(engine, item, app)
         test = (item.module, item.test)
         if item.case is not None and self._fingerprint(item.case) != self._fingerprint(case):
-            self._moving.add(test)
-        self._look_ahead(engine, built, item, first=test not in self._reached)
+            self._moving.add(item.marks.app)  # its fixtures change their parameters: don't guess any more
+            self._uses.replace(self._use(item, item.case), self._use(item, case))
+        self._look_ahead(engine, built, item, first=test not in self._reached, everywhere=everywhere)
         self._reached.add(test)
         job = self._job(built, item, case)
         engine.submit([job])
@@ -134,27 +138,33 @@ class Sampler:
             self._apps[id(value)] = built
         return built
 
-    def _look_ahead(self, engine: Engine, built: _BuiltApp, item: PlannedItem, *, first: bool) -> None:
+    def _look_ahead(
+        self, engine: Engine, built: _BuiltApp, item: PlannedItem, *, first: bool, everywhere: bool
+    ) -> None:
         """Queue what is known to be needed: all of an app's samples the first time, then what was lazy."""
         if self._shared:
             return
         group = (item.marks.app, item.parameters)
         known = self._app_of.get(group)
-        if known is built and not (first and item.lazy):
-            return
         if known is not built:
             self._app_of[group] = built
             if known is not None and known not in self._app_of.values():
                 for key in self._uses.of_app(id(known.value)):  # an app of a module that is over
                     self._drop(key)
+        # a module's own fixture hides others of its name: its app must not meet their cases
+        reach = (id(built.value), group, None if everywhere else item.module)
+        is_new = reach not in self._looked
+        self._looked.add(reach)
+        if not is_new and not (first and item.lazy):
+            return
         jobs = []
         for other in self._items[self._order.get(item.nodeid, 0) :]:
             like_this = (other.module, other.test) == (item.module, item.test)
             if (other.marks.app, other.parameters) != group or other.case is None:
                 continue
-            if (other.lazy or known is built) and not like_this:
+            if (other.lazy or not is_new) and not like_this:
                 continue
-            if (other.module, other.test) not in self._moving:
+            if (everywhere or other.module == item.module) and other.marks.app not in self._moving:
                 jobs.append(self._job(built, other, other.case))
         engine.submit(jobs)
 
@@ -260,6 +270,10 @@ class _Uses:
             self._last_unknown = position
         else:
             self._last[use] = position
+
+    def replace(self, planned: Hashable, actual: Hashable) -> None:
+        """Items that were to need one sample need another."""
+        self._last[actual] = max(self._last.get(actual, -1), self._last.get(planned, -1))
 
     def note(self, key: Hashable, use: Hashable) -> None:
         """A sample is known under `key` from now on."""

@@ -7,6 +7,7 @@ import secrets
 import sys
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from importlib import import_module
@@ -130,12 +131,15 @@ class Session:
         """A measured variant by its name."""
         return self._known[name]
 
-    def begin(self, selected: Sequence[PlannedItem], collected: Sequence[PlannedItem]) -> None:
+    def begin(
+        self, selected: Sequence[PlannedItem], collected: Sequence[PlannedItem], *, whole: bool = True
+    ) -> None:
         """Check everything that can be checked before the first call of an app, and take in the plan.
 
         Args:
             selected: the items that will run, in their order.
             collected: those and the deselected ones.
+            whole: nothing of the modules was left out when collecting.
 
         Raises:
             PromptuneError: for whatever would fail or mislead later.
@@ -154,7 +158,7 @@ class Session:
             if item.case is not None:
                 self._collected.setdefault(item.module, set()).add(item.case.id)
         self._selected = selected
-        self._is_whole = len(selected) == len(collected)
+        self._is_whole = whole and len(selected) == len(collected)
         self._sampler = Sampler(
             variants={variant.name: variant for variant in self.variants},
             concurrency=self.settings.concurrency,
@@ -209,11 +213,11 @@ class Session:
 
     # --- samples and scores -----------------------------------------------------------------------
 
-    def sample(self, item: PlannedItem, case: Case, app: object) -> SampleRecord:
+    def sample(self, item: PlannedItem, case: Case, app: object, *, everywhere: bool = False) -> SampleRecord:
         """The sample of an item; see `Sampler.sample`."""
         if self._sampler is None:
             raise RuntimeError("begin() comes first")
-        return self._sampler.sample(item, case, app)
+        return self._sampler.sample(item, case, app, everywhere=everywhere)
 
     def item_ended(self, nodeid: str) -> None:
         """The item's tests are over, whatever came of them."""
@@ -299,12 +303,14 @@ class Session:
         """End everything that runs in the background and give the templates back."""
         if self._sampler is not None:
             self._sampler.close()
+        if self._experiment.results:
+            self._read_commit()
         if self._templates is not None:
             self._templates.uninstall()
         self._commit.close()
 
     def _recorded(self) -> Recorded:
-        state = self._commit_state
+        state = self._read_commit()
         return Recorded(
             at=self._started,
             commit=state.commit,
@@ -315,15 +321,17 @@ class Session:
             prompts=self._prompts(),
         )
 
-    @property
-    def _commit_state(self) -> Commit:
+    def _read_commit(self) -> Commit:
         if self._commit_known is None:
             self._commit_known = self._commit.read()
         return self._commit_known
 
     @property
     def _runs(self) -> int:
-        return max((result.run for result in self._experiment.results), default=0)
+        """The most runs that any case has."""
+        cells = {(r.module, r.case_id, r.variant, r.run) for r in self._experiment.results}
+        counts = Counter((module, case, variant) for module, case, variant, _ in cells)
+        return max(counts.values(), default=0)
 
     @property
     def _models(self) -> tuple[str, ...]:
@@ -383,7 +391,7 @@ class Session:
         )
 
     def _experiment_view(self) -> ExperimentView:
-        experiment, state = self._experiment, self._commit_state
+        experiment, state = self._experiment, self._read_commit()
         facts = list(experiment.samples.values())
         errors = [fact.error for fact in facts if fact.error is not None]
         hashes = sorted(

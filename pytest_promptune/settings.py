@@ -8,8 +8,11 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from pytest_promptune.core.errors import SettingsError
+from pytest_promptune.core.margins import Percent
 
 Gate = Literal["regression", "non-inferiority", "off"]
+Scope = Literal["suite", "population"]
+SCOPES = ("suite", "population")
 GATES = ("regression", "non-inferiority", "off")
 
 DEFAULT_RUNS = 5
@@ -92,6 +95,13 @@ def _gate(value: Any) -> str:
     return text
 
 
+def _scope(value: Any) -> str:
+    text = str(value).strip()
+    if text not in SCOPES:
+        raise ValueError(" or ".join(SCOPES))
+    return text
+
+
 def _margins(values: Any) -> Mapping[str, float]:
     return dict(_margin(str(value)) for value in values)
 
@@ -101,7 +111,7 @@ def _margin(text: str) -> tuple[str, float]:
     metric, equals, number = text.rpartition("=")
     number = number.strip()
     try:
-        value = float(number.removesuffix("%")) / (100 if number.endswith("%") else 1)
+        value = Percent(float(number[:-1]) / 100) if number.endswith("%") else float(number)
     except ValueError:
         raise ValueError(expected) from None
     if not equals or not metric.strip() or not 0 <= value < float("inf"):
@@ -180,6 +190,12 @@ class Settings:
         "of it (default: 0.05)",
         _alpha,
         metavar="LEVEL",
+    )
+    scope: Scope = _option(
+        "suite",
+        "`suite`: would these cases regress (default); `population`: inputs like them",
+        _scope,
+        metavar="SCOPE",
     )
     require_baseline: bool = _option(
         False, "a gated metric or case without a baseline fails (for CI)", _flag, kind="flag"

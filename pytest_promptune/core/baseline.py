@@ -17,7 +17,7 @@ FORMAT = 1
 #: Numbers beyond it have no float.
 _LARGEST = sys.float_info.max
 
-_RECORD_AGAIN = "Record the baseline again with --promptune-baseline."
+_RECORD_AGAIN = "Or delete it and record the baseline again with --promptune-baseline."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,10 +7,11 @@ from dataclasses import dataclass, replace
 
 from pytest_promptune.core.baseline import Baseline
 from pytest_promptune.core.experiment import Column, Scores
+from pytest_promptune.core.margins import Percent
 from pytest_promptune.core.stats.describing import describe
 from pytest_promptune.core.stats.flips import case_changes
 from pytest_promptune.core.stats.judging import judge
-from pytest_promptune.core.stats.model import Comparison, Gate, MetricSpec, Pair
+from pytest_promptune.core.stats.model import Comparison, Gate, MetricSpec, Pair, Scope
 from pytest_promptune.core.view import CaseLists, ComparisonRow, Interval, MetricName, MetricRow
 
 #: Metrics of the app that are gated without being named; time and money are compared, not gated.
@@ -46,8 +47,7 @@ class Rules:
     alpha: float
     gate: Gate
     margins: Mapping[str, float]
-    #: Fails where a gated metric or case has no baseline.
-    require_baseline: bool = False
+    scope: Scope = "suite"
 
 
 def short_name(name: MetricName) -> str | None:
@@ -69,7 +69,7 @@ def is_gated(column: Column, also: Sequence[str]) -> bool:
             return True
         if not column.keeps_defaults:
             return False
-    if name.test == f"{name.module}::{name.app}":
+    if _is_of_app(name):
         return short_name(name) in _GATED_APP_METRICS or is_named(name, also)
     return True
 
@@ -81,8 +81,14 @@ def match(column: Column, reference: Side, candidate: Side, *, gated: bool) -> M
         for case in candidate.scores
         if case in reference.scores and reference.hashes.get(case) != candidate.hashes.get(case)
     }
-    keep_reference = {c: v for c, v in reference.scores.items() if c not in changed}
-    keep_candidate = {c: v for c, v in candidate.scores.items() if c not in changed}
+    empty = {
+        case for case in candidate.scores if not (_is_scored(candidate, case) or _is_scored(reference, case))
+    }
+    if short_name(column.name) is None or _is_of_app(column.name):
+        empty = set()  # these have a value for every sample that wasn't lost
+    left_out = changed | empty
+    keep_reference = {c: v for c, v in reference.scores.items() if c not in left_out}
+    keep_candidate = {c: v for c, v in candidate.scores.items() if c not in left_out}
     lists = CaseLists(
         changed=tuple(sorted(changed)),
         only_reference=tuple(sorted(set(keep_reference) - set(keep_candidate))),
@@ -95,6 +101,14 @@ def match(column: Column, reference: Side, candidate: Side, *, gated: bool) -> M
         candidate=replace(candidate, scores=keep_candidate),
         cases=lists,
     )
+
+
+def _is_scored(side: Side, case: str) -> bool:
+    return any(value is not None for value in side.scores.get(case, ()))
+
+
+def _is_of_app(name: MetricName) -> bool:
+    return name.test == f"{name.module}::{name.app}"
 
 
 def baseline_side(
@@ -123,7 +137,7 @@ def compare(matches: Sequence[Match], rules: Rules) -> list[ComparisonRow]:
     pairs = [_pair(entry, rules) for entry in matches]
     if not pairs:
         return []
-    judgement = judge(pairs, alpha=rules.alpha, gate=rules.gate)
+    judgement = judge(pairs, alpha=rules.alpha, gate=rules.gate, scope=rules.scope)
     return [_row(entry, result) for entry, result in zip(matches, judgement.comparisons, strict=True)]
 
 
@@ -131,6 +145,8 @@ def _pair(entry: Match, rules: Rules) -> Pair:
     name = entry.name
     short = [value for key, value in rules.margins.items() if is_named(name, [key])]
     margin = rules.margins.get(name.metric, short[-1] if short else None)
+    if isinstance(margin, Percent) and name.kind in ("score", "cost"):
+        margin = margin * abs(_mean_of_cases(entry.reference.scores))
     return Pair(
         metric=f"{name.module}::{name.metric}",
         reference=entry.reference.label,
@@ -189,6 +205,11 @@ def _constant(entry: Match) -> bool:
         if value is not None
     }
     return len(values) == 1
+
+
+def _mean_of_cases(scores: Scores) -> float:
+    means = [mean for values in scores.values() if (mean := _mean(values)) is not None]
+    return sum(means) / len(means) if means else 0.0
 
 
 def _mean(values: Sequence[float | None]) -> float | None:

@@ -162,12 +162,19 @@ class Column:
     gate: tuple[str, ...] | None
     #: A test among several keeps the default gates.
     keeps_defaults: bool = False
+    has_values: bool = False
     values: dict[str, dict[str, dict[int, float | None]]] = field(default_factory=dict)
 
     def put(self, variant: str, case: str, run: int, value: float | None) -> None:
         """Set one value, at six significant digits, as it will stand in the baseline file."""
         rounded = None if value is None else float(f"{value:.6g}")
+        self.has_values = self.has_values or rounded is not None
         self.values.setdefault(variant, {}).setdefault(case, {})[run] = rounded
+
+    def all_scores(self, variant: str) -> Scores:
+        """The values of one variant, of cases that were lost altogether too."""
+        cases = self.values.get(variant, {})
+        return {case: [runs[run] for run in sorted(runs)] for case, runs in cases.items()}
 
     def scores(self, variant: str) -> Scores:
         """The values of one variant, cases without any value left out."""
@@ -224,7 +231,7 @@ class Experiment:
                 self.contradictions.append(sentence)
         if score.value is not None and score.kind != column.name.kind:
             # None says nothing about the kind; booleans among numbers are numbers
-            kind: Kind = "score" if any(column.scores(v) for v in column.values) else score.kind
+            kind: Kind = "score" if column.has_values else score.kind
             column.name = replace(column.name, kind=kind)
         column.put(result.variant, result.case_id, result.run, score.value)
 

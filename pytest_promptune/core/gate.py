@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from pytest_promptune.core.display import effect, mean, probability
+from pytest_promptune.core.model import CURRENT
 from pytest_promptune.core.view import ComparisonRow, Decision, GateItem, MetricName, Mode
 from pytest_promptune.core.wording import VERDICTS, against
 
@@ -64,10 +65,17 @@ def decide(
     baseline_missing: bool,
     against: str,
     runs: int,
+    variant: str = CURRENT,
 ) -> Decision | None:
     """What the numbers suggest to do, with the command for it."""
     option = "" if against == "main" else f" --promptune-against={against}"
     record = f"pytest --promptune-baseline{option}"
+    if variant != CURRENT and mode != "compare":
+        option += f" --promptune-variant={variant}"
+    if mode == "baseline" and failed:
+        return Decision(
+            action="investigate", variant=None, reason="Nothing was recorded: an app gave no output."
+        )
     if mode == "baseline":
         return Decision(
             action="record",
@@ -109,7 +117,9 @@ def _decide_between(gated: Sequence[ComparisonRow], option: str, runs: int) -> D
             f"changes the app's own, then record them: pytest --promptune-baseline{option}",
         )
     undecided = [
-        row for row in versus_current if row.verdict == "inconclusive" and (row.runs_needed or 0) > runs
+        row
+        for row in versus_current
+        if row.verdict == "inconclusive" and (row.runs_needed or 0) > runs and row.candidate not in spoiled
     ]
     if undecided:
         closest = min(undecided, key=lambda row: row.runs_needed or 0)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from pytest_promptune.core.display import clean, cut
 from pytest_promptune.core.errors import PromptuneError
 from pytest_promptune.core.experiment import Result
 from pytest_promptune.core.plan import PlannedItem, by_module, ordered
@@ -40,6 +41,7 @@ class PromptuneHooks:
         self._view: View | None = None
         self._output_error: PromptuneError | None = None
         self._scopes: dict[str, str] = {}
+        self._homes: dict[str, str] = {}
         self._collected: list[PlannedItem] = []
         #: What an xdist worker found wrong before any item ran; its first item tells the controller.
         self._refusal: PromptuneError | None = None
@@ -66,29 +68,26 @@ class PromptuneHooks:
         if not is_xdist_worker(self._config):
             end_if_refused(report)
 
-    @pytest.hookimpl(tryfirst=True)
-    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
-        """Order the promptune items of each module by run, case, variant and test."""
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> Generator[None, object, object]:
+        """Plan and order all collected items, before pytest sorts and deselects."""
         mine = [item for item in items if CELL in getattr(item, "fixturenames", ())]
         try:
-            planned = planned_items(mine)
+            plans = planned_items(mine)
             names = [variant.name for variant in self.session.variants]
         except PromptuneError as error:
             self._refuse(error)
-            return
-        states = [(item, ItemState(plan)) for item, plan in zip(mine, planned, strict=True)]
-        places = [place for place, item in enumerate(items) if CELL in getattr(item, "fixturenames", ())]
-        for places_of_module in by_module(planned):
-            order = ordered([planned[number] for number in places_of_module], variants=names)
-            for number, position in zip(places_of_module, order, strict=True):
-                item, state = states[places_of_module[position]]
-                items[places[number]] = item
-                item.stash[item_key] = state
-        self._collected = []
-        for order_number, item in enumerate(item for item in items if item_key in item.stash):
-            state = item.stash[item_key]
-            state.planned = replace(state.planned, order=order_number)
-            self._collected.append(state.planned)
+            return (yield)
+        for item, plan in zip(mine, plans, strict=True):
+            item.stash[item_key] = ItemState(plan)
+        _order(items, names)
+        result = yield  # pytest deselects, and keeps items together that share a fixture's parameter
+        for order_number, item in enumerate(items):
+            if item_key in item.stash:
+                state = item.stash[item_key]
+                state.planned = replace(state.planned, order=order_number)
+        self._collected = [item.stash[item_key].planned for item in mine]
+        return result
 
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         """Check all that can be checked before the first call of an app."""
@@ -96,7 +95,9 @@ class PromptuneHooks:
         if not selected or self._config.option.collectonly:
             return
         try:
-            self.session.begin(selected, self._collected)
+            config = self._config
+            whole = not config.getoption("lf", False) and not any("::" in arg for arg in config.args)
+            self.session.begin(selected, self._collected, whole=whole)
         except PromptuneError as error:
             self._refuse(error)
 
@@ -111,6 +112,7 @@ class PromptuneHooks:
     def pytest_fixture_setup(self, fixturedef: pytest.FixtureDef[Any]) -> None:
         """Remember the scopes of fixtures: an app must outlive its samples."""
         self._scopes[fixturedef.argname] = fixturedef.scope
+        self._homes[fixturedef.argname] = str(fixturedef.baseid)
 
     def sample(self, request: pytest.FixtureRequest) -> Sample:
         """What the fixture `sample` gives."""
@@ -123,7 +125,9 @@ class PromptuneHooks:
         app = self._app(request, planned.marks.app)
         if self._config.getoption("setuponly"):
             pytest.skip("--setup-only: the app is not called")
-        state.record = self.session.sample(planned, state.case, app)
+        name = planned.marks.app
+        everywhere = self._scopes.get(name) != "module" and not self._homes.get(name, "").endswith(".py")
+        state.record = self.session.sample(planned, state.case, app, everywhere=everywhere)
         if state.record.error is not None:
             raise SampleLostError(f"the app gave no output: {state.record.error}")
         state.sample = Sample(case=state.case, variant=variant, record=state.record)
@@ -168,6 +172,8 @@ class PromptuneHooks:
             mark_refused(report, error, item.nodeid)
             return report
         outcome = outcome_of(report, call, state)
+        if call.when == "teardown":
+            state.record = state.sample = None  # pytest keeps the item; its output must not stay with it
         if outcome is not None:
             contribute(report, state, outcome, call)
             if is_xdist_worker(self._config) and not self._has_told:
@@ -188,7 +194,9 @@ class PromptuneHooks:
             state.is_running = False
 
     @pytest.hookimpl(tryfirst=True)
-    def pytest_report_teststatus(self, report: pytest.TestReport) -> tuple[str, str, Any] | None:
+    def pytest_report_teststatus(
+        self, report: pytest.TestReport, config: pytest.Config
+    ) -> tuple[str, str, Any] | None:
         """Letters for what is data and no failure."""
         if getattr(report, "promptune_subtest", False):
             return "", "", ""  # the item's own letter says it
@@ -196,7 +204,9 @@ class PromptuneHooks:
         if hasattr(report, "wasxfail") or report.failed:
             return None
         if outcome == "missed":
-            return "missed", "m", ("MISSED", {"yellow": True})
+            why = clean(getattr(report, "promptune", {})["message"]) if config.get_verbosity() > 0 else ""
+            word = f"MISSED ({cut(why, 60)})" if why else "MISSED"
+            return "missed", "m", (word, {"yellow": True})
         if outcome in ("errored", "missing") and report.when == "setup":
             return outcome, "e", (outcome.upper(), {"yellow": True})
         return None
@@ -212,6 +222,8 @@ class PromptuneHooks:
             if knowledge := getattr(report, "promptune_knowledge", None):
                 session.know(knowledge)
             session.record(Result.from_json(contribution))
+            kept = {key: contribution[key] for key in ("outcome", "message")}
+            report.promptune = kept  # type: ignore[attr-defined]  # pytest keeps all reports to the end
 
     def pytest_runtest_logfinish(self, nodeid: str) -> None:
         """The item is over."""
@@ -289,3 +301,14 @@ class PromptuneHooks:
         """End what still runs, whatever stopped the session."""
         if self._session is not None:
             self._session.close()
+
+
+def _order(items: list[pytest.Item], variants: list[str]) -> None:
+    """Put the promptune items of each module in the order of run, case, variant and test."""
+    places = [place for place, item in enumerate(items) if item_key in item.stash]
+    mine = [items[place] for place in places]
+    plans = [item.stash[item_key].planned for item in mine]
+    for of_module in by_module(plans):
+        order = ordered([plans[number] for number in of_module], variants=variants)
+        for number, position in zip(of_module, order, strict=True):
+            items[places[number]] = mine[of_module[position]]

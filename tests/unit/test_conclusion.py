@@ -73,6 +73,7 @@ def concluded(tmp_path: Path) -> Callable[..., Conclusion]:
         baselines: bool = True,
         variants: Sequence[str] = ("current",),
         collected: Mapping[str, frozenset[str]] | None = None,
+        whole: bool = True,
         recorded: Recorded = RECORDED,
         **settings: Any,
     ) -> Conclusion:
@@ -93,7 +94,7 @@ def concluded(tmp_path: Path) -> Callable[..., Conclusion]:
                 baselines=found,
                 collected={MODULE: frozenset(CASES)} if collected is None else collected,
                 recorded=recorded,
-                is_whole=True,
+                is_whole=whole,
             )
         )
 
@@ -156,11 +157,20 @@ def test_recording_the_same_leaves_the_file(concluded, tmp_path):
 def test_recording_a_part_leaves_the_rest(concluded, tmp_path):
     """-k records what ran: other tests, other cases stay."""
     concluded(results(), results(test="test_b"), baseline=True)
-    found = concluded(results("missed", cases=CASES[:1]), baseline=True)
+    found = concluded(results("missed", cases=CASES[:1]), baseline=True, whole=False)
     assert found.baselines[0].action == "updated"
     scores = read_baseline(main(tmp_path)).scores
     assert scores["test_a"]["c0"] == [0.0] * RUNS
     assert scores["test_a"]["c1"] == scores["test_b"]["c0"] == [1.0] * RUNS
+
+
+def test_recording_everything_forgets_what_is_gone(concluded, tmp_path):
+    """A session that measured all there is leaves no scores of tests and cases that don't exist any more."""
+    concluded(results(), results(test="test_b"), baseline=True)
+    concluded(results(cases=CASES[:1]), baseline=True)
+    recorded = read_baseline(main(tmp_path))
+    assert "test_b" not in recorded.scores
+    assert set(recorded.cases) == {CASES[0]}
 
 
 def test_recording_under_another_name(concluded, tmp_path):

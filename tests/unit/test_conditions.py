@@ -24,7 +24,7 @@ from pytest_promptune.conditions import (
 @pytest.mark.parametrize(
     ("output", "expected"),
     [
-        ("", Commit(dirty=False)),
+        ("", Commit()),
         (
             "# branch.oid 0123456789abcdef0123456789abcdef01234567\n# branch.head main\n",
             Commit(commit="0123456789", branch="main", dirty=False),
