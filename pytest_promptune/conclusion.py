@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
@@ -34,6 +34,9 @@ from pytest_promptune.core.view import (
 )
 from pytest_promptune.settings import Settings
 from pytest_promptune.store.baselines import baseline_path, other_baselines, write_baseline
+
+#: How many samples behind a failed decision are quoted.
+MOST_EXAMPLES = 5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,7 +118,11 @@ def _compare(evidence: Evidence, columns: Sequence[Column], found: Conclusion) -
                 matches.append(match(column, sides[0], sides[1], gated=gated))
     rules = Rules(alpha=settings.alpha, gate=settings.gate, margins=settings.margin, scope=settings.scope)
     found.comparisons.extend(compare(matches, rules))
-    found.gate.extend(gate_items(found.comparisons))
+    for item, row in zip(
+        gate_items(found.comparisons), (r for r in found.comparisons if r.gate != "off"), strict=True
+    ):
+        examples = _examples(evidence.experiment, row) if item.failed else ()
+        found.gate.append(replace(item, examples=examples))
     found.rerun.extend(_rerun(evidence.experiment, found.comparisons))
     for module in evidence.experiment.modules:
         found.baselines.append(_compared_view(evidence, module))
@@ -146,7 +153,10 @@ def _match_baseline(
             found.notes.append(_not_comparable(name, baseline, evidence.settings.against))
         return None
     entry = match(column, side, candidate, gated=gated)
-    lacking = sorted({*entry.cases.only_candidate, *entry.cases.changed})
+    lacking = [
+        *entry.cases.only_candidate,
+        *(f"{case} (its content changed)" for case in entry.cases.changed),
+    ]
     if required and lacking:
         found.gate.append(_lacking(evidence, name, variant, lacking))
     return entry
@@ -230,6 +240,22 @@ def _rerun(experiment: Experiment, rows: Iterable[ComparisonRow]) -> list[str]:
             if same_test and (missed or errored or result.case_id in worse):
                 chosen[result.nodeid] = None
     return list(chosen)
+
+
+def _examples(experiment: Experiment, row: ComparisonRow) -> tuple[str, ...]:
+    """What missed or errored samples of the metric said, of the cases first that got worse."""
+    worse = {*row.cases.regressed, *row.cases.suspect}
+    is_error_rate = row.name.metric == f"{row.name.app}::error_rate"
+    said: dict[tuple[bool, str, str], int] = {}
+    for result in experiment.results:
+        if result.variant != row.candidate or result.module != row.name.module:
+            continue
+        mine = result.app == row.name.app if is_error_rate else result.metric == row.name.metric
+        if mine and result.message and result.outcome in ("missed", "errored"):
+            key = (result.case_id not in worse, result.case_id, cut(clean(result.message), 200))
+            said[key] = said.get(key, 0) + 1
+    shown = sorted(said.items(), key=lambda entry: (entry[0][0], -entry[1], entry[0][1]))[:MOST_EXAMPLES]
+    return tuple(f"{case}: {text} ({count(times, 'time')})" for (_, case, text), times in shown)
 
 
 def _test_id(result: Result) -> str:

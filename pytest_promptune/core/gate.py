@@ -87,12 +87,7 @@ def decide(
     against_baseline = [row for row in gated if row.reference.startswith("baseline:")]
     broken = any(row.verdict == "regressed" or row.gate == "failed" for row in against_baseline)
     if broken or (failed and not any(row.gate == "failed" for row in gated)):
-        return Decision(
-            action="investigate",
-            variant=None,
-            reason="Look at the cases behind it; if the change is wanted, record a new baseline.",
-            command=f"pytest --lf{option}",
-        )
+        return _investigate(against_baseline, option, runs, record if baseline_missing else "")
     if mode == "compare":
         return _decide_between(gated, option, runs)
     if baseline_missing:
@@ -100,6 +95,21 @@ def decide(
             action="record", variant=None, reason="There is no baseline to compare with yet.", command=record
         )
     return Decision(action="continue", variant=None, reason="No significant regression was found.")
+
+
+def _investigate(rows: Sequence[ComparisonRow], option: str, runs: int, record: str) -> Decision:
+    """Why the app as it stands doesn't pass, and what would help."""
+    reason = "Look at the cases behind it; if the change is wanted, record a new baseline."
+    command = f"pytest --lf{option}"
+    failed = [row for row in rows if row.gate == "failed"]
+    if not any(row.verdict == "regressed" for row in rows):
+        needed = max((row.runs_needed or 0 for row in failed), default=0)
+        reason = "Nothing is shown to be worse, but a drop beyond the margin isn't ruled out either."
+        command = f"pytest --promptune-runs={needed}{option}" if needed > runs else ""
+    if not failed and not any(row.verdict == "regressed" for row in rows):
+        reason = "The gate failed for want of something to compare: its messages say what."
+        command = record
+    return Decision(action="investigate", variant=None, reason=reason, command=command)
 
 
 def _decide_between(gated: Sequence[ComparisonRow], option: str, runs: int) -> Decision:

@@ -211,6 +211,8 @@ class GateItem:
     failed: bool
     #: Which metric, by how much, with which interval, compared with what.
     message: str
+    #: What some of the samples behind a failed decision said, one line each.
+    examples: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from pytest_promptune.core import wording
+from pytest_promptune.core.display import clean
 from pytest_promptune.core.view import View
 from pytest_promptune.report import changes, tables
 from pytest_promptune.report.templating import render
@@ -28,8 +29,8 @@ def values(view: View) -> dict[str, Any]:
         "title": f"{wording.TITLES[view.mode]}: {wording.headline(view)}",
         "decision": wording.decision(view.decision) if view.decision else "",
         "failures": [
-            *wording.failed(view),
-            *(wording.regression(row) for row in wording.regressed(view)),
+            *((clean(item.message or item.nodeid), item.examples) for item in view.gate if item.failed),
+            *((wording.regression(row), ()) for row in wording.regressed(view)),
         ],
         "baselines": tables.baselines(view),
         "conditions": tables.conditions(view),

@@ -21,6 +21,8 @@ def test_regression_is_the_default(bot):
     gate = "test_bot.py::test_answer::gate[test_answer-current]"
     assert ran.gates[gate] is False
     assert f"FAILED {gate} - test_answer regr" in ran.out
+    assert "c00: assert" in ran.out.partition("FAILURES")[2]  # why samples missed
+    assert "c00: assert" in (bot.path / "promptune-report.md").read_text()
     assert "Traceback" not in ran.text
 
 

@@ -309,7 +309,7 @@ def test_deselected_cases_are_not_missed(concluded):
 
 @pytest.mark.parametrize(
     ("outcome", "lacking"),
-    [("no file", ""), ("new metric", ""), ("new case", "c9"), ("changed case", "c0")],
+    [("no file", ""), ("new metric", ""), ("new case", "c9"), ("changed case", "c0 (its content changed)")],
 )
 def test_requiring_a_baseline(concluded, outcome, lacking):
     """Where a baseline is required, a metric or case without one fails, by name."""
