@@ -23,6 +23,7 @@ from pytest_promptune.core.display import clean, count, cut
 from pytest_promptune.core.experiment import Column, Experiment, Result
 from pytest_promptune.core.gate import decide, gate_items, gate_nodeid, missing_baseline
 from pytest_promptune.core.model import CURRENT
+from pytest_promptune.core.stats.wording import ONE_RUN_HINT
 from pytest_promptune.core.view import (
     BaselineView,
     ComparisonRow,
@@ -88,13 +89,16 @@ def conclude(evidence: Evidence) -> Conclusion:
     else:
         _compare(evidence, columns, found)
     found.notes.extend(_unused_names(settings, columns))
+    runs = max((result.run for result in evidence.experiment.results), default=0)
+    if runs == 1 and found.comparisons:
+        found.notes.append(ONE_RUN_HINT)
     found.decision = decide(
         settings.mode,
         found.comparisons,
         failed=any(item.failed for item in found.gate),
         baseline_missing=any(view.action == "missing" for view in found.baselines),
         against=settings.against,
-        runs=max((result.run for result in evidence.experiment.results), default=0),
+        runs=runs,
         variant=evidence.variants[0],
     )
     return found

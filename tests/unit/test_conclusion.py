@@ -388,6 +388,14 @@ def test_a_marker_that_gates_what_nobody_measured(concluded):
     assert any("wrods" in note for note in found.notes)
 
 
+def test_one_run_is_told_to_be_too_few(concluded):
+    """A comparison of single runs finds next to nothing: the session says so, and not with more runs."""
+    once = [one for one in results() if one.run == 1]
+    concluded(once, baseline=True)
+    assert any(note.startswith("Use at least 3 runs") for note in concluded(once).notes)
+    assert not any(note.startswith("Use at least") for note in concluded(results()).notes)
+
+
 def test_contradictions_are_told(concluded):
     """What the scores contradict each other in is among the notes."""
     one = results(score=lambda case, run: 1, runs=1)
