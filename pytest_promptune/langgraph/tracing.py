@@ -7,7 +7,7 @@ asks for handlers, so the app passes nothing on; subgraphs, parallel nodes, retr
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
@@ -43,7 +43,7 @@ class Trace(BaseCallbackHandler):
     ) -> None:
         """A chat model is called."""
         prompt = tuple((m.type, m.text if isinstance(m.text, str) else str(m.content)) for m in messages[0])
-        self._calls[run_id] = _Call(_node_path(metadata or {}), prompt)
+        self._calls[run_id] = _Call(metadata or {}, prompt)
 
     def on_llm_start(
         self,
@@ -56,7 +56,7 @@ class Trace(BaseCallbackHandler):
     ) -> None:
         """A completion model is called."""
         prompt = tuple(("text", text) for text in prompts[:1])
-        self._calls[run_id] = _Call(_node_path(metadata or {}), prompt)
+        self._calls[run_id] = _Call(metadata or {}, prompt)
 
     def on_llm_end(self, response: LLMResult, *, run_id: UUID, **kwargs: Any) -> None:
         """A model answered."""
@@ -82,8 +82,9 @@ class Trace(BaseCallbackHandler):
 
 
 class _Call:
-    def __init__(self, node: str, prompt: tuple[tuple[str, str], ...]) -> None:
-        self.node = node
+    def __init__(self, metadata: Mapping[str, Any], prompt: tuple[tuple[str, str], ...]) -> None:
+        self.node = _node_path(metadata)
+        self._asked: object = metadata.get("ls_model_name")
         self.prompt = prompt
         self.began = time.perf_counter()
         self.latency_s: float | None = None
@@ -100,6 +101,7 @@ class _Call:
             for generation in generations[:1]:
                 if isinstance(generation, ChatGeneration) and isinstance(generation.message, AIMessage):
                     self._take(generation.message)
+        self._fill_in(response.llm_output or {})
 
     def _take(self, message: AIMessage) -> None:
         used = message.usage_metadata
@@ -109,6 +111,21 @@ class _Call:
             )
         model = message.response_metadata.get("model_name") or message.response_metadata.get("model")
         self.model = str(model) if model else self.model
+
+    def _fill_in(self, output: Mapping[str, Any]) -> None:
+        """What older models and completion models say beside their messages; else the model asked for."""
+        used = output.get("token_usage") or output.get("usage")
+        if self.usage == Usage() and isinstance(used, Mapping):
+            self.usage = Usage(
+                input_tokens=_tokens(used.get("prompt_tokens", used.get("input_tokens"))),
+                output_tokens=_tokens(used.get("completion_tokens", used.get("output_tokens"))),
+            )
+        model = self.model or output.get("model_name") or output.get("model") or self._asked
+        self.model = str(model) if model else None
+
+
+def _tokens(value: object) -> int | None:
+    return value if isinstance(value, int) and not isinstance(value, bool) else None
 
 
 def _add_up(node: str, calls: list[_Call]) -> NodeRun:
@@ -124,7 +141,7 @@ def _add_up(node: str, calls: list[_Call]) -> NodeRun:
     )
 
 
-def _node_path(metadata: dict[str, Any]) -> str:
+def _node_path(metadata: Mapping[str, Any]) -> str:
     """``supervisor/researcher`` from the checkpoint namespace ``supervisor:<id>|researcher:<id>``."""
     namespace = metadata.get("langgraph_checkpoint_ns") or metadata.get("checkpoint_ns")
     if namespace:

@@ -48,11 +48,30 @@ def fake(module: str, name: str, *bases: type[BaseException], **attributes: obje
         ("aiohttp.client_exceptions", "ServerDisconnectedError"),
         ("botocore.exceptions", "EndpointConnectionError"),
         ("botocore.exceptions", "ReadTimeoutError"),
+        ("httpx2", "ReadError"),
+        ("httpx", "ProxyError"),
+        ("httpcore2", "ConnectError"),
+        ("langchain_core.exceptions", "ModelRateLimitError"),
+        ("langchain_core.exceptions", "ModelTimeoutError"),
+        ("langchain_openai.chat_models._client_utils", "StreamChunkTimeoutError"),
     ],
 )
 def test_transient_by_name(module, name):
     """Rate limits, time-outs and lost connections of the usual clients."""
     assert is_infrastructure(fake(module, name))
+
+
+@pytest.mark.parametrize(
+    ("module", "name", "parent"),
+    [
+        ("langchain_openai.chat_models.base", "OpenAIConnectionError", "openai.APIConnectionError"),
+        ("langchain_anthropic.chat_models", "AnthropicOverloadedError", "anthropic.OverloadedError"),
+    ],
+)
+def test_transient_by_the_parent_of_langchains_class(module, name, parent):
+    """LangChain's integrations raise classes of their own that derive from the client's."""
+    client = type(fake(*parent.split(".")))
+    assert is_infrastructure(fake(module, name, client))
 
 
 def test_transient_by_an_ancestor():
@@ -72,6 +91,8 @@ def test_transient_by_an_ancestor():
         ("httpx", "InvalidURL"),
         ("my_app", "RateLimitError"),
         ("my_app", "ReadTimeout"),
+        ("openai_tools.errors", "RateLimitError"),
+        ("langchain_core.exceptions", "ModelInvalidRequestError"),
     ],
 )
 def test_faults_of_the_app(module, name):
@@ -98,10 +119,44 @@ def test_odd_statuses_say_nothing(status):
     assert not is_infrastructure(fake("some.client", "ApiError", status_code=status))
 
 
-@pytest.mark.parametrize("code", [429, 503])
-def test_transient_by_code(code):
-    """The Google client (google.genai.errors) calls the status `code`."""
-    assert is_infrastructure(fake("google.genai.errors", "APIError", code=code))
+@pytest.mark.parametrize(
+    ("module", "attribute"),
+    [("google.genai.errors", "code"), ("urllib.error", "code"), ("aiohttp.client_exceptions", "status")],
+)
+def test_transient_by_another_name_of_the_status(module, attribute):
+    """Some clients call the status otherwise; an app's exceptions may mean anything by these names."""
+    assert is_infrastructure(fake(module, "SomeError", **{attribute: 429}))
+    assert not is_infrastructure(fake(module, "SomeError", **{attribute: 404}))
+    assert not is_infrastructure(fake("my_app", "SomeError", **{attribute: 429}))
+
+
+@pytest.mark.parametrize(
+    "attributes",
+    [
+        {"body": {"type": "server_error", "code": None}},
+        {"body": {"type": "tokens", "code": "rate_limit_exceeded"}},
+        {"status_code": 200, "body": {"type": "error", "error": {"type": "overloaded_error"}}},
+        {"status_code": 200, "body": {"type": "error", "error": {"type": "api_error"}}},
+    ],
+)
+def test_transient_within_a_stream(attributes):
+    """An answer that began with 200 and broke off says why in its body only."""
+    assert is_infrastructure(fake("anthropic", "APIStatusError", **attributes))
+    assert not is_infrastructure(fake("my_app", "APIStatusError", **attributes))
+
+
+@pytest.mark.parametrize(
+    "attributes",
+    [
+        {"status_code": 200, "body": {"error": {"type": "invalid_request_error"}}},
+        {"status_code": 400, "body": {"error": {"type": "api_error"}}},
+        {"body": "api_error"},
+        {"body": {"type": ["api_error"]}},
+    ],
+)
+def test_other_bodies_say_nothing(attributes):
+    """Other types, a status that is an error itself, and bodies of other shapes."""
+    assert not is_infrastructure(fake("anthropic", "APIStatusError", **attributes))
 
 
 def test_transient_by_a_response_of_aws():
@@ -166,6 +221,32 @@ def test_causes_in_a_circle():
     assert not is_infrastructure(one)
 
 
+def behind(module: str, name: str, text: str) -> BaseException:
+    """A client's connection error that was raised from another exception."""
+    error = type(fake("openai", "APIConnectionError"))("Connection error.")
+    error.__cause__ = type(fake(module, name))(text)
+    return error
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("LocalProtocolError", "Illegal header value b'Bearer '"),
+        ("UnsupportedProtocol", "Request URL is missing an 'http://' or 'https://' protocol."),
+        ("InvalidURL", "Invalid port: 'x'"),
+    ],
+)
+def test_what_was_never_sent_is_the_apps_fault(name, text):
+    """A missing key or a bad address: clients call it a connection error, but it never gets better."""
+    assert not is_infrastructure(behind("httpx", name, text))
+    assert is_infrastructure(behind("my_app", name, text))
+
+
+def test_other_local_protocol_errors_are_transient():
+    """A connection that the server closed meanwhile."""
+    assert is_infrastructure(behind("httpx", "LocalProtocolError", "Can't send data in state CLOSED"))
+
+
 def test_groups_are_looked_through():
     """A task group that lost one of its calls to a rate limit was lost to the rate limit."""
     group = ExceptionGroup("unhandled errors", [fake("openai", "RateLimitError")])
@@ -176,6 +257,25 @@ def test_described():
     """An exception as data: the class's name, its message, whose fault."""
     found = describe(fake("openai", "RateLimitError"))
     assert (found.type, found.message, found.infrastructure) == ("RateLimitError", "message", True)
+
+
+def test_described_with_the_reason():
+    """What the client's "Connection error." leaves out is added."""
+    reason = "ConnectError: All connection attempts failed"
+    assert describe(behind("httpx", "ConnectError", "All connection attempts failed")).message == (
+        f"Connection error. ({reason})"
+    )
+    assert describe(behind("httpx", "ReadTimeout", "")).message == "Connection error."
+
+
+def test_described_without_the_key():
+    """The text of an illegal header shows the key: it is not quoted."""
+    wrapped = behind("httpx2", "LocalProtocolError", "Illegal header value b'Bearer sk-unsaid\\n'")
+    for error in (wrapped, wrapped.__cause__):
+        found = describe(error)
+        assert "is the API key set" in found.message
+        assert "sk-unsaid" not in str(found)
+        assert not found.infrastructure
 
 
 def test_described_without_a_message_of_its_own():
@@ -191,8 +291,9 @@ def test_described_without_a_message_of_its_own():
 # --- waiting --------------------------------------------------------------------------------------
 
 
-def limited(value: object) -> BaseException:
-    return fake("openai", "RateLimitError", response=SimpleNamespace(headers={"retry-after": value}))
+def limited(value: object, **headers: object) -> BaseException:
+    given = {"retry-after": value, **{name.replace("_", "-"): text for name, text in headers.items()}}
+    return fake("openai", "RateLimitError", response=SimpleNamespace(headers=given))
 
 
 @pytest.mark.parametrize(("value", "seconds"), [("2", 2.0), ("0.5", 0.5), (3, 3.0), ("0", 0.0)])
@@ -203,8 +304,48 @@ def test_retry_after(value, seconds):
 
 @pytest.mark.parametrize("value", ["", "soon", "-1", "nan", "inf", None, "Wed, 21 Oct 2026 07:28:00 GMT"])
 def test_retry_after_that_says_nothing(value):
-    """Dates, nonsense and absurd numbers are no answer."""
+    """Nonsense, absurd numbers, and a date of an answer that doesn't say when it was made."""
     assert retry_after(limited(value)) is None
+
+
+def test_retry_after_in_milliseconds():
+    """The finer header wins, where it is a number."""
+    assert retry_after(limited("2", retry_after_ms="1500")) == 1.5
+    assert retry_after(limited("2", retry_after_ms="soon")) == 2.0
+    assert retry_after(limited(None, retry_after_ms="0")) == 0.0
+
+
+@pytest.mark.parametrize(
+    ("value", "seconds"),
+    [
+        ("Wed, 21 Oct 2026 07:28:30 GMT", 30.0),
+        ("Wednesday, 21-Oct-26 07:29:00 GMT", 60.0),
+        ("Wed Oct 21 07:28:10 2026", 10.0),
+        ("Wed, 21 Oct 2026 09:28:20 +0200", 20.0),
+        ("Wed, 21 Oct 2026 07:00:00 GMT", 0.0),
+        ("tomorrow", None),
+    ],
+)
+def test_retry_after_as_a_date(value, seconds):
+    """A date counts from the date of the same answer, whatever our clock says; one that is past is now."""
+    assert retry_after(limited(value, date="Wed, 21 Oct 2026 07:28:00 GMT")) == seconds
+    assert retry_after(limited(value, date="today")) is None
+
+
+def test_retry_after_of_other_clients():
+    """Headers on the exception itself (aiohttp, urllib), and Bedrock's in the response's metadata."""
+    assert retry_after(fake("urllib.error", "HTTPError", headers={"retry-after": "3"})) == 3.0
+    response = {"ResponseMetadata": {"HTTPStatusCode": 429, "HTTPHeaders": {"retry-after": "4"}}}
+    assert retry_after(fake("botocore.exceptions", "ClientError", response=response)) == 4.0
+
+
+def test_retry_after_behind_another_exception():
+    """What an app or a task group wraps still says when; of several, the latest."""
+    wrapped = ValueError("no answer")
+    wrapped.__cause__ = limited("5")
+    assert retry_after(wrapped) == 5.0
+    assert retry_after(ExceptionGroup("two", [wrapped, limited("8"), ValueError()])) == 8.0
+    assert retry_after(ExceptionGroup("none", [ValueError()])) is None
 
 
 def test_retry_after_without_a_response():

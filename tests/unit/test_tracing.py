@@ -187,6 +187,39 @@ def test_completion_models():
     assert (found.calls, found.prompt, found.usage) == (1, (("text", "Once upon a time"),), Usage())
 
 
+class Older(Scripted):
+    """Says what it used beside its message, as many community models do."""
+
+    tokens: tuple[int, int] | None = None
+    model: str = "asked-for"
+    output: dict[str, Any]
+
+    def _generate(self, messages: list[BaseMessage], *_: Any, **kwargs: Any) -> ChatResult:
+        generation = ChatGeneration(message=AIMessage("x"))
+        return ChatResult(generations=[generation], llm_output=self.output)
+
+
+@pytest.mark.parametrize(
+    ("output", "usage", "model"),
+    [
+        (
+            {"token_usage": {"prompt_tokens": 5, "completion_tokens": 4}, "model_name": "older"},
+            Usage(input_tokens=5, output_tokens=4),
+            "older",
+        ),
+        ({"usage": {"input_tokens": 5}}, Usage(input_tokens=5), "asked-for"),
+        ({"token_usage": {"prompt_tokens": "5"}}, Usage(), "asked-for"),
+        ({}, Usage(), "asked-for"),
+    ],
+)
+def test_usage_beside_the_message(output, usage, model):
+    """Where the message says nothing, what the result says; and the model is the one that was asked for."""
+    with tracing() as trace:
+        Older(output=output).invoke("x")
+    (found,) = trace.nodes()
+    assert (found.usage, found.models) == (usage, (model,))
+
+
 def test_prompts_of_several_parts():
     """A message of text and image parts is kept as its text."""
     parts = [{"type": "text", "text": "What is this?"}, {"type": "image", "url": "https://example.org/x.png"}]

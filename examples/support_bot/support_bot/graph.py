@@ -37,9 +37,13 @@ class Tunables:
     reply_max_tokens: int = 8
 
 
-def build_graph() -> CompiledStateGraph:
-    """The compiled app. Build it where it will run: its model's async client belongs to one event loop."""
-    model = model_from_environment(list(INTENTS.values()))
+def build_graph(*, max_retries: int | None = None) -> CompiledStateGraph:
+    """The compiled app. Build it where it will run: its model's async client belongs to one event loop.
+
+    Args:
+        max_retries: how often the provider's client tries a failed call again; None for its default.
+    """
+    model = model_from_environment(list(INTENTS.values()), max_retries=max_retries)
 
     async def classify_intent(state: State, config: RunnableConfig, runtime: Runtime[Tunables]) -> State:
         tunables = runtime.context or Tunables()

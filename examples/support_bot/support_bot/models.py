@@ -22,10 +22,10 @@ class Model(Protocol):
         """Free text."""
 
 
-def model_from_environment(choices: Sequence[str]) -> Model:
+def model_from_environment(choices: Sequence[str], *, max_retries: int | None = None) -> Model:
     """The model that SUPPORT_BOT_MODEL names; make it where the event loop is that will call it."""
     name = os.environ.get(VARIABLE, "")
-    return ProviderModel(name, choices) if name else EmbeddedModel(choices)
+    return ProviderModel(name, choices, max_retries=max_retries) if name else EmbeddedModel(choices)
 
 
 class EmbeddedModel:
@@ -52,8 +52,11 @@ class EmbeddedModel:
 class ProviderModel:
     """A provider's model by LangChain's name; structured output makes it answer with one of the choices."""
 
-    def __init__(self, name: str, choices: Sequence[str]) -> None:
+    def __init__(self, name: str, choices: Sequence[str], *, max_retries: int | None) -> None:
         self.name = name
+        self.choices = choices
+        # Not every provider takes a seed, so none is passed.
+        self.settings = {} if max_retries is None else {"max_retries": max_retries}
         self.schema = {
             "title": "Topic",
             "description": "What the customer's message is about",
@@ -62,25 +65,30 @@ class ProviderModel:
             "required": ["topic"],
             "additionalProperties": False,
         }
-        self._model(temperature=0.0)  # a missing package or key shows now, not in the first sample
+        self._model(temperature=0.0)  # a missing package shows now, not in the first sample
 
     def _model(self, **parameters: Any) -> BaseChatModel:
-        provider = self.name.partition(":")[0]
         try:
             from langchain.chat_models import init_chat_model
-
-            return init_chat_model(self.name, **parameters)
         except ImportError as error:
-            raise RuntimeError(
-                f"{VARIABLE}={self.name}: {error}. Install what it needs with: pip install langchain "
-                f"langchain-{provider}  (or unset {VARIABLE} to use the embedded model)"
-            ) from error
+            raise self._unusable("it needs LangChain: pip install langchain") from error
+        try:
+            return init_chat_model(self.name, **self.settings, **parameters)
+        except (ImportError, ValueError) as error:  # a package is missing, or there is no such provider
+            raise self._unusable(str(error)) from error
 
-    # Not every provider takes a seed, so none is passed.
+    def _unusable(self, why: str) -> RuntimeError:
+        return RuntimeError(
+            f"{VARIABLE}={self.name}: {why}\n"
+            f"{VARIABLE} is PROVIDER:MODEL, such as openai:gpt-4.1-mini; unset, the embedded model is used."
+        )
 
     async def choose(self, chat: list[BaseMessage], *, temperature: float, seed: int | None) -> str:  # noqa: ARG002
         answer = await self._model(temperature=temperature).with_structured_output(self.schema).ainvoke(chat)
-        return str(answer["topic"])  # type: ignore[index]
+        topic = answer.get("topic") if isinstance(answer, dict) else None
+        if topic not in self.choices:
+            raise ValueError(f"{self.name} answered {answer!r}, which is none of {', '.join(self.choices)}")
+        return str(topic)
 
     async def write(
         self,

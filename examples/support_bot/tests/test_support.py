@@ -25,7 +25,7 @@ def ticket(request: pytest.FixtureRequest) -> Case:
 
 @pytest.fixture(scope="session")
 def support_bot() -> CompiledStateGraph:
-    return build_graph()
+    return build_graph(max_retries=0)  # promptune retries, and counts: the client's retries would multiply
 
 
 def test_intent(ticket: Case, sample: Sample) -> None:
