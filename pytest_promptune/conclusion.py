@@ -7,7 +7,15 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
-from pytest_promptune.core.baseline import Baseline, BaselineMetric, Recorded, merged, same
+from pytest_promptune.core import remarks
+from pytest_promptune.core.baseline import (
+    Baseline,
+    BaselineMetric,
+    Recorded,
+    merged,
+    obstacle_to_times,
+    same,
+)
 from pytest_promptune.core.comparison import (
     Match,
     Rules,
@@ -15,13 +23,12 @@ from pytest_promptune.core.comparison import (
     baseline_side,
     compare,
     is_gated,
-    is_named,
     match,
     measured,
 )
 from pytest_promptune.core.display import clean, count, cut
 from pytest_promptune.core.experiment import Column, Experiment, Result
-from pytest_promptune.core.gate import decide, gate_items, gate_nodeid, missing_baseline
+from pytest_promptune.core.gate import decide, gate_items, gate_nodeid, missing_baseline, rerun_hint
 from pytest_promptune.core.model import CURRENT
 from pytest_promptune.core.stats.wording import ONE_RUN_HINT
 from pytest_promptune.core.view import (
@@ -55,6 +62,8 @@ class Evidence:
     collected: Mapping[str, frozenset[str]]
     #: Whether all collected items were selected, so that what was not measured doesn't exist any more.
     is_whole: bool = False
+    #: Whether that were all tests of the project, and not those of some folders or modules.
+    is_everything: bool = False
     #: Under which conditions a baseline would be recorded.
     recorded: Recorded
 
@@ -69,6 +78,8 @@ class Conclusion:
     errors: list[ErrorView] = field(default_factory=list)
     gate: list[GateItem] = field(default_factory=list)
     decision: Decision | None = None
+    #: What limits the worth of the verdict, and what else is worth knowing.
+    warnings: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     #: Node ids that ``--lf`` should run again.
     rerun: list[str] = field(default_factory=list)
@@ -88,7 +99,10 @@ def conclude(evidence: Evidence) -> Conclusion:
         _record(evidence, columns, found)
     else:
         _compare(evidence, columns, found)
-    found.notes.extend(_unused_names(settings, columns))
+    if evidence.is_whole:  # else a name may belong to what was left out
+        found.warnings.extend(remarks.unused_names(_named(evidence, columns), [c.name for c in columns]))
+    elif found.comparisons:
+        found.warnings.insert(0, remarks.partial(evidence.experiment))
     runs = max((result.run for result in evidence.experiment.results), default=0)
     if runs == 1 and found.comparisons:
         found.notes.append(ONE_RUN_HINT)
@@ -125,12 +139,18 @@ def _compare(evidence: Evidence, columns: Sequence[Column], found: Conclusion) -
     for item, row in zip(
         gate_items(found.comparisons), (r for r in found.comparisons if r.gate != "off"), strict=True
     ):
-        examples = _examples(evidence.experiment, row) if item.failed else ()
-        found.gate.append(replace(item, examples=examples))
+        if item.failed:
+            hint = rerun_hint(settings.mode, settings.against, evidence.variants[0])
+            item = replace(item, examples=_examples(evidence.experiment, row), hint=hint)
+        found.gate.append(item)
     found.rerun.extend(_rerun(evidence.experiment, found.comparisons))
     for module in evidence.experiment.modules:
         found.baselines.append(_compared_view(evidence, module))
-        found.notes.extend(_gone(evidence, module, columns))
+        baseline = evidence.baselines.get(module)
+        if baseline is not None and evidence.is_whole:
+            names = [column.name for column in columns if column.name.module == module]
+            gone = remarks.gone(baseline, names, _shown_path(evidence.root, module, settings.against))
+            found.warnings.extend([gone] if gone else [])
 
 
 def _measured_side(evidence: Evidence, column: Column, variant: str) -> Side:
@@ -154,9 +174,15 @@ def _match_baseline(
         if required:
             found.gate.append(_lacking(evidence, name, variant, []))
         elif baseline is not None and gated:
-            found.notes.append(_not_comparable(name, baseline, evidence.settings.against))
+            told = found.warnings if name.metric in baseline.metrics else found.notes
+            told.append(remarks.not_compared(name, baseline, evidence.settings.against))
         return None
     entry = match(column, side, candidate, gated=gated)
+    if name.kind == "latency":
+        obstacle = obstacle_to_times(baseline.recorded, evidence.settings.concurrency)
+        entry = replace(entry, obstacle=obstacle)
+        if obstacle and gated:
+            found.warnings.append(f"{name.metric} is gated but was not judged. {obstacle}")
     lacking = [
         *entry.cases.only_candidate,
         *(f"{case} (its content changed)" for case in entry.cases.changed),
@@ -170,37 +196,6 @@ def _lacking(evidence: Evidence, name: MetricName, variant: str, cases: Sequence
     against = evidence.settings.against
     path = _shown_path(evidence.root, name.module, against)
     return missing_baseline(name, variant, path=path, cases=cases, against=against)
-
-
-def _not_comparable(name: MetricName, baseline: Baseline, against: str) -> str:
-    recorded = baseline.metrics.get(name.metric)
-    if recorded is None:
-        why = f"{name.metric} is not in the baseline {against} yet"
-    elif not baseline.scores.get(name.metric):
-        why = f"{name.metric} has no scores in the baseline {against}"
-    else:
-        why = (
-            f"{name.metric} was recorded as {recorded.kind} in {recorded.unit or 'no unit'} "
-            f"({recorded.direction} is better) and is {name.kind} in {name.unit or 'no unit'} "
-            f"({name.direction} is better) now"
-        )
-    return f"{why}: not compared; record it with --promptune-baseline."
-
-
-def _gone(evidence: Evidence, module: str, columns: Sequence[Column]) -> list[str]:
-    """A recorded metric that nobody measures any more would be a silent hole in the gate."""
-    baseline = evidence.baselines.get(module)
-    if baseline is None or not evidence.is_whole:
-        return []
-    measured_now = {column.name.metric for column in columns if column.name.module == module}
-    gone = sorted(set(baseline.scores) - measured_now)
-    if not gone:
-        return []
-    path = _shown_path(evidence.root, module, evidence.settings.against)
-    return [
-        f"{path} has {', '.join(gone)}, which nothing measured in this session: not compared. If that is "
-        "meant, delete the file and record again."
-    ]
 
 
 def _compared_view(evidence: Evidence, module: str) -> BaselineView:
@@ -287,6 +282,8 @@ def _record(evidence: Evidence, columns: Sequence[Column], found: Conclusion) ->
         else:
             mine = [column for column in columns if column.name.module == module]
             view = _record_module(evidence, module, path, mine)
+            losses = remarks.losses(evidence.experiment, module)
+            found.warnings.extend([losses] if losses else [])
         found.baselines.append(view)
 
 
@@ -310,7 +307,7 @@ def _record_module(evidence: Evidence, module: str, path: str, columns: Sequence
     action: Literal["recorded", "updated", "untouched"] = "recorded" if old is None else "updated"
     if same(old, whole):
         action = "untouched"
-        detail = "scores and conditions did not change"
+        detail = "scores and conditions did not change; measured times alone don't rewrite it"
     else:
         write_baseline(baseline_path(evidence.root, module, evidence.settings.against), whole)
     return BaselineView(
@@ -373,14 +370,13 @@ def _nothing_measured(evidence: Evidence) -> list[GateItem]:
     return items
 
 
-def _unused_names(settings: Settings, columns: Sequence[Column]) -> list[str]:
-    """Margins and gates that name a metric nobody measured: a slip of the pen would go unnoticed."""
-    names = [column.name for column in columns]
-    given = [("promptune_margin", text) for text in settings.margin]
-    given += [("promptune_gate_metrics", text) for text in settings.gate_metrics]
-    given += [("the marker's gate=", text) for column in columns for text in column.gate or ()]
-    return [
-        f"{where} names {text!r}, which was not measured in this session: it has no effect."
-        for where, text in dict.fromkeys(given)
-        if not any(is_named(name, [text]) for name in names)
-    ]
+def _named(evidence: Evidence, columns: Sequence[Column]) -> list[tuple[str, str]]:
+    """Where metrics are named in settings and markers, and how."""
+    settings = evidence.settings
+    margin = "--promptune-margin" if settings.margin_override else "promptune_margin"
+    given: list[tuple[str, str]] = []
+    if settings.margin_override or evidence.is_everything:  # an ini file speaks of all tests
+        given += [(margin, text) for text in settings.margin]
+    if evidence.is_everything:
+        given += [("promptune_gate_metrics", text) for text in settings.gate_metrics]
+    return given + [("the marker's gate=", text) for column in columns for text in column.gate or ()]

@@ -11,8 +11,11 @@ from pytest_promptune.settings import Settings
 from pytest_promptune.store.files import append_text, write_text
 
 
-def write_outputs(view: View, settings: Settings, *, root: Path) -> None:
+def write_outputs(view: View, settings: Settings, *, root: Path) -> tuple[str, ...]:
     """Write JSON, reports, and the summary of a GitHub job, whichever are asked for.
+
+    Returns:
+        The paths of reports and JSON, relative to `root` where they lie below it.
 
     Raises:
         PromptuneError: when one can't be rendered or written.
@@ -33,3 +36,9 @@ def write_outputs(view: View, settings: Settings, *, root: Path) -> None:
         from pytest_promptune.report.github import step_summary
 
         append_text(Path(job_summary), step_summary(view))
+    written = (*settings.report, *([settings.json] if settings.json is not None else []))
+    return tuple(_shown(root / path, root) for path in written)
+
+
+def _shown(path: Path, root: Path) -> str:
+    return (path.relative_to(root) if path.is_relative_to(root) else path).as_posix()

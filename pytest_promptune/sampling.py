@@ -7,7 +7,7 @@ import hashlib
 import heapq
 import inspect
 import sys
-from collections.abc import Awaitable, Callable, Hashable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Container, Hashable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -34,7 +34,12 @@ class Sampler:
     """Generates the samples that the items of a session need, in the background and each once."""
 
     def __init__(
-        self, *, variants: Mapping[str, Variant], concurrency: int, careful: bool, shared: bool = False
+        self,
+        *,
+        variants: Mapping[str, Variant],
+        concurrency: int,
+        careful: bool,
+        ahead: Container[str] | None = None,
     ) -> None:
         """Nothing runs before the first app is known.
 
@@ -42,11 +47,12 @@ class Sampler:
             variants: all variants that are measured, by name.
             concurrency: samples in flight.
             careful: the session stops at the first failures, so look less far ahead.
-            shared: other processes run some of the planned items, so generate only what is asked for.
+            ahead: node ids of the items whose samples may be generated before they ask, ``None`` for
+                all; other processes may run the others.
         """
         self._variants = variants
         self._concurrency = concurrency
-        self._shared = shared
+        self._ahead = ahead
         self._window = concurrency * (LOOK_AHEAD_CAREFUL if careful else LOOK_AHEAD)
         self._engine: Engine | None = None
         self._items: list[PlannedItem] = []
@@ -142,8 +148,6 @@ class Sampler:
         self, engine: Engine, built: _BuiltApp, item: PlannedItem, *, first: bool, everywhere: bool
     ) -> None:
         """Queue what is known to be needed: all of an app's samples the first time, then what was lazy."""
-        if self._shared:
-            return
         group = (item.marks.app, item.parameters)
         known = self._app_of.get(group)
         if known is not built:
@@ -161,6 +165,8 @@ class Sampler:
         for other in self._items[self._order.get(item.nodeid, 0) :]:
             like_this = (other.module, other.test) == (item.module, item.test)
             if (other.marks.app, other.parameters) != group or other.case is None:
+                continue
+            if self._ahead is not None and other.nodeid not in self._ahead:
                 continue
             if (other.lazy or not is_new) and not like_this:
                 continue

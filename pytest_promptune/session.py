@@ -22,6 +22,7 @@ from pytest_promptune.core.errors import VariantError
 from pytest_promptune.core.experiment import Experiment, Result
 from pytest_promptune.core.model import CURRENT, Case, SampleRecord, Usage, Variant
 from pytest_promptune.core.plan import Cell, Marks, PlannedItem, cells
+from pytest_promptune.core.sharing import Share
 from pytest_promptune.core.view import ExperimentView, GateItem, UsageView, VariantView, View
 from pytest_promptune.outputs import write_outputs
 from pytest_promptune.sampling import Sampler
@@ -43,7 +44,6 @@ class Session:
         *,
         root: Path,
         careful: bool = False,
-        shared: bool = False,
         more_variants: Callable[[], Iterable[Variant]] = tuple,
     ) -> None:
         """Reads the variants; nothing runs yet.
@@ -52,7 +52,6 @@ class Session:
             settings: what the user asked for.
             root: paths of variants, modules and baselines are relative to it.
             careful: the session stops at the first failures.
-            shared: the items are shared out among several processes.
             more_variants: variants that plugins give, asked once.
 
         Raises:
@@ -61,7 +60,6 @@ class Session:
         self.settings = settings
         self.root = root
         self._careful = careful
-        self._shared = shared
         self._known = self._read_variants(more_variants)
         #: What is measured, the variant in place of `current` first.
         self.variants = self._measured()
@@ -72,6 +70,7 @@ class Session:
         self._collected: dict[str, set[str]] = {}
         self._selected: Sequence[PlannedItem] = ()
         self._is_whole = False
+        self._is_everything = False
         self._notes: list[str] = []
         self._started = timestamp()
         self._began = time.perf_counter()
@@ -132,7 +131,13 @@ class Session:
         return self._known[name]
 
     def begin(
-        self, selected: Sequence[PlannedItem], collected: Sequence[PlannedItem], *, whole: bool = True
+        self,
+        selected: Sequence[PlannedItem],
+        collected: Sequence[PlannedItem],
+        *,
+        whole: bool = True,
+        everything: bool = True,
+        share: Share | None = None,
     ) -> None:
         """Check everything that can be checked before the first call of an app, and take in the plan.
 
@@ -140,6 +145,8 @@ class Session:
             selected: the items that will run, in their order.
             collected: those and the deselected ones.
             whole: nothing of the modules was left out when collecting.
+            everything: those are all modules of the project.
+            share: this process's part, where several share out the items.
 
         Raises:
             PromptuneError: for whatever would fail or mislead later.
@@ -159,11 +166,12 @@ class Session:
                 self._collected.setdefault(item.module, set()).add(item.case.id)
         self._selected = selected
         self._is_whole = whole and len(selected) == len(collected)
+        self._is_everything = self._is_whole and everything
         self._sampler = Sampler(
             variants={variant.name: variant for variant in self.variants},
-            concurrency=self.settings.concurrency,
+            concurrency=share.of(self.settings.concurrency) if share else self.settings.concurrency,
             careful=self._careful,
-            shared=self._shared,
+            ahead=share.ahead if share else None,
         )
         self._sampler.plan(selected)
         # numpy, scipy and jinja2 load while the first samples wait for their model.
@@ -231,13 +239,14 @@ class Session:
     def knowledge(self) -> dict[str, Any]:
         """What only the process that collected knows, as plain data for the one that concludes."""
         cases = {module: sorted(ids) for module, ids in self._collected.items()}
-        return {"cases": cases, "whole": self._is_whole}
+        return {"cases": cases, "whole": self._is_whole, "everything": self._is_everything}
 
     def know(self, knowledge: Mapping[str, Any]) -> None:
         """Take over the `knowledge` of another process."""
         for module, ids in knowledge["cases"].items():
             self._collected.setdefault(module, set()).update(ids)
         self._is_whole = knowledge["whole"]
+        self._is_everything = knowledge["everything"]
 
     def expected_decisions(self) -> int:
         """About how many decisions the gate will make, rather too many: scores aren't known yet."""
@@ -277,6 +286,7 @@ class Session:
             baselines=self._baselines,
             collected={module: frozenset(ids) for module, ids in self._collected.items()},
             is_whole=self._is_whole,
+            is_everything=self._is_everything,
             recorded=self._recorded(),
         )
         self._conclusion = conclude(evidence)
@@ -296,8 +306,7 @@ class Session:
         if not self._experiment.results:
             return None
         view = self._view(exit_code)
-        write_outputs(view, self.settings, root=self.root)
-        return view
+        return replace(view, written=write_outputs(view, self.settings, root=self.root))
 
     def close(self) -> None:
         """End everything that runs in the background and give the templates back."""
@@ -317,6 +326,7 @@ class Session:
             dirty=state.dirty,
             runs=self._runs,
             promptune=own_version(),
+            concurrency=self.settings.concurrency,
             models=self._models,
             prompts=self._prompts(),
         )
@@ -370,6 +380,7 @@ class Session:
             errors=tuple(found.errors),
             decision=found.decision,
             gate=tuple(found.gate),
+            warnings=tuple(found.warnings),
             notes=(*self._notes, *found.notes),
         )
 

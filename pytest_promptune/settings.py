@@ -178,7 +178,7 @@ class Settings:
     )
     margin: Mapping[str, float] = _option(
         {},
-        "largest drop of a metric that would be acceptable (repeatable; default: 0.10 for 0/1 metrics "
+        "how much worse a metric may acceptably get (repeatable; default: 0.10 for 0/1 metrics "
         "and scores within [0,1], 10%% of the reference for others, 20%% for latency)",
         _margins,
         kind="list",

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pytest_promptune.core import wording
 from pytest_promptune.core.display import (
     UNKNOWN,
+    adjusted,
     clean,
     columns,
     cut,
@@ -26,7 +27,7 @@ from pytest_promptune.core.display import (
 )
 from pytest_promptune.core.view import ComparisonRow, MetricRow, View
 
-_NARROWEST_NAME = 16
+_NARROWEST_NAME = 12
 _INDENT = "  "
 _UNGATED = " *"
 _COLOURS: Mapping[str, Mapping[str, bool]] = {
@@ -73,7 +74,8 @@ def summary(view: View, *, verbosity: int, width: int) -> list[Line]:
     """
     width = max(width, 20)
     if view.interrupted:
-        return [*_paragraph(_titled(view), width, _WARN), *(_errors(view, width) if verbosity >= 0 else [])]
+        more = [*_errors(view, width), *_written(view, width)] if verbosity >= 0 else []
+        return [*_paragraph(_titled(view), width, _WARN), *more]
     if verbosity < 0:
         return _quiet(view, verbosity, width)
     if view.mode == "check" and verbosity == 0 and not wording.is_wrong(view):
@@ -86,21 +88,21 @@ def summary(view: View, *, verbosity: int, width: int) -> list[Line]:
 
 def _quiet(view: View, verbosity: int, width: int) -> list[Line]:
     if wording.is_wrong(view):
-        return [*_paragraph(_titled(view), width, _BAD), *_failures(view, width), *_command(view, width)]
-    return _one_line(view, width) if verbosity == -1 else []
+        lines = [*_paragraph(_titled(view), width, _BAD), *_failures(view, width), *_warnings(view, width)]
+        return [*lines, *_command(view, width), *_written(view, width)]
+    return [*_one_line(view, width), *_warnings(view, width)] if verbosity == -1 else []
 
 
 def _short(view: View, width: int) -> list[Line]:
-    lines = _one_line(view, width)
-    for row in view.comparisons:
-        if row.gated and row.verdict == "inconclusive" and row.reason:
-            lines += _paragraph(f"{wording.label(row.name)}: {clean(row.reason)}", width, _WARN, _INDENT)
+    lines = [*_one_line(view, width), *_warnings(view, width)]
+    for text in wording.undecided(row for row in view.comparisons if row.gated):
+        lines += _paragraph(text, width, _WARN, _INDENT)
     for what, metric, ids in wording.case_changes(view.comparisons):
         lines += _ids(what, metric, ids, width) if not metric else []
     lines += _errors(view, width)
     to_do = [item for item in view.baselines if item.detail or item.action == "missing"]
     lines += _bullets((wording.baseline(item) for item in to_do), width)
-    return lines + _bullets(view.notes, width) + _command(view, width)
+    return [*lines, *_bullets(view.notes, width), *_command(view, width), *_written(view, width)]
 
 
 def _full(view: View, verbosity: int, width: int) -> list[Line]:
@@ -114,13 +116,14 @@ def _full(view: View, verbosity: int, width: int) -> list[Line]:
         lines += [Line(), *_paragraph(wording.scope(view), width, _DIM)]
     lines += _errors(view, width)
     lines += _bullets((wording.baseline(item) for item in view.baselines), width, "Baselines")
+    lines += _warnings(view, width, "Warnings")
     lines += _bullets(view.notes, width, "Notes")
     if wording.is_wrong(view):
         title = "Gate: failed" if wording.failed(view) else "Regressed, but the gate is off"
         lines += [Line(), _line(title, _BAD), *_failures(view, width)]
     if view.decision:
         lines += [Line(), *_paragraph(f"Next: {wording.decision(view.decision)}", width, _BOLD)]
-    return lines + _command(view, width)
+    return [*lines, *_command(view, width), *_written(view, width)]
 
 
 def _one_line(view: View, width: int) -> list[Line]:
@@ -168,9 +171,8 @@ def _comparison(rows: wording.Comparison, view: View, verbosity: int, width: int
     lines += _verdicts(tested, width)
     for text in wording.constants(shown):
         lines += _paragraph(text, width, indent=_INDENT)
-    for row in tested:
-        if row.gated and row.verdict == "inconclusive" and row.reason:
-            lines += _paragraph(f"{wording.label(row.name)}: {clean(row.reason)}", width, indent=_INDENT)
+    for text in wording.undecided(shown):
+        lines += _paragraph(text, width, indent=_INDENT)
     for what, metric, ids in wording.case_changes(row for row in shown if row.gated or verbosity > 0):
         lines += _ids(what, metric, ids, width)
     unnoticed = wording.detectable(rows, view.experiment.runs)
@@ -185,10 +187,11 @@ def _verdicts(rows: Sequence[ComparisonRow], width: int) -> list[Line]:
     """The table; its verdicts are headings, since at 80 columns they would leave no room for names."""
     if not rows:
         return []
-    adjusted = any(row.p_adjusted is not None and row.p_adjusted != row.p for row in rows)
     sides = [cut(wording.column(side), 10) for side in (rows[0].reference, rows[0].candidate)]
-    header = ["", *sides, "difference [interval]", "adj. p" if adjusted else "p"]
-    table = _table(header, [_cells(row) for row in rows], width, right=(1, 2, 4))
+    header, body = ["", *sides, "difference [interval]", "p", "adj. p"], [_cells(row) for row in rows]
+    if not any(adjusted(row) for row in rows):
+        header, body = header[:-1], [cells[:-1] for cells in body]
+    table = _table(header, body, width, right=(1, 2, 4, 5))
     lines = [_line(text, _DIM) for text in table.header]
     verdict = ""
     for row, block in zip(rows, table.rows, strict=True):
@@ -205,7 +208,8 @@ def _cells(row: ComparisonRow) -> list[str]:
         mean(row.name, row.reference_mean),
         mean(row.name, row.candidate_mean),
         effect(row),
-        probability(row.p if row.p_adjusted is None else row.p_adjusted),
+        probability(row.p),
+        adjusted(row),
     ]
 
 
@@ -242,18 +246,21 @@ class _Table:
 
 
 def _table(header: Sequence[str], rows: Sequence[Sequence[str]], width: int, right: Sequence[int]) -> _Table:
-    """Columns where they fit beside a readable name; else each name with its values below it."""
+    """Columns where they fit beside short names, longer names on lines of their own; else all stacked."""
     widths = [max(columns(row[i]) for row in (header, *rows)) for i in range(len(header))]
-    room = width - 2 * len(_INDENT) - sum(widths[1:]) - 2 * (len(widths) - 1)
+    margin = 2 * _INDENT
+    room = width - len(margin) - sum(widths[1:]) - 2 * (len(widths) - 1)
     if room < min(widths[0], _NARROWEST_NAME):
         return _Table([], [_stacked(header, row, width) for row in rows])
     widths[0] = min(widths[0], room)
 
-    def line(cells: Sequence[str]) -> str:
-        padded = [_pad(cut(text, widths[i]), widths[i], i in right) for i, text in enumerate(cells)]
-        return f"{2 * _INDENT}{'  '.join(padded)}".rstrip()
+    def lines(cells: Sequence[str]) -> list[str]:
+        if columns(cells[0]) > room:
+            return [cut(margin + cells[0], width), *lines(["", *cells[1:]])]
+        padded = [_pad(text, widths[i], i in right) for i, text in enumerate(cells)]
+        return [(margin + "  ".join(padded)).rstrip()]
 
-    return _Table([line(header)], [[line(row)] for row in rows])
+    return _Table(lines(header), [lines(row) for row in rows])
 
 
 def _stacked(header: Sequence[str], row: Sequence[str], width: int) -> list[str]:
@@ -301,6 +308,17 @@ def _failures(view: View, width: int) -> list[Line]:
 def _bullets(texts: Iterable[str], width: int, title: str = "") -> list[Line]:
     lines = [line for text in texts for line in _paragraph(text, width, indent=_INDENT)]
     return [Line(), _line(title, _BOLD), *lines] if title and lines else lines
+
+
+def _warnings(view: View, width: int, title: str = "") -> list[Line]:
+    """What limits the verdict, in a colour that says so."""
+    lines = [line for text in view.warnings for line in _paragraph(text, width, _WARN, _INDENT)]
+    return [Line(), _line(title, _BOLD), *lines] if title and lines else lines
+
+
+def _written(view: View, width: int) -> list[Line]:
+    """Where to read more."""
+    return _paragraph(f"Written: {', '.join(view.written)}", width, _DIM, _INDENT) if view.written else []
 
 
 def _command(view: View, width: int) -> list[Line]:

@@ -44,6 +44,9 @@ class Recorded:
     dirty: bool | None
     runs: int
     promptune: str
+    #: Samples in flight, on which measured times depend; ``None`` in files that don't say, or where times of
+    #: several recordings are mixed.
+    concurrency: int | None = None
     models: tuple[str, ...] = ()
     #: Template name -> hash of its text.
     prompts: Mapping[str, str] = field(default_factory=dict)
@@ -58,6 +61,20 @@ class Baseline:
     cases: Mapping[str, str]
     metrics: Mapping[str, BaselineMetric]
     scores: Mapping[str, Scores]
+
+
+def obstacle_to_times(recorded: Recorded, concurrency: int) -> str:
+    """Why times measured at this concurrency can't be compared with `recorded` ones, or nothing."""
+    then = recorded.concurrency
+    if then == concurrency:
+        return ""
+    load, cure = "an unknown number of", "Record them again"
+    if then is not None:
+        load, cure = f"{then:,}", f"Measure with --promptune-concurrency={then}"
+    return (
+        f"Recorded with {load} samples in flight, measured now with {concurrency:,}: not comparable. "
+        f"{cure}, or compare within one session."
+    )
 
 
 def merged(old: Baseline | None, new: Baseline) -> Baseline:
@@ -75,27 +92,37 @@ def merged(old: Baseline | None, new: Baseline) -> Baseline:
         if metric in new.metrics and metric in old.metrics and new.metrics[metric] != old.metrics[metric]:
             kept = {}  # another measure under the old name
         scores[metric] = {**kept, **new.scores.get(metric, {})}
+    one_load = new.recorded.concurrency == old.recorded.concurrency or not _keeps_times(old, new, scores)
     return Baseline(
-        recorded=new.recorded,
+        recorded=new.recorded if one_load else replace(new.recorded, concurrency=None),
         cases={**old.cases, **new.cases},
         metrics={**old.metrics, **new.metrics},
         scores={metric: cases for metric, cases in scores.items() if cases},
     )
 
 
+def _keeps_times(old: Baseline, new: Baseline, scores: Mapping[str, Scores]) -> bool:
+    """Whether measured times of `old` stay in the merged `scores`."""
+    return any(
+        set(cases) - set(new.scores.get(name, {}))
+        for name, cases in scores.items()
+        if name in old.metrics and old.metrics[name].kind == "latency"
+    )
+
+
 def same(old: Baseline | None, new: Baseline) -> bool:
     """Whether nothing changed that a reviewer should see.
 
-    The time of recording, the commit and measured times differ in every session; they alone are no
-    reason to touch the file.
+    The time of recording, the commit, measured times and the concurrency they depend on differ from session
+    to session; they alone are no reason to touch the file, unless it doesn't know its concurrency yet.
     """
-    if old is None:
+    if old is None or (old.recorded.concurrency is None and new.recorded.concurrency is not None):
         return False
     return _stable(old) == _stable(new)
 
 
 def _stable(baseline: Baseline) -> tuple[Any, ...]:
-    recorded = replace(baseline.recorded, at="", commit=None, dirty=None, promptune="")
+    recorded = replace(baseline.recorded, at="", commit=None, dirty=None, promptune="", concurrency=None)
     timed = {name for name, metric in baseline.metrics.items() if metric.kind == "latency"}
     scores = {name: cases for name, cases in baseline.scores.items() if name not in timed}
     cells = {name: sorted(cases) for name, cases in baseline.scores.items() if name in timed}
@@ -109,6 +136,7 @@ def dumps(baseline: Baseline) -> str:
     head = {
         "at": recorded.at,
         "commit": recorded.commit,
+        **({} if recorded.concurrency is None else {"concurrency": recorded.concurrency}),
         "dirty": recorded.dirty,
         "models": sorted(recorded.models),
         "promptune": recorded.promptune,
@@ -222,6 +250,7 @@ def _from_json(data: Mapping[str, Any]) -> Baseline:
         dirty=_typed(head, "dirty", bool, optional=True),
         runs=_typed(head, "runs", int),
         promptune=_typed(head, "promptune", str),
+        concurrency=_typed(head, "concurrency", int, optional=True),
         models=tuple(map(str, _typed(head, "models", list))),
         prompts={str(k): str(v) for k, v in _typed(head, "prompts", dict).items()},
     )

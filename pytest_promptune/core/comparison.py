@@ -12,7 +12,7 @@ from pytest_promptune.core.stats.describing import describe
 from pytest_promptune.core.stats.flips import case_changes
 from pytest_promptune.core.stats.judging import judge
 from pytest_promptune.core.stats.model import Comparison, Gate, MetricSpec, Pair, Scope
-from pytest_promptune.core.view import CaseLists, ComparisonRow, Interval, MetricName, MetricRow
+from pytest_promptune.core.view import CaseLists, ComparisonRow, GateState, Interval, MetricName, MetricRow
 
 #: Metrics of the app that are gated without being named; time and money are compared, not gated.
 _GATED_APP_METRICS = ("error_rate",)
@@ -38,6 +38,8 @@ class Match:
     reference: Side
     candidate: Side
     cases: CaseLists
+    #: Why the two sides are not comparable, or empty.
+    obstacle: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -134,11 +136,49 @@ def _cases(column: Column) -> set[str]:
 
 def compare(matches: Sequence[Match], rules: Rules) -> list[ComparisonRow]:
     """Judge all matches as one family and tell what happened to the cases."""
-    pairs = [_pair(entry, rules) for entry in matches]
-    if not pairs:
-        return []
+    pairs = [_pair(entry, rules) for entry in matches if not entry.obstacle]
     judgement = judge(pairs, alpha=rules.alpha, gate=rules.gate, scope=rules.scope)
-    return [_row(entry, result) for entry, result in zip(matches, judgement.comparisons, strict=True)]
+    judged = iter(judgement.comparisons)
+    return [_unjudged(entry, rules) if entry.obstacle else _row(entry, next(judged)) for entry in matches]
+
+
+def _unjudged(entry: Match, rules: Rules) -> ComparisonRow:
+    """The means side by side, without a verdict on their difference."""
+    means = _case_means(entry)
+    before, now = (_mean([pair[side] for pair in means.values()]) for side in (0, 1))
+    difference = None if before is None or now is None else now - before
+    gate: GateState = "off"
+    if entry.gated and rules.gate != "off":
+        gate = "failed" if rules.gate == "non-inferiority" else "passed"
+    return ComparisonRow(
+        name=entry.name,
+        reference=entry.reference.label,
+        candidate=entry.candidate.label,
+        n_cases=len(means),
+        reference_mean=before,
+        candidate_mean=now,
+        difference=difference,
+        relative=difference / before if difference is not None and before else None,
+        ratio=None,
+        ratio_ci=None,
+        ci=None,
+        p=None,
+        p_adjusted=None,
+        p_worse_adjusted=None,
+        cliffs_delta=None,
+        hedges_g=None,
+        margin=None,
+        minimum_detectable=None,
+        runs_needed=None,
+        scope=rules.scope,
+        verdict="inconclusive",
+        reason=entry.obstacle,
+        gate=gate,
+        gated=entry.gated,
+        constant=False,
+        cases=entry.cases,
+        case_means=means,
+    )
 
 
 def _pair(entry: Match, rules: Rules) -> Pair:
@@ -146,7 +186,8 @@ def _pair(entry: Match, rules: Rules) -> Pair:
     short = [value for key, value in rules.margins.items() if is_named(name, [key])]
     margin = rules.margins.get(name.metric, short[-1] if short else None)
     if isinstance(margin, Percent) and name.kind in ("score", "cost"):
-        margin = margin * abs(_mean_of_cases(entry.reference.scores))
+        reference = _mean([_mean(values) for values in entry.reference.scores.values()])
+        margin = margin * abs(reference or 0.0)
     return Pair(
         metric=f"{name.module}::{name.metric}",
         reference=entry.reference.label,
@@ -179,7 +220,7 @@ def _row(entry: Match, result: Comparison) -> ComparisonRow:
         hedges_g=result.hedges_g,
         margin=result.margin,
         minimum_detectable=result.minimum_detectable,
-        runs_needed=result.runs_needed,
+        runs_needed=result.runs_if_equal or result.runs_needed,
         scope=result.scope,
         verdict=result.verdict,
         reason=result.reason,
@@ -187,11 +228,13 @@ def _row(entry: Match, result: Comparison) -> ComparisonRow:
         gated=entry.gated,
         constant=constant,
         cases=_case_lists(entry) if not constant else entry.cases,
-        case_means={
-            case: (_mean(entry.reference.scores[case]), _mean(entry.candidate.scores[case]))
-            for case in sorted(set(entry.reference.scores) & set(entry.candidate.scores))
-        },
+        case_means=_case_means(entry),
     )
+
+
+def _case_means(entry: Match) -> dict[str, tuple[float | None, float | None]]:
+    before, now = entry.reference.scores, entry.candidate.scores
+    return {case: (_mean(before[case]), _mean(now[case])) for case in sorted(set(before) & set(now))}
 
 
 def _constant(entry: Match) -> bool:
@@ -205,11 +248,6 @@ def _constant(entry: Match) -> bool:
         if value is not None
     }
     return len(values) == 1
-
-
-def _mean_of_cases(scores: Scores) -> float:
-    means = [mean for values in scores.values() if (mean := _mean(values)) is not None]
-    return sum(means) / len(means) if means else 0.0
 
 
 def _mean(values: Sequence[float | None]) -> float | None:

@@ -158,6 +158,12 @@ def probability(p: float | None) -> str:
     return f"{p:.2f}" if p >= 0.1 else f"{p:.3f}"
 
 
+def adjusted(row: ComparisonRow) -> str:
+    """The p-value adjusted for the other gated metrics, or nothing where that changes nothing."""
+    text = probability(row.p_adjusted) if row.gated and row.p_adjusted is not None else ""
+    return "" if text == probability(row.p) else text
+
+
 def money(value: float | None) -> str:
     """US dollars: cents for sums, three digits for the price of one call."""
     value = _finite(value)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from pytest_promptune.core.display import effect, mean, probability
+from pytest_promptune.core.display import adjusted, effect, mean, probability
 from pytest_promptune.core.model import CURRENT
 from pytest_promptune.core.view import ComparisonRow, Decision, GateItem, MetricName, Mode
 from pytest_promptune.core.wording import VERDICTS, against
@@ -17,10 +17,11 @@ def gate_nodeid(name: MetricName, candidate: str) -> str:
 
 def gate_message(row: ComparisonRow) -> str:
     """Which metric, by how much, with which interval, compared with what, and why."""
-    if row.difference is None:
+    if row.p is None:
         return f"{row.name.metric}: {row.reason}"
+    p = f"p {probability(row.p)}" + (f" (adjusted {adjusted(row)})" if adjusted(row) else "")
     return (
-        f"{row.name.metric} {VERDICTS[row.verdict]}: {effect(row)}, p {probability(row.p_adjusted)} "
+        f"{row.name.metric} {VERDICTS[row.verdict]}: {effect(row)}, {p} "
         f"({mean(row.name, row.reference_mean)} in {against(row.reference)}, "
         f"{mean(row.name, row.candidate_mean)} in {row.candidate}). {row.reason}"
     )
@@ -48,13 +49,29 @@ def missing_baseline(
         cases: those without a baseline; empty when the metric has none at all.
     """
     what = f"no baseline for {', '.join(cases)}" if cases else "no baseline"
-    option = "" if against == "main" else f" --promptune-against={against}"
     return GateItem(
         nodeid=gate_nodeid(name, candidate),
         failed=True,
         message=f"{name.metric}: {what} in {path}, and --promptune-require-baseline is set. Record it with "
-        f"pytest --promptune-baseline{option} and commit the file.",
+        f"pytest --promptune-baseline{_named(against)} and commit the file.",
     )
+
+
+def rerun_hint(mode: Mode, against: str, variant: str) -> str:
+    """The command that runs the tests behind a failed decision."""
+    option = " --promptune-compare" if mode == "compare" else _measured_as(variant)
+    return (
+        "A gate[…] is a decision, not a test to select. The tests behind it: "
+        f"pytest --lf{option}{_named(against)}"
+    )
+
+
+def _named(against: str) -> str:
+    return "" if against == "main" else f" --promptune-against={against}"
+
+
+def _measured_as(variant: str) -> str:
+    return "" if variant == CURRENT else f" --promptune-variant={variant}"
 
 
 def decide(
@@ -68,10 +85,10 @@ def decide(
     variant: str = CURRENT,
 ) -> Decision | None:
     """What the numbers suggest to do, with the command for it."""
-    option = "" if against == "main" else f" --promptune-against={against}"
+    option = _named(against)
     record = f"pytest --promptune-baseline{option}"
-    if variant != CURRENT and mode != "compare":
-        option += f" --promptune-variant={variant}"
+    if mode != "compare":
+        option += _measured_as(variant)
     if mode == "baseline" and failed:
         return Decision(
             action="investigate", variant=None, reason="Nothing was recorded: an app gave no output."
@@ -104,7 +121,7 @@ def _investigate(rows: Sequence[ComparisonRow], option: str, runs: int, record: 
     failed = [row for row in rows if row.gate == "failed"]
     if not any(row.verdict == "regressed" for row in rows):
         needed = max((row.runs_needed or 0 for row in failed), default=0)
-        reason = "Nothing is shown to be worse, but a drop beyond the margin isn't ruled out either."
+        reason = "Nothing is shown to be worse, but getting worse by more than the margin isn't ruled out."
         command = f"pytest --promptune-runs={needed}{option}" if needed > runs else ""
     if not failed and not any(row.verdict == "regressed" for row in rows):
         reason = "The gate failed for want of something to compare: its messages say what."
@@ -129,7 +146,10 @@ def _decide_between(gated: Sequence[ComparisonRow], option: str, runs: int) -> D
     undecided = [
         row
         for row in versus_current
-        if row.verdict == "inconclusive" and (row.runs_needed or 0) > runs and row.candidate not in spoiled
+        if row.verdict == "inconclusive"
+        and (row.runs_needed or 0) > runs
+        and row.candidate not in spoiled
+        and not row.constant  # more of what is equal won't make it better
     ]
     if undecided:
         closest = min(undecided, key=lambda row: row.runs_needed or 0)

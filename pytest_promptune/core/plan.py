@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
+from itertools import groupby
 from typing import Any
 
 from pytest_promptune.core.errors import SettingsError
@@ -160,6 +161,31 @@ def ordered(items: Sequence[PlannedItem], *, variants: Sequence[str]) -> list[in
             )
         )
     return [key[-1] for key in sorted(keys)]
+
+
+def regrouped(items: Sequence[PlannedItem]) -> list[int]:
+    """Positions of the items of one module, where pytest has put all items of a case together.
+
+    It does so for case fixtures of a wider scope than "function", to set each up once. Runs come first
+    here, for the reasons that `ordered` gives; items whose app or other parameters pytest keeps together
+    stay together, since setting an app up again would throw its samples away.
+    """
+    found: list[int] = []
+    start = 0
+    for block in _blocks([item.parameters for item in items]):
+        mine = items[start : start + block]
+        cases = [item.case.id if item.case else None for item in mine]
+        is_grouped = len(_blocks(cases)) == len(set(cases)) > 1
+        variants = list(dict.fromkeys(item.cell.variant for item in mine))
+        order = ordered(mine, variants=variants) if is_grouped else range(block)
+        found += [start + position for position in order]
+        start += block
+    return found
+
+
+def _blocks(values: Sequence[Hashable]) -> list[int]:
+    """Lengths of the stretches of equal values."""
+    return [len(list(stretch)) for _, stretch in groupby(values)]
 
 
 def by_module(items: Sequence[PlannedItem]) -> list[list[int]]:

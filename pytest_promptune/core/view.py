@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from pytest_promptune.core.model import Change
-from pytest_promptune.core.stats.model import Direction, Kind
+from pytest_promptune.core.stats.model import Direction, Kind, Scope
 
 Mode = Literal["baseline", "compare", "check"]
 Verdict = Literal["improved", "regressed", "unchanged", "inconclusive"]
@@ -66,7 +66,7 @@ class CaseLists:
 
     improved: tuple[str, ...] = ()
     regressed: tuple[str, ...] = ()
-    #: A large drop that chance could still explain: run again.
+    #: Much worse, but chance could still explain it: run again.
     suspect: tuple[str, ...] = ()
     #: Input or expected is not what the baseline was recorded with: not compared.
     changed: tuple[str, ...] = ()
@@ -92,6 +92,7 @@ class ComparisonRow:
     ratio: float | None
     ratio_ci: Interval | None
     ci: Interval | None
+    #: Unknown, as is what follows from it, where the two sides are not comparable: ``reason`` says why.
     p: float | None
     p_adjusted: float | None
     p_worse_adjusted: float | None
@@ -99,9 +100,9 @@ class ComparisonRow:
     hedges_g: float | None
     margin: float | None
     minimum_detectable: float | None
-    #: Runs per case that would settle an inconclusive verdict, if any number would.
+    #: Runs per case on both sides that would settle an inconclusive verdict, if any number would.
     runs_needed: int | None
-    scope: str
+    scope: Scope
     verdict: Verdict
     reason: str
     gate: GateState
@@ -213,6 +214,13 @@ class GateItem:
     message: str
     #: What some of the samples behind a failed decision said, one line each.
     examples: tuple[str, ...] = ()
+    #: How to run what is behind a failed decision: its own id can't be selected.
+    hint: str = ""
+
+    @property
+    def details(self) -> tuple[str, ...]:
+        """What stands below the message where there is room."""
+        return (*self.examples, self.hint) if self.hint else self.examples
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -230,7 +238,11 @@ class View:
     usage: UsageView = field(default_factory=UsageView)
     decision: Decision | None = None
     gate: tuple[GateItem, ...] = ()
-    #: What else a reader must know, one sentence each.
+    #: What a reader must know even of a quiet session, since it limits what the verdict is worth.
+    warnings: tuple[str, ...] = ()
+    #: What else is worth knowing, one sentence each.
     notes: tuple[str, ...] = ()
+    #: Files that tell more, relative to the root.
+    written: tuple[str, ...] = ()
     #: ``True`` when the session ended early (``-x``, Ctrl-C, usage error): nothing was gated or recorded.
     interrupted: bool = False

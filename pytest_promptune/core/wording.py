@@ -6,6 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from itertools import groupby
 
 from pytest_promptune.core.display import amount, clean, count, effect, mean, money, seconds
+from pytest_promptune.core.stats.model import Scope
+from pytest_promptune.core.stats.wording import scope_line, worsening
 from pytest_promptune.core.view import (
     BaselineView,
     ComparisonRow,
@@ -32,6 +34,8 @@ CASES: Mapping[str, str] = {
     "only_reference": "only in the reference",
     "only_candidate": "only in the candidate",
 }
+#: More metrics than these are counted in the headline: what isn't known must not push aside what is.
+MOST_UNDECIDED = 2
 TITLES = {"baseline": "Prompt baseline", "check": "Prompt regression check", "compare": "Prompt comparison"}
 
 _BASELINE = "baseline:"
@@ -161,6 +165,8 @@ def _found(rows: Comparison, named: bool) -> str:
     gated = [row for row in rows if row.gated]
     by_verdict = {v: [label(row.name) for row in gated if row.verdict == v] for v in VERDICTS}
     listed = ("regressed", "improved") if named else ("regressed", "improved", "inconclusive")
+    if len(by_verdict["inconclusive"]) > MOST_UNDECIDED:
+        by_verdict["inconclusive"] = [count(len(by_verdict["inconclusive"]), "metric")]
     found = [f"{', '.join(by_verdict[verdict])} {verdict}" for verdict in listed if by_verdict[verdict]]
     text = ", ".join(found) or ("inconclusive" if by_verdict["inconclusive"] else "no significant change")
     if not named:
@@ -175,7 +181,7 @@ def size(cases: int, runs: int) -> str:
 
 
 def regression(row: ComparisonRow) -> str:
-    """Which metric dropped, by how much, compared with what."""
+    """Which metric got worse, by how much, compared with what."""
     return (
         f"{label(row.name)} of {clean(row.candidate)} {VERDICTS[row.verdict]}: {effect(row)} "
         f"({mean(row.name, row.candidate_mean)} against {mean(row.name, row.reference_mean)} "
@@ -199,6 +205,15 @@ def _constant(row: ComparisonRow) -> str:
     return f"equal in both, {mean(row.name, value)}"
 
 
+def undecided(rows: Iterable[ComparisonRow]) -> list[str]:
+    """Why metrics are inconclusive: gated ones, and those that can't be compared; equal reasons once."""
+    reasons: dict[str, list[str]] = {}
+    for row in rows:
+        if row.verdict == "inconclusive" and (row.gated or row.p is None) and row.reason:
+            reasons.setdefault(clean(row.reason), []).append(label(row.name))
+    return [f"{', '.join(names)}: {reason}" for reason, names in reasons.items()]
+
+
 def detectable(rows: Sequence[ComparisonRow], runs: int) -> str:
     """What these rows could not have noticed, or nothing when they did find something."""
     tested = [row for row in rows if row.gated and not row.constant and row.minimum_detectable is not None]
@@ -206,7 +221,7 @@ def detectable(rows: Sequence[ComparisonRow], runs: int) -> str:
         return ""
     several = len(tested) > 1
     parts = [
-        f"a {'drop' if row.name.direction == 'higher' else 'rise'} below about "
+        f"a {worsening(row.name.direction)} below about "
         f"{amount(row, row.minimum_detectable)}" + (f" in {label(row.name)}" if several else "")
         for row in tested
     ]
@@ -219,26 +234,19 @@ def _either(parts: Sequence[str]) -> str:
 
 def scope(view: View) -> str:
     """What the intervals speak of, and what they assume."""
-    sentences = [_scope(kind, view) for kind in sorted({row.scope for row in view.comparisons}, reverse=True)]
+    sizes: dict[Scope, set[int]] = {}
+    for row in view.comparisons:
+        sizes.setdefault(row.scope, set()).add(row.n_cases)
+    sentences = [
+        scope_line(kind, numbers.pop() if len(numbers) == 1 else None)
+        for kind, numbers in sorted(sizes.items(), reverse=True)
+    ]
     dates = recording_dates(view)
     if dates and any(row.reference.startswith(_BASELINE) for row in view.comparisons):
         sentences.append(
             f"Assumes the model/service has not changed since the baseline of {' and '.join(dates)}."
         )
     return " ".join(sentences)
-
-
-def _scope(kind: str, view: View) -> str:
-    sizes = {row.n_cases for row in view.comparisons if row.scope == kind}
-    cases = count(sizes.pop(), "case") if len(sizes) == 1 else "cases"
-    these = "this" if cases == "1 case" else "these"
-    if kind == "population":
-        what = "case-to-case variation included, so intervals are wider"
-        return f"Scope: new inputs like {these} {cases}; {what}."
-    return (
-        f"Scope: {these} {cases}, run-to-run noise only. It says nothing about inputs outside the suite; "
-        'for that use scope="population".'
-    )
 
 
 def recording_dates(view: View) -> list[str]:

@@ -69,6 +69,9 @@ def pytest_configure(config: pytest.Config) -> None:
     )
     config.stash[settings_key] = _read_settings(config)
     if is_xdist_controller(config):
+        from pytest_promptune.plugin.distribution import Controller
+
+        config.pluginmanager.register(Controller(config), "promptune-controller")
         _hooks(config)
 
 
@@ -93,10 +96,12 @@ def _hooks(config: pytest.Config) -> PromptuneHooks:
     """The session's state and the hooks that go with it, made when first needed."""
     if hooks_key not in config.stash:
         from pytest_promptune.plugin.hooks import PromptuneHooks
+        from pytest_promptune.plugin.ordering import Regrouping
 
         hooks = PromptuneHooks(config)
         config.stash[hooks_key] = hooks
         config.pluginmanager.register(hooks, "promptune-session")
+        config.pluginmanager.register(Regrouping(), "promptune-order")
     return config.stash[hooks_key]
 
 

@@ -22,18 +22,18 @@ class _Crash(NamedTuple):
 class GateRepr:
     """How a failed gate is shown: the sentence, no traceback."""
 
-    def __init__(self, message: str, examples: Sequence[str]) -> None:
+    def __init__(self, message: str, details: Sequence[str]) -> None:
         self.reprcrash = _Crash(message)
-        self._examples = examples
+        self._details = details
 
     def __str__(self) -> str:
-        return "\n".join([self.reprcrash.message, *(f"  {example}" for example in self._examples)])
+        return "\n".join([self.reprcrash.message, *(f"  {detail}" for detail in self._details)])
 
     def toterminal(self, writer: Any) -> None:
         """Write it as pytest writes failures."""
         writer.line(self.reprcrash.message, red=True)
-        for example in self._examples:
-            writer.line(f"  {example}")
+        for detail in self._details:
+            writer.line(f"  {detail}")
 
 
 def report_decision(session: pytest.Session, decision: GateItem) -> None:
@@ -48,7 +48,7 @@ def report_decision(session: pytest.Session, decision: GateItem) -> None:
             location=location,
             keywords={},
             outcome="failed" if failed else "passed",
-            longrepr=GateRepr(decision.message, decision.examples) if failed else None,  # type: ignore[arg-type]
+            longrepr=GateRepr(decision.message, decision.details) if failed else None,  # type: ignore[arg-type]
             when=when,
             duration=0.0,
         )

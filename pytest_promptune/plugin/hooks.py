@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from dataclasses import replace
+from functools import partial
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
@@ -12,9 +13,11 @@ import pytest
 from pytest_promptune.core.display import clean, cut
 from pytest_promptune.core.errors import PromptuneError
 from pytest_promptune.core.experiment import Result
-from pytest_promptune.core.plan import PlannedItem, by_module, ordered
+from pytest_promptune.core.plan import PlannedItem, ordered
 from pytest_promptune.core.scoring import Sample
 from pytest_promptune.plugin.decisions import report_decision
+from pytest_promptune.plugin.distribution import tell_share
+from pytest_promptune.plugin.fixtures import no_app, refuse_missing_apps
 from pytest_promptune.plugin.items import (
     ItemState,
     SampleLostError,
@@ -23,6 +26,7 @@ from pytest_promptune.plugin.items import (
     planned_items,
     resolve_case,
 )
+from pytest_promptune.plugin.ordering import put_in_order
 from pytest_promptune.plugin.refusing import end_if_refused, mark_refused, or_usage_error
 from pytest_promptune.plugin.state import CELL, is_xdist_worker, item_key, settings_key
 from pytest_promptune.session import Session
@@ -56,7 +60,6 @@ class PromptuneHooks:
                 config.stash[settings_key],
                 root=config.rootpath,
                 careful=bool(config.getoption("maxfail")),
-                shared=is_xdist_worker(config),
                 more_variants=lambda: chain(*config.hook.pytest_promptune_variants(config=config)),
             )
         return self._session
@@ -80,7 +83,7 @@ class PromptuneHooks:
             return (yield)
         for item, plan in zip(mine, plans, strict=True):
             item.stash[item_key] = ItemState(plan)
-        _order(items, names)
+        put_in_order(items, partial(ordered, variants=names))
         result = yield  # pytest deselects, and keeps items together that share a fixture's parameter
         for order_number, item in enumerate(items):
             if item_key in item.stash:
@@ -89,6 +92,7 @@ class PromptuneHooks:
         self._collected = [item.stash[item_key].planned for item in mine]
         return result
 
+    @pytest.hookimpl(tryfirst=True)  # before an xdist worker reports its collection
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         """Check all that can be checked before the first call of an app."""
         selected = [item.stash[item_key].planned for item in session.items if item_key in item.stash]
@@ -97,7 +101,18 @@ class PromptuneHooks:
         try:
             config = self._config
             whole = not config.getoption("lf", False) and not any("::" in arg for arg in config.args)
-            self.session.begin(selected, self._collected, whole=whole)
+            typed = config.args_source == config.ArgsSource.ARGS
+            share = tell_share(config, session.items) if is_xdist_worker(config) else None
+            self.session.begin(selected, self._collected, whole=whole, everything=not typed, share=share)
+        except PromptuneError as error:
+            self._refuse(error)
+
+    def _check_apps(self, items: Sequence[pytest.Item]) -> None:
+        """Before the first call of any app: does every module have the apps it names?"""
+        try:
+            refuse_missing_apps(
+                (item, item.stash[item_key].planned) for item in items if item_key in item.stash
+            )
         except PromptuneError as error:
             self._refuse(error)
 
@@ -139,11 +154,7 @@ class PromptuneHooks:
         except pytest.FixtureLookupError as error:
             if error.argname != name:
                 raise
-            raise PromptuneError(
-                f"{request.node.nodeid}: there is no fixture {name!r}, which should give the app. Write it "
-                f'with @pytest.fixture(scope="session"), or name another one with '
-                '@pytest.mark.promptune(app="…").'
-            ) from None
+            raise PromptuneError(no_app(request.node.nodeid, name)) from None
         scope = self._scopes.get(name)
         if scope in ("function", "class"):
             raise PromptuneError(
@@ -225,17 +236,24 @@ class PromptuneHooks:
             kept = {key: contribution[key] for key in ("outcome", "message")}
             report.promptune = kept  # type: ignore[attr-defined]  # pytest keeps all reports to the end
 
-    def pytest_runtest_logfinish(self, nodeid: str) -> None:
-        """The item is over."""
-        if self._session is not None:
-            self._session.item_ended(nodeid)
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_protocol(self, item: pytest.Item) -> Generator[None, object, object]:
+        """Move on when the item is over, whatever came of it."""
+        result = yield
+        state = item.stash.get(item_key, None)
+        if state is not None:
+            self.session.item_ended(state.planned.nodeid)
+        return result
 
     # The end
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtestloop(self, session: pytest.Session) -> Generator[None, object, object]:
         """Compare and gate when all items have run; ``-x`` and Ctrl-C don't get here."""
-        not_here = is_xdist_worker(self._config) or self._config.option.collectonly
+        option = self._config.option
+        if not (option.collectonly or option.setuponly or option.setupplan):
+            self._check_apps(session.items)
+        not_here = is_xdist_worker(self._config) or option.collectonly
         expected = 0 if self._session is None or not_here else self._session.expected_decisions()
         session.testscollected += expected  # so that the progress doesn't reach 100 % before the gate
         result = yield
@@ -301,14 +319,3 @@ class PromptuneHooks:
         """End what still runs, whatever stopped the session."""
         if self._session is not None:
             self._session.close()
-
-
-def _order(items: list[pytest.Item], variants: list[str]) -> None:
-    """Put the promptune items of each module in the order of run, case, variant and test."""
-    places = [place for place, item in enumerate(items) if item_key in item.stash]
-    mine = [items[place] for place in places]
-    plans = [item.stash[item_key].planned for item in mine]
-    for of_module in by_module(plans):
-        order = ordered([plans[number] for number in of_module], variants=variants)
-        for number, position in zip(of_module, order, strict=True):
-            items[places[number]] = mine[of_module[position]]

@@ -106,6 +106,8 @@ def _planned(item: pytest.Item, test: str, given: Parameters) -> PlannedItem:
     spec: Any = item.callspec  # type: ignore[attr-defined]
     marks = read_marks(((m.args, m.kwargs) for m in item.iter_markers("promptune")), where=item.nodeid)
     case = next((value for value in spec.params.values() if isinstance(value, Case)), None)
+    if case is None and not _may_give_case(item.fixturenames, marks.app):  # type: ignore[attr-defined]
+        raise SettingsError(no_case(item.nodeid, ()))
     may_not_run = any(item.iter_markers("skip")) or any(item.iter_markers("skipif"))
     may_not_run = may_not_run or any(not mark.kwargs.get("run", True) for mark in item.iter_markers("xfail"))
     return PlannedItem(
@@ -134,12 +136,26 @@ def two_cases(nodeid: str, found: Mapping[str, Case]) -> str:
     return f"{nodeid}: more than one Case among its fixtures and parameters: {named}. A sample has one case."
 
 
+def no_case(nodeid: str, names: Sequence[str]) -> str:
+    """What is wrong with a test none of whose fixtures is a case."""
+    return (
+        f"{nodeid}: none of its fixtures and parameters is a Case "
+        f"(looked at {', '.join(names) or 'nothing, it has none'}). Add one, for example "
+        "@pytest.fixture(params=load_cases(...), ids=str), and request it in the test."
+    )
+
+
+def _may_give_case(fixtures: Sequence[str], app: str) -> list[str]:
+    """A plain fixture may give the case; one that itself needs the sample can't."""
+    return [name for name in fixtures if name not in _OWN_FIXTURES and name != app]
+
+
 def resolve_case(request: pytest.FixtureRequest, planned: PlannedItem) -> Case:
     """The one case among the values of the test's fixtures and parameters."""
     spec = request.node.callspec
     names = [name for name, value in spec.params.items() if isinstance(value, Case)]
-    if not names:  # a plain fixture may give it; one that itself needs the sample can't
-        names = [n for n in request.fixturenames if n not in _OWN_FIXTURES and n != planned.marks.app]
+    if not names:
+        names = _may_give_case(request.fixturenames, planned.marks.app)
     found: dict[str, Case] = {}
     for name in names:
         try:
@@ -151,11 +167,7 @@ def resolve_case(request: pytest.FixtureRequest, planned: PlannedItem) -> Case:
     if len(found) > 1:
         raise PromptuneError(two_cases(request.node.nodeid, found))
     if not found:
-        raise PromptuneError(
-            f"{request.node.nodeid}: none of its fixtures and parameters is a Case "
-            f"(looked at {', '.join(names) or 'nothing, it has none'}). Add one, for example "
-            "@pytest.fixture(params=load_cases(...), ids=str), and request it in the test."
-        )
+        raise PromptuneError(no_case(request.node.nodeid, names))
     return next(iter(found.values()))
 
 

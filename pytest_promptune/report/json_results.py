@@ -28,6 +28,7 @@ def to_results(view: View) -> dict[str, Any]:
         "gate": [asdict(item) for item in view.gate],
         "usage": asdict(view.usage),
         "decision": asdict(view.decision) if view.decision else None,
+        "warnings": view.warnings,
         "notes": view.notes,
     }
     plain: dict[str, Any] = _plain(results)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from markupsafe import Markup
@@ -252,7 +252,7 @@ def error_table(view: View) -> Table:
 
 
 def reasons(view: View) -> list[str]:
-    """One sentence per gated comparison."""
+    """One sentence per gated comparison that isn't clear, and per one that couldn't be made."""
     return [
         sentence(
             "{} ({} against {}): {}",
@@ -261,13 +261,10 @@ def reasons(view: View) -> list[str]:
             wording.against(row.reference),
             _reason(row),
         )
-        for row in _gated(view)
-        if not row.constant
+        for rows in wording.comparisons(view)
+        for row in rows
+        if row.p is None or (row.gated and (not row.constant or row.verdict == "inconclusive"))
     ]
-
-
-def _gated(view: View) -> Iterable[ComparisonRow]:
-    return (row for rows in wording.comparisons(view) for row in rows if row.gated)
 
 
 def _reason(row: ComparisonRow) -> str:

@@ -9,7 +9,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pytest_promptune.core.baseline import Baseline, BaselineMetric, Recorded, dumps, loads, merged, same
+from pytest_promptune.core.baseline import (
+    Baseline,
+    BaselineMetric,
+    Recorded,
+    dumps,
+    loads,
+    merged,
+    obstacle_to_times,
+    same,
+)
 from pytest_promptune.core.errors import BaselineError
 
 FAST = settings(max_examples=60, deadline=None, database=None)
@@ -63,6 +72,7 @@ def baselines(draw: Any) -> Baseline:
         dirty=draw(st.none() | st.booleans()),
         runs=draw(st.integers(1, 99)),
         promptune=draw(IDS),
+        concurrency=draw(st.none() | st.integers(1, 99)),
         models=tuple(sorted(draw(st.lists(IDS, max_size=3)))),
         prompts=draw(st.dictionaries(IDS, IDS, max_size=3)),
     )
@@ -231,6 +241,17 @@ def test_a_metric_without_scores_leaves_no_empty_row():
     assert "bot::latency_s" not in found.scores
 
 
+def test_times_of_two_loads_have_none():
+    """Where times measured at another concurrency stay, no concurrency is true of all of them."""
+    at_16 = replace(BASELINE, recorded=replace(RECORDED, concurrency=16))
+    one_case = {"test_b": {"c1": [1.0]}, "bot::latency_s": {"c1": [1.0]}}
+    part = replace(BASELINE, recorded=replace(RECORDED, concurrency=4), scores=one_case)
+    assert merged(at_16, part).recorded.concurrency is None
+    assert merged(at_16, replace(part, scores=BASELINE.scores)).recorded.concurrency == 4
+    same_load = replace(part, recorded=at_16.recorded)
+    assert merged(at_16, same_load).recorded.concurrency == 16
+
+
 @FAST
 @given(baselines(), baselines())
 def test_merging_leaves_its_arguments_alone_and_gives_a_readable_file(old, other):
@@ -243,6 +264,32 @@ def test_merging_leaves_its_arguments_alone_and_gives_a_readable_file(old, other
         for case, values in rows.items():
             assert found.scores[metric][case] == values
     assert same(found, merged(found, other))
+
+
+# --- the load times were measured under -----------------------------------------------------------
+
+
+def test_a_file_may_not_say_its_concurrency():
+    """Files of before have no such key, and are written without it as they were."""
+    text = dumps(BASELINE)
+    assert "concurrency" not in text
+    assert loads(text, where=WHERE).recorded.concurrency is None
+    assert '"concurrency": 16' in dumps(replace(BASELINE, recorded=replace(RECORDED, concurrency=16)))
+
+
+@pytest.mark.parametrize(
+    ("then", "obstacle"),
+    [
+        (4, ""),
+        (16, "Recorded with 16 samples in flight, measured now with 4: not comparable. Measure with "),
+        (None, "Recorded with an unknown number of samples in flight, measured now with 4: not comparable."),
+    ],
+)
+def test_times_are_comparable_at_one_concurrency(then, obstacle):
+    """Otherwise a sentence says what differs and what to do."""
+    found = obstacle_to_times(replace(RECORDED, concurrency=then), 4)
+    assert found.startswith(obstacle)
+    assert bool(found) == bool(obstacle)
 
 
 # --- the same -------------------------------------------------------------------------------------
@@ -263,6 +310,14 @@ def test_measured_times_alone_are_no_change():
     """Latencies differ in every session."""
     scores = {**BASELINE.scores, "bot::latency_s": {"c1": [9.0], "c2": [9.0]}}
     assert same(BASELINE, replace(BASELINE, scores=scores))
+
+
+def test_another_load_alone_is_no_change():
+    """The concurrency matters to measured times only; a file that doesn't know it yet learns it."""
+    at_16, at_4 = (replace(BASELINE, recorded=replace(RECORDED, concurrency=n)) for n in (16, 4))
+    assert same(at_16, at_4)
+    assert same(at_16, BASELINE)
+    assert not same(BASELINE, at_16)
 
 
 @pytest.mark.parametrize(

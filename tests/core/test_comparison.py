@@ -1,5 +1,6 @@
 """From scores to rows: what is set beside what, which rules apply, and what a row tells."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -315,6 +316,36 @@ def test_no_common_cases_is_no_pass():
     assert (row.verdict, row.difference, row.n_cases) == ("inconclusive", None, 0)
     assert row.reason
     assert row.case_means == {}
+
+
+def test_what_is_not_comparable_is_not_judged():
+    """Means side by side, no verdict, no p; the other metrics don't share their error level with it."""
+    other = match(column(WORDS), side("baseline:main", GOOD), side("current", BAD), gated=True)
+    stopped = replace(pair(GOOD, BAD), obstacle="Another load.")
+    unjudged, judged = compare([stopped, other], rules())
+    (alone,) = compare([other], rules())
+    assert (unjudged.verdict, unjudged.reason, unjudged.gate) == ("inconclusive", "Another load.", "passed")
+    assert (unjudged.p, unjudged.ci, unjudged.minimum_detectable) == (None, None, None)
+    assert (unjudged.reference_mean, unjudged.candidate_mean) == (alone.reference_mean, alone.candidate_mean)
+    assert judged == alone
+
+
+@pytest.mark.parametrize(
+    ("more", "gate"),
+    [({"gate": "off"}, "off"), ({"gate": "non-inferiority"}, "failed"), ({"gate": "regression"}, "passed")],
+)
+def test_the_gate_of_what_is_not_comparable(more, gate):
+    """As for everything inconclusive: it fails where a good result has to be shown."""
+    stopped = replace(pair(GOOD, BAD), obstacle="Another load.")
+    assert compare([stopped], rules(**more))[0].gate == gate
+    assert compare([replace(stopped, gated=False)], rules(**more))[0].gate == "off"
+
+
+def test_equal_values_say_how_many_runs_would_do():
+    """Of a metric without any difference `runs_needed` is what would make it `unchanged`."""
+    (row,) = rows(pair({"a": [1.0] * 3, "b": [1.0] * 3}, {"a": [1.0] * 3, "b": [1.0] * 3}))
+    assert (row.verdict, row.runs_needed) == ("inconclusive", 18)
+    assert "18 runs per case" in row.reason
 
 
 def test_not_gated_is_off():

@@ -4,7 +4,14 @@ from typing import Any
 
 import pytest
 
-from pytest_promptune.core.gate import decide, gate_items, gate_message, gate_nodeid, missing_baseline
+from pytest_promptune.core.gate import (
+    decide,
+    gate_items,
+    gate_message,
+    gate_nodeid,
+    missing_baseline,
+    rerun_hint,
+)
 from pytest_promptune.core.view import ComparisonRow, MetricName
 
 NAME = MetricName(
@@ -80,7 +87,27 @@ def test_message_of_a_regression():
 
 def test_message_without_numbers():
     """Where nothing could be compared the reason alone is given."""
-    assert gate_message(row("inconclusive", difference=None)) == "test_a[formal]: Because of it."
+    assert gate_message(row("inconclusive", p=None)) == "test_a[formal]: Because of it."
+
+
+def test_message_has_both_p_values():
+    """The p-value and what is left of it beside the other gated metrics; once where that is the same."""
+    assert "p 0.001 (adjusted 0.002)" in gate_message(row("regressed"))
+    assert "p 0.001 (90.0 %" in gate_message(row("regressed", p_adjusted=0.001))
+
+
+@pytest.mark.parametrize(
+    ("mode", "against", "variant", "command"),
+    [
+        ("check", "main", "current", "pytest --lf"),
+        ("check", "dev", "current", "pytest --lf --promptune-against=dev"),
+        ("check", "main", "v1", "pytest --lf --promptune-variant=v1"),
+        ("compare", "main", "current", "pytest --lf --promptune-compare"),
+    ],
+)
+def test_the_hint_is_a_command_that_works(mode, against, variant, command):
+    """The items of variants exist only where they are measured."""
+    assert rerun_hint(mode, against, variant).endswith(f"The tests behind it: {command}")
 
 
 @pytest.mark.parametrize(
@@ -219,6 +246,12 @@ def test_undecided_variants_ask_for_runs():
     assert found.command == "pytest --promptune-compare --promptune-runs=12"
     assert "v1, v2" in found.reason
     assert "v3" not in found.reason
+
+
+def test_equal_variants_do_not_ask_for_runs():
+    """What is the same in all samples won't be better with more of them."""
+    found = decided("compare", versus("v1", "inconclusive", runs_needed=40, constant=True))
+    assert found.command == ""
 
 
 def test_nothing_better():

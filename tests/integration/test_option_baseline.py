@@ -68,3 +68,13 @@ def test_has_no_ini_key(bot):
     ran = bot.run("--strict-config")
     assert ran.code == 4
     assert "promptune_baseline" in ran.text
+
+
+def test_what_is_missing_in_it_is_told(bot):
+    """Errors and lost samples don't keep a baseline from being recorded, but they are counted."""
+    ran = bot.record("-q", **{"raise": "c00,c01", "lose": "c02"})
+    assert (
+        "test_bot.py was recorded although 6 of 18 samples of bot errored, 3 of 18 samples of bot got lost."
+    ) in " ".join(ran.out.split())
+    assert bot.baseline_json()["scores"]["test_answer"]["c00"] == [0, 0, 0]
+    assert "although" not in bot.record("-q").out

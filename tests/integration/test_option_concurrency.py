@@ -91,3 +91,33 @@ def test_the_ini_key(counting, form):
     counting.configure(form, concurrency=2)
     assert counting.run("-k", "test_async and c0").json["experiment"]["concurrency"] == 2
     assert peak(counting) == 2
+
+
+def test_times_are_compared_at_one_concurrency(bot):
+    """The baseline knows how many samples were in flight; at another number latency isn't judged."""
+    bot.record("--promptune-concurrency=4")
+    assert bot.baseline_json()["recorded"]["concurrency"] == 4
+    assert bot.run("--promptune-concurrency=4").row("bot::latency_s")["p"] is not None
+    row = bot.run("--promptune-concurrency=2").row("bot::latency_s")
+    assert (row["verdict"], row["gate"], row["p"]) == ("inconclusive", "off", None)
+    assert "Recorded with 4 samples in flight, measured now with 2: not comparable." in row["reason"]
+
+
+def test_a_baseline_that_does_not_say_its_concurrency(bot):
+    """Files of older versions are read, and learn it when they are recorded again."""
+    bot.record()
+    text = bot.baseline.read_text()
+    bot.baseline.write_text(text.replace('    "concurrency": 16,\n', ""))
+    assert bot.baseline.read_text() != text
+    assert "unknown number of samples in flight" in bot.run().row("bot::latency_s")["reason"]
+    bot.record()
+    assert bot.baseline_json()["recorded"]["concurrency"] == 16
+
+
+def test_another_concurrency_alone_does_not_touch_the_file(bot):
+    """Equal scores are no change for a reviewer; the terminal says why new times aren't in the file."""
+    bot.record()
+    before = bot.baseline.read_bytes()
+    ran = bot.record("--promptune-concurrency=2")
+    assert bot.baseline.read_bytes() == before
+    assert "measured times alone don't rewrite it" in " ".join(ran.out.split())

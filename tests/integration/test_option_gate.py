@@ -52,9 +52,8 @@ def test_non_inferiority_fails_what_is_not_shown(bot):
     assert ran.code == 1
     assert ran.row("test_answer")["verdict"] == "inconclusive"
     assert ran.row("test_answer")["gate"] == "failed"
-    assert "cannot be ruled out" in ran.out
-    bot.record("-k", "test_answer", "--promptune-runs=20")
-    ran = bot.run(*rule, "--promptune-runs=20")
+    assert "ruling out a drop of 10.0 points takes 6 runs per case" in " ".join(ran.out.split())
+    ran = bot.run(*rule, "--promptune-runs=6")
     assert ran.code == 0
     assert ran.row("test_answer")["gate"] == "passed"
 
@@ -142,3 +141,33 @@ def test_the_ini_key(bot, form):
     bot.configure(form, gate="off")
     assert bot.run("-k", "test_answer", miss=MISSES).code == 0
     assert bot.run("-k", "test_answer", "--promptune-gate=regression", miss=MISSES).code == 1
+
+
+def test_running_what_failed_is_no_verdict_on_the_suite(bot):
+    """``--lf`` judges the items that missed; terminal, report and JSON say so, quiet or not."""
+    bot.record()
+    assert bot.run(miss=MISSES).code == 1
+    again = bot.run("--lf", "-q", miss="c00")
+    told = "Partial session: the verdict is about what ran (4 cases x 3 runs), not about the suite."
+    assert again.json["warnings"] == [told]
+    assert told in " ".join(again.out.split())
+    assert told in (bot.path / "promptune-report.md").read_text()
+    assert "Partial session" not in bot.run("-q").out
+
+
+def test_a_failed_decision_says_how_to_run_its_tests(bot):
+    """Its id is no test: the results name the command that works."""
+    bot.record()
+    ran = bot.run(miss=MISSES)
+    hints = {item["nodeid"]: item["hint"] for item in ran.json["gate"]}
+    assert hints.pop("test_bot.py::test_answer::gate[test_answer-current]").endswith("pytest --lf")
+    assert set(hints.values()) == {""}
+    assert set(bot.run("--lf", miss=MISSES).calls) == {"c00", "c01", "c02", "c03"}
+
+
+def test_a_run_of_one_module_knows_nothing_of_other_names(bot):
+    """The ini file speaks of all tests: a name that isn't measured is warned of only when all are run."""
+    bot.write({"pytest.ini": "[pytest]\npromptune_gate_metrics = test_elsewhere::latency_s\n"})
+    bot.record()
+    assert any("test_elsewhere" in text for text in bot.run().json["warnings"])
+    assert not any("test_elsewhere" in text for text in bot.run("test_bot.py").json["warnings"])

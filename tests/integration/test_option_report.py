@@ -30,6 +30,17 @@ def test_an_empty_value_writes_none(bot):
     assert not list(bot.path.glob("*.md"))
 
 
+def test_the_terminal_says_where_it_is(bot):
+    """One line with the paths relative to the root; quiet sessions keep it for failures."""
+    (bot.path / "deep").mkdir()
+    options = ("..", "--promptune-report=a.md")
+    ran = bot.run(*options, cwd=bot.path / "deep")
+    assert "Written: deep/a.md" in ran.out
+    assert "Written" not in bot.run("-q").out
+    bot.record()
+    assert "Written: promptune-report.md" in bot.run("-q", miss="c00,c01,c02,c03").out
+
+
 def test_it_tells_what_failed(bot):
     """The report of a regression names metric, cases and the next step."""
     bot.record()

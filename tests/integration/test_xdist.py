@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import pytest
 
 pytest.importorskip("xdist")
@@ -157,3 +159,123 @@ def test_prompts_are_recorded_as_in_a_serial_run(project):
     assert ran.code == 0, ran.text
     assert project.baseline_json()["recorded"]["prompts"] == prompts
     assert project.baseline.read_bytes() == serial
+
+
+@pytest.mark.parametrize("dist", ["load", "worksteal", "loadscope", "loadfile", "loadgroup"])
+def test_each_sample_is_generated_once(bot, dist):
+    """All tests of a sample run on one worker, whatever --dist says, beside tests that have no sample."""
+    plain = "def test_plain():\n    pass\n"
+    bot.write(test_bot=(bot.path / "test_bot.py").read_text() + "\n\n" + plain, test_other=plain)
+    ran = bot.run("-n", "2", f"--dist={dist}", plugins=XDIST)
+    assert ran.code == 0, ran.text
+    assert ran.counts == {"passed": 38}
+    assert set(ran.per_case.values()) == {3}
+
+
+def test_a_sample_of_two_modules_is_generated_once(project):
+    """Modules that share an app and cases share its samples, under --dist=loadfile as well."""
+    tests = (
+        "import pytest\npytestmark = pytest.mark.promptune(app='bot', runs=2)\n\n"
+        "def test_it(case, sample):\n    pass\n"
+    )
+    project.bot(tests)
+    project.write(test_second=tests)
+    for dist in ("load", "loadfile"):
+        ran = project.run("-n", "2", f"--dist={dist}", plugins=XDIST)
+        assert ran.code == 0, ran.text
+        assert set(ran.per_case.values()) == {2}, dist
+
+
+def test_groups_of_xdist_stay_together(project):
+    """Tests of one xdist_group run on one worker, with all the samples they need."""
+    project.bot(
+        "import os, pytest\nfrom pathlib import Path\n"
+        "pytestmark = pytest.mark.promptune(app='bot', runs=2)\n\n"
+        "def test_it(case, sample):\n    pass\n\n"
+        "@pytest.mark.xdist_group('own')\ndef test_grouped(case, sample):\n"
+        "    with Path(__file__).with_name('workers').open('a') as file:\n"
+        "        file.write(os.environ['PYTEST_XDIST_WORKER'] + '\\n')\n"
+    )
+    ran = project.run("-n", "2", "--dist=loadgroup", plugins=XDIST)
+    assert ran.code == 0, ran.text
+    assert len(set((project.path / "workers").read_text().split())) == 1
+    assert set(ran.per_case.values()) == {2}
+    assert {row["n_samples"] for row in ran.json["metrics"]} == {12}
+
+
+def test_samples_are_generated_ahead_in_workers(project):
+    """A worker's samples are in flight together: several calls begin before the first one ends."""
+    project.bot(
+        "import asyncio, os, pytest\nfrom pathlib import Path\n"
+        "pytestmark = pytest.mark.promptune(app='gate', runs=1, timeout=20)\n\n"
+        "@pytest.fixture(scope='session')\ndef gate():\n"
+        "    waiting = []\n    both = asyncio.Event()\n"
+        "    async def app(inputs):\n"
+        "        waiting.append(1)\n"
+        "        if len(waiting) == 3:\n            both.set()\n"
+        "        await both.wait()\n        return inputs\n"
+        "    return app\n\n"
+        "def test_it(case, sample):\n    pass\n"
+    )
+    ran = project.run("-n", "2", "--promptune-concurrency=6", plugins=XDIST)
+    assert ran.counts == {"passed": 6}, ran.text
+
+
+def test_concurrency_is_divided(project):
+    """Two workers with --promptune-concurrency=2 have one call each in flight."""
+    project.bot(
+        "import asyncio, pytest\n"
+        "pytestmark = pytest.mark.promptune(app='counted', runs=2)\n\n"
+        "@pytest.fixture(scope='session')\ndef counted():\n"
+        "    flying = []\n"
+        "    async def app(inputs):\n"
+        "        flying.append(1)\n        most = len(flying)\n"
+        "        await asyncio.sleep(0.02)\n        flying.pop()\n        return most\n"
+        "    return app\n\n"
+        "def test_it(case, sample):\n    assert sample.output == 1\n"
+    )
+    ran = project.run("-n", "2", "--promptune-concurrency=2", plugins=XDIST)
+    assert ran.counts == {"passed": 12}, ran.text
+
+
+def test_a_crash_costs_what_was_in_flight(project):
+    """One call ends the process: its replacement runs the rest of its share, and nobody else's."""
+    project.bot(
+        "import os, pytest\nfrom pathlib import Path\n"
+        "pytestmark = pytest.mark.promptune(app='mortal', runs=4)\n\n"
+        "@pytest.fixture(scope='session')\ndef mortal(bot):\n"
+        "    died = Path(__file__).with_name('died')\n"
+        "    def app(inputs):\n"
+        "        if inputs['q'] == 3 and not died.exists():\n"
+        "            died.touch()\n            os._exit(7)\n"
+        "        return bot(inputs)\n"
+        "    return app\n\n"
+        "def test_it(case, sample):\n    pass\n"
+    )
+    ran = project.run("-n", "2", "--promptune-concurrency=2", plugins=XDIST)
+    assert ran.code == 1
+    assert ran.counts == {"failed": 1, "passed": 23}, ran.text
+    assert ran.json["experiment"]["samples"] == 23
+
+
+def test_sessions_without_our_tests_keep_the_scheduler(project):
+    """Plain tests are handed out by xdist, item by item, and all of them run."""
+    project.write(test_plain="import pytest\n@pytest.mark.parametrize('n', range(9))\ndef test_it(n): pass\n")
+    ran = project.run("-n", "2", plugins=XDIST)
+    assert ran.counts == {"passed": 9}
+    assert "promptune" not in ran.out.partition("workers [")[2]
+
+
+def test_every_worker_running_everything_is_refused(bot):
+    """--dist=each would mix several measurements of one sample."""
+    ran = bot.run("--dist=each", "--tx=2*popen", plugins=XDIST)
+    assert ran.code == 4, ran.text
+    assert "--dist=load" in ran.text
+
+
+def test_other_interpreters(bot):
+    """--tx starts workers of its own kind; the results are one session's."""
+    ran = bot.run("--dist=load", "--tx=popen//python=" + sys.executable, "--tx=popen", plugins=XDIST)
+    assert ran.code == 0, ran.text
+    assert ran.json["experiment"]["samples"] == 18
+    assert set(ran.per_case.values()) == {3}

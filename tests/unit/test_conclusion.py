@@ -18,7 +18,9 @@ from pytest_promptune.store.baselines import baseline_path, read_baseline, write
 MODULE = "tests/test_m.py"
 RUNS = 5
 CASES = tuple(f"c{i}" for i in range(6))
-RECORDED = Recorded(at="2026-01-01T00:00:00Z", commit="abc", dirty=False, runs=RUNS, promptune="0.1")
+RECORDED = Recorded(
+    at="2026-01-01T00:00:00Z", commit="abc", dirty=False, runs=RUNS, promptune="0.1", concurrency=16
+)
 BROKEN = SampleError(type="ValueError", message="no\nsuch tool")
 LOST = SampleError(type="RateLimitError", message="slow down", infrastructure=True)
 
@@ -95,6 +97,7 @@ def concluded(tmp_path: Path) -> Callable[..., Conclusion]:
                 collected={MODULE: frozenset(CASES)} if collected is None else collected,
                 recorded=recorded,
                 is_whole=whole,
+                is_everything=whole,
             )
         )
 
@@ -342,27 +345,157 @@ def test_a_metric_that_became_another_measure(concluded):
     as_flags = [replace(one, scores={"words": Score(value=1.0, kind="binary")}) for one in results()]
     found = concluded(as_flags)
     assert "test_a::words-current" not in gates(found)
-    assert any("test_a::words" in note and "not compared" in note for note in found.notes)
+    assert any("test_a::words" in text and "not compared" in text for text in found.warnings)
 
 
 def test_a_recorded_metric_that_is_gone_is_told(concluded):
     """The test ran and its score vanished, as from a branch: green without a word misleads."""
     concluded(results(score=lambda case, run: 5), baseline=True)
     found = concluded(results())
-    said = [*found.notes, *(item.message for item in found.gate), *(view.detail for view in found.baselines)]
-    assert any("test_a::words" in text for text in said)
+    assert any("test_a::words" in text for text in found.warnings)
 
 
 def test_a_recorded_test_that_is_gone_is_told(concluded):
     """All cases ran and a recorded test didn't, renamed or skipped: the session says so."""
     concluded(results(), results(test="test_b"), baseline=True)
     skipped = concluded(results(), results("skipped", test="test_b"))
-    said = [
-        *skipped.notes,
-        *(item.message for item in skipped.gate),
-        *(view.detail for view in skipped.baselines),
+    (said,) = skipped.warnings
+    assert "test_b, which nothing measured in this session: not compared. Record the baseline again." in said
+
+
+def test_a_renamed_test_is_recognised(concluded):
+    """A test under a new name leaves its old one in the file: the hint names both, with what it scored."""
+    concluded(results(test="test_mood", score=lambda case, run: 1), baseline=True)
+    found = concluded(results(test="test_mood_of_reply", score=lambda case, run: 1))
+    (said,) = found.warnings
+    assert "Renamed test_mood to test_mood_of_reply, test_mood::words to test_mood_of_reply::words?" in said
+    assert any("test_mood_of_reply is not in the baseline main yet" in note for note in found.notes)
+
+
+def test_the_only_new_metric_may_be_the_only_lost_one(concluded):
+    """Names with nothing in common are paired where there is no choice, and only there."""
+    concluded(results(), results(test="test_polite"), baseline=True)
+    found = concluded(results(), results(test="check_x"))
+    assert "Renamed test_polite to check_x?" in found.warnings[0]
+    found = concluded(results(), results(test="check_x"), results(test="zz"))
+    assert "Renamed" not in found.warnings[0]
+
+
+def test_what_is_new_of_another_kind_is_no_rename(concluded):
+    """A score with a unit doesn't become a share."""
+    concluded(results(score=lambda case, run: 1), baseline=True)
+    other = [replace(one, scores={"word": Score(value=1.0, kind="score", unit="s")}) for one in results()]
+    assert "Renamed" not in concluded(other).warnings[0]
+
+
+def test_a_part_of_the_suite_knows_nothing_of_the_rest(concluded):
+    """What a partial session didn't measure may have been deselected: only its size is told."""
+    concluded(results(), results(test="test_b"), baseline=True)
+    found = concluded(results(cases=CASES[:2]), whole=False, margin={"test_b": 0.2})
+    assert found.warnings == [
+        "Partial session: the verdict is about what ran (2 cases x 5 runs), not about the suite."
     ]
-    assert any("test_b" in text for text in said)
+
+
+def test_a_part_of_the_runs_is_told_as_such(concluded):
+    """After --lf cases have as many runs as missed."""
+    concluded(results(), baseline=True)
+    some = [one for one in results("missed") if one.case_id == "c0" or one.run == 2]
+    (said,) = concluded(some, whole=False).warnings
+    assert "(6 cases x 1 to 5 runs)" in said
+
+
+def test_recording_a_part_is_no_verdict(concluded):
+    """Nothing is judged when a baseline is recorded."""
+    assert concluded(results(cases=CASES[:2]), whole=False, baseline=True).warnings == []
+
+
+# --- what a baseline is recorded without ------------------------------------------------------------
+
+
+def test_recording_many_errors_is_told(concluded, tmp_path):
+    """A baseline of an app that breaks is recorded, but not in silence."""
+    found = concluded(results(lambda case, run: "errored" if case < "c2" else "passed"), baseline=True)
+    assert found.warnings == ["tests/test_m.py was recorded although 10 of 30 samples of bot errored."]
+    assert main(tmp_path).exists()
+
+
+def test_recording_some_errors_is_not(concluded):
+    """Errors are data: up to a fifth of the samples."""
+    found = concluded(results(lambda case, run: "errored" if case < "c1" else "passed"), baseline=True)
+    assert found.warnings == []
+
+
+def test_recording_failures_and_lost_samples_is_told(concluded):
+    """Whatever is missing in the file is counted."""
+    found = concluded(
+        results(lambda case, run: "missing" if (case, run) == ("c3", 2) else "passed"),
+        results(lambda case, run: "failed" if run == 1 else "passed", test="test_b"),
+        baseline=True,
+    )
+    assert found.warnings == [
+        "tests/test_m.py was recorded although 1 of 30 samples of bot got lost, test_b failed 6 of 30 times."
+    ]
+
+
+def test_the_same_again_says_what_does_not_count(concluded):
+    """Whoever looks for new times in the file learns why it didn't change."""
+    concluded(results(), baseline=True)
+    slow = [replace(one, sample=replace(one.sample, latency_s=5.0)) for one in results()]
+    view = concluded(slow, baseline=True, concurrency=4).baselines[0]
+    assert view.action == "untouched"
+    assert "measured times alone don't rewrite it" in view.detail
+
+
+# --- times and the load they were measured under ------------------------------------------------------
+
+
+def latency(found: Conclusion) -> Any:
+    return next(row for row in found.comparisons if row.name.kind == "latency")
+
+
+def test_times_under_another_load_are_not_judged(concluded):
+    """Latency at another concurrency has no verdict; everything else has."""
+    concluded(results(), baseline=True)
+    slow = [replace(one, sample=replace(one.sample, latency_s=5.0)) for one in results()]
+    found = concluded(slow, concurrency=4)
+    row = latency(found)
+    assert (row.verdict, row.gate, row.p, row.ci) == ("inconclusive", "off", None, None)
+    assert (row.reference_mean, row.candidate_mean) == (0.5, 5.0)
+    assert row.reason.startswith("Recorded with 16 samples in flight, measured now with 4: not comparable.")
+    assert found.warnings == []
+    assert all(row.p is not None for row in found.comparisons if row.name.kind != "latency")
+    assert latency(concluded(slow)).verdict == "regressed"
+
+
+def test_times_of_older_files_are_not_judged(concluded):
+    """A file that doesn't say its concurrency is read; recording it again makes it say so."""
+    concluded(results(), baseline=True, recorded=replace(RECORDED, concurrency=None))
+    assert "an unknown number of samples in flight" in latency(concluded(results())).reason
+    assert concluded(results(), baseline=True).baselines[0].action == "updated"
+    assert latency(concluded(results())).p is not None
+
+
+@pytest.mark.parametrize(("rule", "gate"), [("regression", "passed"), ("non-inferiority", "failed")])
+def test_a_gate_on_times_says_why_it_did_not_judge(concluded, rule, gate):
+    """Named latency is inconclusive: it passes where that passes, and never in silence."""
+    concluded(results(), baseline=True)
+    found = concluded(results(), concurrency=4, gate_metrics=("latency_s",), gate=rule)
+    assert latency(found).gate == gate
+    (item,) = [item for item in found.gate if "latency_s" in item.nodeid]
+    assert item.message.startswith("bot::latency_s: Recorded with 16 samples in flight")
+    assert any("bot::latency_s is gated but was not judged" in text for text in found.warnings)
+
+
+def test_variants_are_timed_in_one_session(concluded):
+    """Between variants of one session the load is the same."""
+    concluded(results(), baseline=True)
+    found = concluded(
+        results(), results(variant="v"), variants=["current", "v"], compare=True, concurrency=4
+    )  # fmt: skip
+    rows = {row.reference: row.p for row in found.comparisons if row.name.kind == "latency"}
+    assert rows["baseline:main"] is None
+    assert rows["current"] is not None
 
 
 def test_other_models_are_told(concluded):
@@ -375,17 +508,24 @@ def test_other_models_are_told(concluded):
 def test_margins_and_gates_that_nobody_measured(concluded):
     """A misspelt metric in the ini file is told, not silently ignored."""
     found = concluded(results(), margin={"test_x": 0.1, "test_a": 0.2}, gate_metrics=("latency", "latency_s"))
-    assert [note for note in found.notes if "names" in note] == [
+    assert found.warnings == [
         "promptune_margin names 'test_x', which was not measured in this session: it has no effect.",
         "promptune_gate_metrics names 'latency', which was not measured in this session: it has no effect.",
     ]
+
+
+def test_a_typed_margin_is_told_as_it_was_typed(concluded):
+    """What a test will score isn't known before it ran."""
+    found = concluded(results(), margin={"test_a::wrods": 0.1}, margin_override=True)
+    assert found.warnings[0].startswith("--promptune-margin names 'test_a::wrods'")
 
 
 def test_a_marker_that_gates_what_nobody_measured(concluded):
     """@pytest.mark.promptune(gate=["wrods"]) gates nothing at all: that is told."""
     concluded(results(), baseline=True)
     found = concluded(results("missed", gate=("wrods",)))
-    assert any("wrods" in note for note in found.notes)
+    assert any("wrods" in text for text in found.warnings)
+    assert not any("wrods" in text for text in concluded(results(gate=("wrods",)), whole=False).warnings)
 
 
 def test_one_run_is_told_to_be_too_few(concluded):
@@ -428,6 +568,20 @@ def test_errors_are_grouped(concluded):
         ("current", "RateLimitError: slow down", True, RUNS, ("c1",)),
         ("v", "ValueError: no such tool", False, 1, ("c0",)),
     ]
+
+
+# --- what a failed decision points at -----------------------------------------------------------------
+
+
+def test_a_failed_decision_says_how_to_run_its_tests(concluded):
+    """Its node id can't be selected; passed ones need no hint."""
+    concluded(results(), results(test="test_b"), baseline=True)
+    found = concluded(results("missed"), results(test="test_b"))
+    hints = {item.failed: item.hint for item in found.gate}
+    assert hints[True].endswith("The tests behind it: pytest --lf")
+    assert hints[False] == ""
+    failed = next(item for item in found.gate if item.failed)
+    assert failed.details == (*failed.examples, failed.hint)
 
 
 # --- running again --------------------------------------------------------------------------------
@@ -500,4 +654,4 @@ def test_a_baseline_that_was_thinned_by_hand(concluded, tmp_path):
     write_baseline(path, replace(read_baseline(path), scores={}))
     found = concluded(results("missed"))
     assert found.comparisons == []
-    assert any("test_a has no scores in the baseline main" in note for note in found.notes)
+    assert any("test_a has no scores in the baseline main" in text for text in found.warnings)

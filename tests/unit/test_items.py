@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from pytest_promptune.core.errors import SettingsError
+from pytest_promptune.core.errors import PromptuneError, SettingsError
 from pytest_promptune.core.model import Case
 from pytest_promptune.core.plan import Cell, PlannedItem
 from pytest_promptune.plugin.items import planned_items, two_cases
@@ -22,6 +22,7 @@ def fake(
     identifier: str = "c1-current-run1",
     name: str = "tests/test_m.py::test_a",
     marks: Sequence[pytest.Mark] = (),
+    fixtures: Sequence[str] = (),
 ) -> Any:
     """As much of an item as is looked at."""
 
@@ -32,6 +33,7 @@ def fake(
     return SimpleNamespace(
         nodeid=f"{name}[{identifier}]",
         callspec=SimpleNamespace(params=params, id=identifier),
+        fixturenames=["sample", "_promptune_cell", *fixtures],
         iter_markers=iter_markers,
         config=SimpleNamespace(rootpath=Path("/project")),
         path=Path("/project") / name.partition("::")[0],
@@ -90,9 +92,15 @@ def test_two_cases_are_refused():
 
 def test_an_unknown_case_is_lazy():
     """A case that only the fixtures know can't be generated ahead."""
-    found = planned({}, identifier="current-run1")
+    found = planned({}, identifier="current-run1", fixtures=["ticket"])
     assert found.case is None
     assert found.lazy
+
+
+def test_no_fixture_means_no_case():
+    """A test that requests nothing but its sample and its app is refused when it is planned."""
+    with pytest.raises(PromptuneError, match="looked at nothing"):
+        planned({}, identifier="current-run1", fixtures=["promptune_app", "request"])
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 import views
@@ -51,6 +52,34 @@ def test_quiet_is_one_line_when_nothing_is_wrong(name):
     assert len(said(EVERY[name], verbosity=-1)) == 1
 
 
+def test_warnings_are_told_in_quiet_sessions_too():
+    """What limits the verdict is no detail; notes are."""
+    view = views.view(warnings=("Partial session: half of it.",), notes=("By the way.",), written=("r.md",))
+    assert said(view, verbosity=-1)[1:] == ["  Partial session: half of it."]
+    assert said(view, verbosity=-2) == []
+    assert said(view)[1:] == ["  Partial session: half of it.", "  By the way.", "  Written: r.md"]
+    text = flat(view, verbosity=1)
+    assert "Warnings Partial session: half of it. Notes By the way." in text
+    assert flat(view, verbosity=1).count("Partial session") == 1
+
+
+@pytest.mark.parametrize(("name", "told"), [("ok", False), ("failed", True)])
+def test_where_more_is_written(name, told):
+    """One line says which files to open; quiet sessions say so when there is a reason to open them."""
+    view = replace(EVERY[name], written=("promptune-report.md", "out/r.json"))
+    line = "  Written: promptune-report.md, out/r.json"
+    for verbosity in (0, 1):
+        assert said(view, verbosity=verbosity).count(line) == 1
+    assert (line in said(view, verbosity=-1)) == told
+
+
+def test_an_interrupted_session_says_where_it_wrote():
+    """Its report has what was measured so far."""
+    view = views.view(interrupted=True, written=("r.md",))
+    assert said(view)[-1] == "  Written: r.md"
+    assert len(said(view, verbosity=-1)) == 1
+
+
 def test_very_quiet_is_silent_only_when_nothing_is_wrong():
     """A failed gate is told however quiet the session."""
     assert said(views.view(), verbosity=-2) == []
@@ -86,10 +115,30 @@ def test_verdicts_are_worded_and_coloured():
 
 
 def test_a_table_row_has_means_difference_interval_and_p():
-    """At 80 columns nothing of it is lost."""
-    assert "    test_intent          86.0 %   75.0 %  −11.0 [−19.5, −2.9] pts   0.015" in said(
-        views.failed_check()
-    )
+    """At 80 columns nothing of it is lost, and where it was adjusted p stands there twice."""
+    alone = views.view(comparisons=(views.regression(),))
+    assert "    test_intent    86.0 %   75.0 %  −11.0 [−19.5, −2.9] pts  0.015" in said(alone)
+    assert not any("adj. p" in line for line in said(alone))
+    several = views.view(comparisons=(views.regression(p_adjusted=0.0465), views.latency()), mode="compare")
+    assert said(several)[5:11] == [
+        "                 baseline  current  difference [interval]        p  adj. p",
+        "  regressed",
+        "    test_intent    86.0 %   75.0 %  −11.0 [−19.5, −2.9] pts  0.015   0.046",
+        "  no significant change",
+        "    latency_s *    2.50 s   2.40 s  −1.7 [−7.6, +4.5] %       0.58",
+        "  cases regressed (test_intent): TC002, TC009",
+    ]
+
+
+def test_a_name_too_long_for_its_column_has_its_own_line():
+    """It isn't cut: the end of a name may be all that tells two metrics apart."""
+    name = views.metric_name("test_identifies_the_customer::words_of_the_reply", kind="score", unit="words")
+    row = views.regression(name=name, p_adjusted=0.0465, difference=-0.11)
+    lines = said(views.view(comparisons=(row, views.constant("test_a"))))
+    place = lines.index("    test_identifies_the_customer::words_of_the_reply")
+    assert lines[place + 1].startswith(" " * 15)
+    assert lines[place + 1].endswith("0.015   0.046")
+    assert {len(line) for line in lines[place - 2 : place : 2]} == {len(lines[place + 1])}
 
 
 def test_ungated_metrics_are_shown_in_comparisons_and_when_asked_for():
@@ -209,6 +258,8 @@ def test_foreign_text_cannot_command_the_terminal():
             ErrorView(app=NASTY, variant=NASTY, error=NASTY, infrastructure=False, count=1, cases=(NASTY,)),
         ),
         notes=(NASTY,),
+        warnings=(NASTY,),
+        written=(NASTY,),
         baselines=(BaselineView(path=NASTY, name=NASTY, module="m", action="missing", detail=NASTY),),
         gate=(GateItem(nodeid="x", failed=True, message=NASTY),),
         decision=Decision(action="continue", variant=NASTY, reason=NASTY, command=NASTY),
@@ -249,6 +300,24 @@ def test_an_unsettled_metric_is_explained_in_a_short_check():
     view = views.view(comparisons=(views.words(), views.comparison()))
     assert said(view)[0] == "promptune: test_reply::words inconclusive (20 cases x 5 runs)"
     assert "9 runs per case needed" in flat(view)
+
+
+def test_many_unsettled_metrics_are_counted_in_the_headline():
+    """Their names stand below, each reason once."""
+    rows = [
+        views.words(name=views.metric_name(f"test_{letter}"), reason=f"{'One' if letter < 'c' else 'Other'}.")
+        for letter in "abc"
+    ]
+    lines = said(views.view(comparisons=tuple(rows)))
+    assert lines[0] == "promptune: 3 metrics inconclusive (20 cases x 5 runs)"
+    assert lines[1:3] == ["  test_a, test_b: One.", "  test_c: Other."]
+
+
+def test_what_could_not_be_compared_says_why():
+    """Gated or not: a row without p needs its reason."""
+    row = views.latency(p=None, ci=None, ratio=None, verdict="inconclusive", reason="Another load.")
+    assert "latency_s: Another load." in flat(views.view(mode="compare", comparisons=(row,)))
+    assert "Another load." not in flat(views.view(comparisons=(views.comparison(), row)))
 
 
 def test_an_app_in_two_modules_has_two_tables():

@@ -15,6 +15,7 @@ from pytest_promptune.core.stats.measuring import (
     measure,
     prepare,
     runs_for_margin,
+    runs_if_equal,
     smallest_detectable,
     tolerance,
 )
@@ -271,6 +272,7 @@ def _judged(row: Comparison, prepared: Prepared, options: _Options) -> Compariso
         row,
         minimum_detectable=smallest_detectable(prepared, alpha=alpha, family=family),
         runs_needed=runs_for_margin(prepared, alpha=alpha, family=family) if measured else None,
+        runs_if_equal=runs_if_equal(prepared, alpha=alpha) if "constant" in row.flags else None,
         flags=(*row.flags, "missing_data") if missing else row.flags,
     )
     evidence = Evidence(

@@ -10,6 +10,7 @@ from pytest_promptune.core.stats.effect import cliffs_delta, hedges_g
 from pytest_promptune.core.stats.interval import (
     binary_squared_error,
     clip_to_test,
+    normal_quantile,
     population_error,
     population_interval,
     suite_interval,
@@ -212,6 +213,27 @@ def runs_for_margin(prepared: Prepared, *, alpha: float, family: int) -> int | N
         for error, cells in zip(_squared_errors(prepared), (scaled.reference, scaled.candidate), strict=True)
     )
     return runs_needed(var0, var1, cases=n_cases, difference=difference, alpha=alpha, family=family)
+
+
+def runs_if_equal(prepared: Prepared, *, alpha: float) -> int | None:
+    """Runs per case on both sides after which values that stay equal exclude a loss of the margin.
+
+    Enough for a test that could reject at all, and for a Wilson limit of a share of 0 or 1 (n runs, quantile
+    z) that lies within the margin: z^2 / (n + z^2) < margin. ``None`` if there is no such number.
+    """
+    raw = prepared.raw
+    if raw is None or prepared.scope != "suite":
+        return None
+    n_cases, runs = len(raw.cases), 2
+    while math.comb(2 * runs, runs) ** n_cases < 2 / alpha:
+        runs += 1
+    if prepared.pair.spec.kind != "binary":
+        return runs
+    acceptable = margin(prepared)
+    if acceptable == 0:
+        return None
+    samples = normal_quantile(1 - alpha / 2) ** 2 * (1 / acceptable - 1)
+    return max(runs, math.floor(samples / n_cases) + 1)
 
 
 def _squared_errors(prepared: Prepared) -> list[float]:

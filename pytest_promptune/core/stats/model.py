@@ -150,6 +150,9 @@ class Comparison:
     minimum_detectable: float | None = None
     #: Runs per case, on both sides, that find a change of ``margin`` with 80 % power.
     runs_needed: int | None = None
+    #: Runs per case, on both sides, after which values that stay equal exclude a change of ``margin``; only
+    #: where no value differs so far (flag ``constant``).
+    runs_if_equal: int | None = None
     #: No run-to-run variance at all: the interval is the difference itself.
     deterministic: bool = False
     #: ``runs=1``, ``single_runs``, ``log_skipped``, ``deterministic``, ``constant`` (no relabelling changes

@@ -1,6 +1,8 @@
 """Sentences about comparisons for people who do not know statistics."""
 
-from pytest_promptune.core.stats.model import Comparison, Gate
+import math
+
+from pytest_promptune.core.stats.model import Comparison, Direction, Gate, Scope
 from pytest_promptune.core.stats.verdict import bounds_of_gain
 
 ONE_RUN_HINT = (
@@ -9,17 +11,20 @@ ONE_RUN_HINT = (
 )
 
 
-def scope_line(row: Comparison) -> str:
-    """What the comparison speaks about and what it does not."""
-    if row.scope == "suite":
+def scope_line(scope: Scope, n_cases: int | None) -> str:
+    """What comparisons speak about and what they do not; `None` cases when they differ in their number."""
+    cases = "these cases" if n_cases is None else f"th{'is' if n_cases == 1 else 'ese'} {_cases(n_cases)}"
+    if scope == "suite":
         return (
-            f"Scope: these {row.n_cases} cases, run-to-run noise only. It says nothing about inputs outside "
-            'the suite; for that use scope="population".'
+            f"Scope: {cases}, run-to-run noise only. It says nothing about inputs outside the suite; for "
+            'that use scope="population".'
         )
-    return (
-        f"Scope: new inputs like these {row.n_cases} cases; case-to-case variation included, so intervals "
-        "are wider."
-    )
+    return f"Scope: new inputs like {cases}; case-to-case variation included, so intervals are wider."
+
+
+def worsening(direction: Direction) -> str:
+    """What getting worse is called: scores drop, errors and times rise."""
+    return "drop" if direction == "higher" else "rise"
 
 
 def amount(row: Comparison, value: float) -> str:
@@ -54,7 +59,8 @@ def explain_failure(row: Comparison, rule: Gate, *, strict: bool) -> str:
     if strict and row.verdict == "inconclusive":
         return f"{name} is inconclusive, and strict is on. {row.reason}"
     if rule == "non-inferiority" and row.margin is not None:
-        return f"{name} is not shown to lose less than {amount(row, row.margin)}. {row.reason}"
+        worse = worsening(row.direction)
+        return f"{name} is not shown to {worse} by less than {amount(row, row.margin)}. {row.reason}"
     return f"{name} is not shown to be as good. {row.reason}"
 
 
@@ -87,10 +93,12 @@ def _missing(row: Comparison) -> str:
 
 
 def _small(row: Comparison) -> str:
+    if "constant" in row.flags:
+        return _equal_so_far(row)
     shared = f" shared by {row.family_size} comparisons" if row.family_size > 1 else ""
     return (
-        f"With {_counted(row.n_cases, 'case')} and so few runs{shared} even a complete reversal could be "
-        "chance; add cases or runs."
+        f"With {_cases(row.n_cases)} and so few runs{shared} even a complete reversal could be chance; add "
+        "cases or runs."
     )
 
 
@@ -100,16 +108,32 @@ def _equal(_row: Comparison) -> str:
 
 def _ruled_out(row: Comparison) -> str:
     low = bounds_of_gain(row)[0] or 0.0
-    loss = f"a loss of more than {amount(row, -low)}" if low < 0 else "a loss"
-    return f"No significant change; {loss} is ruled out."
+    worse = f"a {worsening(row.direction)}"
+    if low < 0:
+        worse += f" of more than {amount(row, -low)}"
+    return f"No significant change; {worse} is ruled out."
 
 
 def _open(row: Comparison) -> str:
-    low = bounds_of_gain(row)[0]
+    if "constant" in row.flags:
+        return _equal_so_far(row)
+    low, worse = bounds_of_gain(row)[0], worsening(row.direction)
     if low is None or low == float("-inf"):
-        return "The loss cannot be bounded with one case; add cases."
+        return f"With one case nothing bounds the {worse}; add cases."
     acceptable = "" if row.margin is None else f" (acceptable: {amount(row, row.margin)})"
-    return f"A loss of up to {amount(row, -low)} cannot be ruled out{acceptable}; {_remedy(row)}."
+    return f"A {worse} of up to {amount(row, -low)} cannot be ruled out{acceptable}; {_remedy(row)}."
+
+
+def _equal_so_far(row: Comparison) -> str:
+    """Nothing differs, but less was measured than it takes to say that nothing changed."""
+    what = f"a {worsening(row.direction)} of {amount(row, row.margin or 0.0)}"
+    if row.runs_if_equal is None:
+        return f"No case differs so far, but too little was measured to rule out {what}; {_remedy(row)}."
+    cases = math.ceil(row.runs_if_equal * row.n_cases / _runs(row))
+    return (
+        f"No case differs so far; ruling out {what} takes {_counted(row.runs_if_equal, 'run')} per case (or "
+        f"{_cases(cases)})."
+    )
 
 
 def _remedy(row: Comparison) -> str:
@@ -117,10 +141,18 @@ def _remedy(row: Comparison) -> str:
         return "with one run per case little can be seen, use at least 3"
     if row.scope == "population":
         return "add cases"
-    measured = max(row.n_samples_reference, row.n_samples_candidate) / row.n_cases
-    if row.runs_needed is not None and row.runs_needed > measured:
+    if row.runs_needed is not None and row.runs_needed > _runs(row):
         return f"{_counted(row.runs_needed, 'run')} per case needed"
     return "more runs needed, because the measured change is close to that"
+
+
+def _runs(row: Comparison) -> float:
+    """Runs per case, on the side that has more."""
+    return max(row.n_samples_reference, row.n_samples_candidate) / row.n_cases
+
+
+def _cases(number: int) -> str:
+    return _counted(number, "case")
 
 
 def _counted(number: int, noun: str) -> str:

@@ -55,6 +55,12 @@ def test_values_are_those_of_the_view():
     assert results(views.view())["comparisons"][0]["verdict"] == "unchanged"
 
 
+def test_warnings_and_notes_are_apart():
+    """Programs can pass on what a reader must know."""
+    found = results(views.view(warnings=("Partial session.",), notes=("By the way.",)))
+    assert (found["warnings"], found["notes"]) == (["Partial session."], ["By the way."])
+
+
 def test_unknown_is_null():
     """Never 0, never NaN, never infinite."""
     view = views.view(

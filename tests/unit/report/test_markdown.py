@@ -69,6 +69,23 @@ def test_every_gated_comparison_has_its_sentence():
     )
 
 
+def test_what_is_open_or_not_comparable_has_its_sentence():
+    """Equal values of too small a suite, and times of another load."""
+    small = views.constant("test_small", verdict="inconclusive", reason="Takes 12 runs per case.")
+    timed = views.latency(p=None, ci=None, ratio=None, verdict="inconclusive", reason="Another load.")
+    report = render_markdown(views.view(comparisons=(small, timed, views.constant("test_same"))))
+    assert "- `test_small` (`current` against baseline main): inconclusive. Takes 12 runs" in report
+    assert "- `latency_s` (`current` against baseline main): inconclusive. Another load." in report
+    assert "- `test_same`" not in report
+
+
+def test_warnings_stand_out():
+    """Beside the notes, and before them."""
+    report = render_markdown(views.view(warnings=("Partial session.",), notes=("By the way.",)))
+    assert "- **Warning:** Partial session.\n- By the way.\n" in report
+    assert "**Warning:**" not in render_markdown(views.view(notes=("By the way.",)))
+
+
 def test_cases_of_metrics_without_a_verdict_are_folded_away():
     """What was found is open, the rest is there for who looks for it."""
     same = views.comparison(
@@ -133,6 +150,7 @@ def nasty_view():
         gate=(GateItem(nodeid="n", failed=True, message=NASTY),),
         decision=Decision(action="investigate", variant=NASTY, reason=NASTY, command=NASTY),
         notes=(NASTY,),
+        warnings=(NASTY,),
         baselines=(views.baseline_file(path=NASTY, detail=NASTY),),
     )
 

@@ -1,0 +1,130 @@
+"""Several processes, by xdist: who runs what, told by the workers, followed by the controller.
+
+The workers collect, so they know which items share a sample; each computes the same slots, keeps its
+own to generate ahead, and sends them with a report that xdist passes on before the collection itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Hashable, Sequence
+from typing import Any
+
+import pytest
+
+from pytest_promptune.core.sharing import Share, slots
+from pytest_promptune.plugin.items import ItemState
+from pytest_promptune.plugin.scheduling import Node, SampleScheduling
+from pytest_promptune.plugin.state import item_key
+
+_CARRIER = "promptune: which worker runs what"
+#: A slot whose workers crash again gives no further samples ahead: the next crash names its culprit.
+_CRASHES_TRUSTED = 1
+
+
+class Controller:
+    """What the controller does for promptune tests before the first result comes in."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        self._config = config
+        self._slots: Sequence[int | None] | None = None
+        self._slot_of: dict[str, int] = {}
+        #: Slots whose worker has crashed, with no replacement yet.
+        self._vacant: list[int] = []
+        self._crashes: dict[int, int] = {}
+        self._scheduling: SampleScheduling | None = None
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_configure_node(self, node: Any) -> None:
+        """Give each worker a slot; a replacement goes on where its predecessor ended."""
+        slot = self._vacant.pop(0) if self._vacant else len(self._slot_of)
+        self._slot_of[node.gateway.id] = slot
+        node.workerinput["promptune"] = {
+            "slot": slot,
+            "dist": self._config.getoption("dist"),
+            "begin": self._scheduling.first_left(slot) if self._scheduling else 0,
+            "ahead": self._crashes.get(slot, 0) <= _CRASHES_TRUSTED,
+        }
+
+    @pytest.hookimpl(optionalhook=True, tryfirst=True)
+    def pytest_testnodedown(self, node: Any, error: object) -> None:
+        """A worker has ended; if it crashed, xdist starts another one next."""
+        slot = self._slot_of.get(node.gateway.id)
+        if error and slot is not None:
+            self._crashes[slot] = self._crashes.get(slot, 0) + 1
+            self._vacant.append(slot)
+
+    @pytest.hookimpl(optionalhook=True, wrapper=True)
+    def pytest_xdist_make_scheduler(self, config: pytest.Config) -> Generator[None, Any, Any]:
+        """Follow the workers' slots where there are any."""
+        default = yield
+        self._scheduling = SampleScheduling(
+            config, default=default, slots=lambda: self._slots, slot_of=self._slot_of_node
+        )
+        return self._scheduling
+
+    def _slot_of_node(self, node: Node) -> int:
+        return self._slot_of[node.gateway.id]
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
+        """Take the slots off the report that carries them."""
+        found = getattr(report, "promptune_slots", None)
+        if found is None:
+            return
+        if self._config.getoption("dist") == "each":
+            raise pytest.UsageError(
+                "--dist=each runs every test on every worker: each sample would be measured several times "
+                "under one name. Use --dist=load (the default of -n)."
+            )
+        self._slots = found
+        report.outcome, report.longrepr = "passed", None  # nothing that the terminal should count
+
+
+def tell_share(config: pytest.Config, items: Sequence[pytest.Item]) -> Share:
+    """In a worker: tell the controller who runs what, and give this worker's own part.
+
+    To be called before xdist reports the collection.
+    """
+    given: dict[str, Any] = config.workerinput  # type: ignore[attr-defined]  # a worker's
+    told = given["promptune"]
+    workers = int(given["workercount"])
+    found = slots([_bonds(item, told["dist"]) for item in items], workers)
+    carrier = pytest.CollectReport(nodeid="", outcome="skipped", longrepr=_CARRIER, result=[])
+    carrier.promptune_slots = found  # type: ignore[attr-defined]  # reports take extra attributes
+    config.hook.pytest_collectreport(report=carrier)
+    mine = (
+        item.stash[item_key].planned.nodeid
+        for index, (item, slot) in enumerate(zip(items, found, strict=True))
+        if slot == told["slot"] and index >= told["begin"] and item_key in item.stash
+    )
+    return Share(slot=told["slot"], workers=workers, ahead=frozenset(mine if told["ahead"] else ()))
+
+
+def _bonds(item: pytest.Item, dist: str) -> list[Hashable]:
+    """What an item has in common with those that must run on the same worker."""
+    found: list[Hashable] = []
+    state: ItemState | None = item.stash.get(item_key, None)
+    if state is not None:
+        planned = state.planned
+        case = planned.case.id if planned.case else None  # unknown ones may be one and the same
+        found.append(("sample", planned.marks.app, case, planned.cell))
+    scope = _scope(item, dist)
+    if scope is not None:
+        found.append(("scope", scope))
+    return found
+
+
+def _scope(item: pytest.Item, dist: str) -> str | None:
+    """What ``--dist`` keeps together; as xdist's own schedulers and its marker tell it."""
+    if dist == "loadscope":
+        return item.nodeid.rsplit("::", 1)[0]
+    if dist == "loadfile":
+        return item.nodeid.split("::", 1)[0]
+    if dist == "loadgroup":
+        names = {_group(mark) for mark in item.iter_markers("xdist_group")}
+        return "_".join(sorted(names)) or None
+    return None
+
+
+def _group(mark: pytest.Mark) -> str:
+    return str(mark.args[0] if mark.args else mark.kwargs.get("name", "default"))

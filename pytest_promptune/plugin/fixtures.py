@@ -1,0 +1,87 @@
+"""Whether the fixtures exist that tests name in their marks.
+
+A fixture that is named in a signature pytest looks up itself. The app is named in a mark, and would be
+missed only when the first test of its module is set up, after the calls that earlier modules paid for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pytest_promptune.core.errors import PromptuneError
+from pytest_promptune.core.plan import PlannedItem
+
+#: What ``@pytest.fixture`` leaves in a module.
+_Definition: Any = type(pytest.fixture(lambda: None))
+
+
+def no_app(nodeid: str, name: str) -> str:
+    """What is wrong with a test whose app doesn't exist."""
+    return (
+        f"{nodeid}: there is no fixture {name!r}, which should give the app. Write it with "
+        '@pytest.fixture(scope="session"), or name another one with @pytest.mark.promptune(app="…").'
+    )
+
+
+def refuse_missing_apps(items: Iterable[tuple[pytest.Item, PlannedItem]]) -> None:
+    """Find apps that don't exist, without building those that do.
+
+    Raises:
+        PromptuneError: for the first test whose app fixture doesn't exist.
+    """
+    checked: set[tuple[object, str]] = set()
+    for item, planned in items:
+        name = planned.marks.app
+        if (item.parent, name) in checked:
+            continue
+        checked.add((item.parent, name))
+        if not _is_in_sight(item, name) and not _exists(item, name):
+            raise PromptuneError(no_app(item.nodeid, name))
+
+
+def _is_in_sight(item: pytest.Item, name: str) -> bool:
+    """Whether the test's class or module, a conftest.py above it, or a plugin defines the fixture."""
+    if name in item.callspec.params:  # type: ignore[attr-defined]  # every such item is parametrized
+        return True
+    places = [getattr(item, "cls", None), getattr(item, "module", None)]
+    places += [p for p in item.config.pluginmanager.get_plugins() if _reaches(p, item.path)]
+    return any(_defines(place, name) for place in places if place is not None)
+
+
+def _reaches(plugin: object, path: Path) -> bool:
+    file = getattr(plugin, "__file__", None)
+    return file is None or Path(file).name != "conftest.py" or Path(file).parent in path.parents
+
+
+def _defines(place: object, name: str) -> bool:
+    scopes = place.__mro__ if isinstance(place, type) else (place, type(place))
+    return any(
+        isinstance(value, _Definition) and value.name == name
+        for scope in scopes
+        for value in getattr(scope, "__dict__", {}).values()
+    )
+
+
+def _exists(item: pytest.Item, name: str) -> bool:
+    """Ask pytest, which knows fixtures that a plugin made at run time: set up a test that requests it."""
+
+    def probe(request: pytest.FixtureRequest) -> None:
+        """Never called: its setup gives the request."""
+
+    module = item.getparent(pytest.Module) or item.parent
+    function = pytest.Function.from_parent(module, name="promptune_probe", callobj=probe)
+    try:
+        item.ihook.pytest_runtest_setup(item=function)
+        given: Any = function.funcargs["request"]
+        given.getfixturevalue(name)
+    except pytest.FixtureLookupError as error:
+        return error.argname != name
+    except (Exception, pytest.skip.Exception, pytest.fail.Exception):
+        return True  # something else is wrong, which the tests themselves will show
+    finally:
+        item.ihook.pytest_runtest_teardown(item=function, nextitem=None)
+    return True
