@@ -3,7 +3,6 @@
 import math
 
 import numpy as np
-from scipy.special import gammaln
 
 from pytest_promptune.core.stats.cells import FloatArray, PairedCells
 
@@ -29,5 +28,5 @@ def hedges_g(differences: FloatArray, *, rounding: float) -> float | None:
     if sd <= rounding:
         return None
     df = n_cases - 1
-    correction = math.exp(gammaln(df / 2) - gammaln((df - 1) / 2)) / math.sqrt(df / 2)
+    correction = math.exp(math.lgamma(df / 2) - math.lgamma((df - 1) / 2)) / math.sqrt(df / 2)
     return correction * float(differences.mean()) / sd

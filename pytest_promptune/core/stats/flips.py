@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from scipy.special import betaln, gammaln, stdtr
 
 from pytest_promptune.core.stats.cells import ROUNDING, FloatArray, PairedCells, pair, tabulate
 from pytest_promptune.core.stats.model import (
@@ -17,6 +16,7 @@ from pytest_promptune.core.stats.model import (
     require_one_of,
 )
 from pytest_promptune.core.stats.multiplicity import benjamini_hochberg
+from pytest_promptune.core.stats.special import log_beta, t_cdf
 
 #: A binary case that lost this share of its runs is worth another look even if chance is not excluded.
 SUSPECT_DROP = 0.5
@@ -134,15 +134,19 @@ def _change_distribution(n0: int, n1: int, prior: _BetaPrior) -> tuple[FloatArra
     log_chance = (
         _log_binomial(n0, x0)
         + _log_binomial(n1, x1)
-        + betaln(prior.a + passes, prior.b + fails)
-        - betaln(prior.a, prior.b)
+        + _log_beta(prior.a + passes, prior.b + fails)
+        - log_beta(prior.a, prior.b)
     )
     return x1 / n1 - x0 / n0, np.exp(log_chance)
 
 
 def _log_binomial(n: int, k: FloatArray) -> FloatArray:
-    ways: FloatArray = gammaln(n + 1) - gammaln(k + 1) - gammaln(n - k + 1)
-    return ways
+    """Logarithm of n over k: 1 / ((n + 1) B(n - k + 1, k + 1))."""
+    return -math.log(n + 1) - _log_beta(n - k + 1, k + 1)
+
+
+def _log_beta(a: FloatArray, b: FloatArray) -> FloatArray:
+    return np.array([log_beta(*pair) for pair in zip(a.tolist(), b.tolist(), strict=True)])
 
 
 def _moderated_tails(both: PairedCells) -> tuple[list[float | None], list[float | None]]:
@@ -161,6 +165,5 @@ def _moderated_tails(both: PairedCells) -> tuple[list[float | None], list[float 
     # Without any variance a change is certain and no change is no evidence.
     certain = np.where(np.abs(change) > ROUNDING * both.largest, np.copysign(np.inf, change), 0.0)
     t = np.divide(change, error, out=certain, where=error > 0)
-    down = [float(p) for p in stdtr(PRIOR_DF + free, t)]
-    up = [float(p) for p in stdtr(PRIOR_DF + free, -t)]
-    return list(down), list(up)
+    pairs = list(zip(t.tolist(), (PRIOR_DF + free).tolist(), strict=True))
+    return [t_cdf(value, df) for value, df in pairs], [t_cdf(-value, df) for value, df in pairs]

@@ -4,7 +4,6 @@ import math
 from dataclasses import dataclass, replace
 
 import numpy as np
-from scipy.special import ndtr, stdtr
 
 from pytest_promptune.core.errors import StatsError
 from pytest_promptune.core.stats.cells import Cells, cells, tabulate
@@ -12,7 +11,6 @@ from pytest_promptune.core.stats.interval import (
     clopper_pearson,
     effective_runs,
     korn_graubard_runs,
-    t_quantile,
     wilson,
 )
 from pytest_promptune.core.stats.model import (
@@ -25,6 +23,7 @@ from pytest_promptune.core.stats.model import (
     require_fraction,
     require_one_of,
 )
+from pytest_promptune.core.stats.special import normal_cdf, t_cdf, t_quantile
 from pytest_promptune.core.stats.variance import (
     rounding_variance,
     run_variances,
@@ -137,9 +136,9 @@ def _p_value(estimate: MeanEstimate, target: float, direction: Direction) -> flo
     if estimate.n_effective is not None:
         if not 0 < target < 1:
             return None
-        return float(ndtr(-gain / math.sqrt(target * (1 - target) / estimate.n_effective)))
+        return normal_cdf(-gain / math.sqrt(target * (1 - target) / estimate.n_effective))
     if estimate.error is None or estimate.df is None:
         return None
     if estimate.error == 0:
         return 0.0 if gain > 0 else 1.0
-    return float(stdtr(estimate.df, -gain / estimate.error))
+    return t_cdf(-gain / estimate.error, estimate.df)

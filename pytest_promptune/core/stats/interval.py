@@ -6,11 +6,11 @@ Notation: C cases, R runs, d_i the difference of the run means of case i.
 import math
 
 import numpy as np
-from scipy.special import betaincinv, ndtri, stdtrit
 
 from pytest_promptune.core.stats.cells import Cells, FloatArray, PairedCells
 from pytest_promptune.core.stats.model import Interval, Kind
 from pytest_promptune.core.stats.permutation import TailProbabilities
+from pytest_promptune.core.stats.special import beta_quantile, normal_quantile, t_quantile
 from pytest_promptune.core.stats.variance import (
     binary_floor,
     harmonic_total,
@@ -22,16 +22,6 @@ from pytest_promptune.core.stats.variance import (
 
 #: Bounds, degrees of freedom (None: not a t interval), and whether there was no variance at all.
 Bounds = tuple[Interval, float | None, bool]
-
-
-def normal_quantile(probability: float) -> float:
-    """Quantile of the standard normal distribution."""
-    return float(ndtri(probability))
-
-
-def t_quantile(probability: float, df: float) -> float:
-    """Quantile of Student's t distribution."""
-    return float(stdtrit(df, probability))
 
 
 def suite_interval(pair: PairedCells, *, kind: Kind, alpha: float) -> Bounds:
@@ -128,8 +118,8 @@ def effective_runs(cells: Cells, other: Cells | None = None) -> float:
 
 def clopper_pearson(successes: float, n: float, *, alpha: float) -> Interval:
     """Exact binomial interval, for fractional counts too."""
-    low = 0.0 if successes <= 0 else float(betaincinv(successes, n - successes + 1, alpha / 2))
-    high = 1.0 if successes >= n else float(betaincinv(successes + 1, n - successes, 1 - alpha / 2))
+    low = 0.0 if successes <= 0 else beta_quantile(successes, n - successes + 1, alpha / 2)
+    high = 1.0 if successes >= n else beta_quantile(successes + 1, n - successes, 1 - alpha / 2)
     return low, high
 
 

@@ -5,11 +5,9 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import Literal
 
-from scipy.special import ndtr
-
 from pytest_promptune.core.errors import StatsError
-from pytest_promptune.core.stats.interval import normal_quantile
 from pytest_promptune.core.stats.model import require_fraction, require_one_of
+from pytest_promptune.core.stats.special import normal_cdf, normal_quantile
 
 Spending = Literal["obf", "split"]
 #: Shares of the error level at three looks: late looks, which see most runs, get most of it.
@@ -31,5 +29,5 @@ def spending(total: float, looks: Sequence[int], *, kind: Spending = "obf") -> l
         shares = THREE_LOOKS if len(looks) == len(THREE_LOOKS) else [1 / len(looks)] * len(looks)
         return [total * share for share in shares]
     z = -normal_quantile(total / 2)
-    spent = [2 * float(ndtr(-z / math.sqrt(look / looks[-1]))) for look in looks]
+    spent = [2 * normal_cdf(-z / math.sqrt(look / looks[-1])) for look in looks]
     return [now - before for before, now in pairwise([0.0, *spent])]

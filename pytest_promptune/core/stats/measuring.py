@@ -10,7 +10,6 @@ from pytest_promptune.core.stats.effect import cliffs_delta, hedges_g
 from pytest_promptune.core.stats.interval import (
     binary_squared_error,
     clip_to_test,
-    normal_quantile,
     population_error,
     population_interval,
     suite_interval,
@@ -18,6 +17,7 @@ from pytest_promptune.core.stats.interval import (
 from pytest_promptune.core.stats.model import Comparison, Interval, Pair, Scope
 from pytest_promptune.core.stats.permutation import TailProbabilities
 from pytest_promptune.core.stats.planning import detection_factor, runs_needed
+from pytest_promptune.core.stats.special import normal_quantile
 from pytest_promptune.core.stats.variance import run_variances, sample_sd, squared_error, within_variance
 
 #: Default margins: absolute for shares, relative otherwise.

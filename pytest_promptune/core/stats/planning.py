@@ -10,8 +10,8 @@ import numpy as np
 
 from pytest_promptune.core.errors import StatsError
 from pytest_promptune.core.stats.cells import Table, cells, tabulate
-from pytest_promptune.core.stats.interval import normal_quantile
 from pytest_promptune.core.stats.model import Scores, VarianceComponents, require_fraction
+from pytest_promptune.core.stats.special import normal_quantile
 from pytest_promptune.core.stats.variance import within_variance
 
 
