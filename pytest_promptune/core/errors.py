@@ -31,3 +31,7 @@ class AppError(PromptuneError):
 
 class StatsError(PromptuneError, ValueError):
     """Scores that can't be compared: infinite values, an unknown kind, a variant compared with itself."""
+
+
+class StoreError(PromptuneError):
+    """An experiment log that can't be read: missing, damaged, of a newer version, or lacks what was asked."""

@@ -1,0 +1,33 @@
+"""The experiment log: every sample, score and comparison of every session, in SQLite or PostgreSQL.
+
+`LogWriter` writes beside the session, in a thread of its own; `ExperimentLog` reads. Importing this
+package is cheap: SQLAlchemy loads in the writer's thread, or when a log is opened for reading.
+"""
+
+from pytest_promptune.store.log.location import Location, locate
+from pytest_promptune.store.log.reader import ExperimentLog
+from pytest_promptune.store.log.rows import sample_from_json, sample_to_json
+from pytest_promptune.store.log.values import (
+    ExperimentSummary,
+    LoggedSample,
+    Manifest,
+    SampleKey,
+    conditions_hash,
+    differences,
+)
+from pytest_promptune.store.log.writer import LogWriter
+
+__all__ = [
+    "ExperimentLog",
+    "ExperimentSummary",
+    "Location",
+    "LogWriter",
+    "LoggedSample",
+    "Manifest",
+    "SampleKey",
+    "conditions_hash",
+    "differences",
+    "locate",
+    "sample_from_json",
+    "sample_to_json",
+]

@@ -1,0 +1,235 @@
+"""What the writer's thread does with its connection: rows are gathered, redacted and committed together."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, Table, delete, func, insert, select, true, update
+from sqlalchemy.dialects import postgresql, sqlite
+
+from pytest_promptune.core.codec import to_jsonable
+from pytest_promptune.core.errors import StoreError
+from pytest_promptune.core.model import Usage
+from pytest_promptune.core.redaction import Redactor
+from pytest_promptune.store.log import rows, schema
+from pytest_promptune.store.log.location import Location
+from pytest_promptune.store.log.opening import open_for_writing
+from pytest_promptune.store.log.processes import is_alive, this_host, this_process
+from pytest_promptune.store.log.rows import Row
+from pytest_promptune.store.log.values import Manifest, conditions_hash
+
+#: Tables that a session fills, parents first.
+_ORDER = (
+    schema.samples,
+    schema.outputs,
+    schema.results,
+    schema.scores,
+    schema.metrics,
+    schema.comparisons,
+)
+
+_KEY = ("app", "scope", "case_id", "case_hash", "variant", "run")
+
+
+class Inserter:
+    """Rows of one experiment; used by one thread."""
+
+    def __init__(self, location: Location, redactor: Redactor, *, clock: Callable[[], float]) -> None:
+        """Open the store, making it where there is none."""
+        self._location = location
+        self._redactor = redactor
+        self._clock = clock
+        self._engine = open_for_writing(location)
+        self._file = _identity(location.path)
+        self._connection = self._engine.connect()
+        self._experiment = 0
+        self._gathered: dict[Table, list[Row]] = defaultdict(list)
+        self._changes: Row = {}
+        self._document: Row | None = None
+        #: Keys of the samples that are there, as they are stored.
+        self._known: set[tuple[Any, ...]] = set()
+        self._next_sample = 0
+        self._next_item = 0
+        self._counts = {"samples": 0, "errored": 0, "missing": 0}
+        self._usage = Usage()
+
+    def close(self) -> None:
+        """Let go of the store."""
+        self._connection.close()
+        self._engine.dispose()
+
+    def begin(self, manifest: Manifest, *, resumes: bool) -> None:
+        """Write what is known of the experiment; from now on it can be resumed.
+
+        Raises:
+            StoreError: when the one to resume is gone, or goes on in another process.
+        """
+        row = self._plain(rows.experiment_row(manifest, hashed=conditions_hash(manifest.conditions)))
+        row |= self._alive() | {"status": "running"}
+        with self._connection.begin():
+            if resumes:
+                self._take_over(manifest.id, row)
+            else:
+                new = insert(schema.experiments).values(**row).returning(schema.experiments.c.experiment)
+                self._experiment = self._connection.execute(new).scalar_one()
+            large = {
+                name: to_jsonable(getattr(manifest, name), where=name) for name in ("conditions", "options")
+            }
+            self._insert(schema.manifests, [self._mine(large)])
+            texts, prompts = rows.prompt_rows(manifest)
+            self._insert(schema.texts, [self._plain(text) for text in texts])
+            self._insert(schema.prompts, [self._mine(prompt) for prompt in prompts])
+
+    def sample(self, row: Row, output: Row) -> None:
+        """Gather a sample, unless the experiment has it."""
+        mine = self._mine(row)
+        key = tuple(mine[name] for name in _KEY)
+        if key in self._known:
+            return
+        self._known.add(key)
+        self._next_sample += 1
+        mine["sample"] = self._next_sample
+        self._gathered[schema.samples].append(mine)
+        self._gathered[schema.outputs].append(self._mine(output) | {"sample": self._next_sample})
+        self._counts["samples"] += 1
+        self._counts["missing"] += row["infrastructure"]
+        self._counts["errored"] += row["error_type"] is not None and not row["infrastructure"]
+        self._usage += Usage(**{name: row[name] for name in ("input_tokens", "output_tokens", "cost_usd")})
+
+    def result(self, row: Row, scores: Sequence[Row]) -> None:
+        """Gather what an item contributes."""
+        self._next_item += 1
+        number = {"item": self._next_item}
+        self._gathered[schema.results].append(self._mine(row | number))
+        self._gathered[schema.scores].extend(self._mine(score | number) for score in scores)
+
+    def update(self, values: Row) -> None:
+        """Change columns of the experiment."""
+        self._changes |= self._plain(values)
+
+    def finish(self, row: Row, document: Mapping[str, Any]) -> None:
+        """Take in how the experiment ended, with its results document."""
+        self.update(row | rows.end_row(document))
+        self._gathered[schema.metrics] += [self._mine(metric) for metric in rows.metric_rows(document)]
+        self._gathered[schema.comparisons] += [self._mine(each) for each in rows.comparison_rows(document)]
+        rest = {name: value for name, value in document.items() if name not in ("metrics", "comparisons")}
+        self._document = self._plain(rest)
+
+    def commit(self) -> None:
+        """Write everything that was gathered, and a sign of life.
+
+        Raises:
+            StoreError: when the file was deleted or replaced; SQLite would go on writing to the old one.
+        """
+        if _identity(self._location.path) != self._file:
+            raise StoreError(
+                f"{self._location}: the experiment log was deleted or replaced while the session ran; what "
+                "it measured from then on isn't stored. Leave the file alone until the session has ended."
+            )
+        usage = {name: getattr(self._usage, name) for name in Usage.__dataclass_fields__}
+        changes = self._changes | self._counts | usage | {"heartbeat": self._clock()}
+        with self._connection.begin():
+            for table in _ORDER:
+                self._insert(table, self._gathered[table])
+            mine = schema.experiments.c.experiment == self._experiment
+            self._connection.execute(update(schema.experiments).where(mine).values(**changes))
+            if self._document is not None:
+                mine = schema.manifests.c.experiment == self._experiment
+                self._connection.execute(update(schema.manifests).where(mine).values(results=self._document))
+        self._gathered.clear()
+        self._changes = {}
+        self._document = None
+
+    def _take_over(self, id_: str, row: Row) -> None:
+        experiments = schema.experiments
+        found = self._connection.execute(
+            select(experiments).where(experiments.c.id == id_).with_for_update()
+        ).mappings()
+        old = found.first()
+        if old is None:
+            raise StoreError(f"{self._location}: there is no experiment {id_!r} to resume.")
+        alive = is_alive(
+            host=old["host"], process=old["process"], heartbeat=old["heartbeat"], now=self._clock()
+        )
+        if old["status"] == "finished" or (old["status"] == "running" and alive):
+            raise StoreError(
+                f"{self._location}: experiment {id_} can't be resumed, it is {old['status']} "
+                f"(process {old['process']} on {old['host']}); this session isn't stored."
+            )
+        self._experiment = old["experiment"]
+        mine = experiments.c.experiment == self._experiment
+        self._connection.execute(
+            update(experiments).where(mine).values(**row | {"finished": None, "exit_code": None})
+        )
+        self._forget_what_is_written_again()
+        self._count_what_is_there()
+
+    def _forget_what_is_written_again(self) -> None:
+        for table in (
+            schema.results,
+            schema.metrics,
+            schema.comparisons,
+            schema.prompts,
+            schema.manifests,
+        ):
+            self._connection.execute(delete(table).where(table.c.experiment == self._experiment))
+        lost = (schema.samples.c.experiment == self._experiment) & (schema.samples.c.infrastructure == true())
+        self._connection.execute(delete(schema.samples).where(lost))
+
+    def _count_what_is_there(self) -> None:
+        c = schema.samples.c
+        query = select(
+            func.count(),
+            func.count(c.error_type),
+            func.coalesce(func.max(c.sample), 0),
+            func.sum(c.input_tokens),
+            func.sum(c.output_tokens),
+            func.sum(c.cost_usd),
+        ).where(c.experiment == self._experiment)
+        samples, errored, last, tokens_in, tokens_out, cost = self._connection.execute(query).one()
+        self._counts = {"samples": samples, "errored": errored, "missing": 0}
+        self._next_sample = last
+        keys = select(*(c[name] for name in _KEY)).where(c.experiment == self._experiment)
+        self._known = {tuple(key) for key in self._connection.execute(keys)}
+        self._usage = Usage(
+            input_tokens=None if tokens_in is None else int(tokens_in),
+            output_tokens=None if tokens_out is None else int(tokens_out),
+            cost_usd=cost,
+        )
+
+    def _alive(self) -> Row:
+        return {"host": this_host(), "process": this_process(), "heartbeat": self._clock()}
+
+    def _plain(self, row: Row) -> Row:
+        """The one way into the store: without secrets."""
+        clean = self._redactor.json
+        return {k: clean(v) if isinstance(v, str | dict | list) else v for k, v in row.items()}
+
+    def _mine(self, row: Row) -> Row:
+        mine = self._plain(row)
+        mine["experiment"] = self._experiment
+        return mine
+
+    def _insert(self, table: Table, gathered: Sequence[Row]) -> None:
+        if gathered:
+            self._connection.execute(_insert_new(self._connection, table), gathered)
+
+
+def _insert_new(connection: Connection, table: Table) -> Any:
+    """Insert what isn't there yet."""
+    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
+    return dialect.insert(table).on_conflict_do_nothing()
+
+
+def _identity(path: Path | None) -> tuple[int, int] | None:
+    """Which file is at `path`; ``None`` for a server, or when it is gone."""
+    if path is None:
+        return None
+    try:
+        state = path.stat()
+    except OSError:
+        return None
+    return state.st_dev, state.st_ino

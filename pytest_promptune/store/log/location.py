@@ -1,0 +1,65 @@
+"""Where the experiment log is: a SQLite file under the root, or what ``--promptune-store`` says."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from pytest_promptune.core.errors import SettingsError
+from pytest_promptune.core.redaction import Redactor
+
+FOLDER = ".promptune"
+FILE = "promptune.db"
+
+_POSTGRES = ("postgresql", "postgresql+psycopg")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Location:
+    """A place that exists or that the first session will make; give it to writer and reader."""
+
+    #: SQLite file, ``None`` for a server.
+    path: Path | None
+    #: Of the server, with its password; never shown.
+    url: str | None = None
+    #: The folder is ours: it is made, and kept out of version control.
+    is_default: bool = False
+
+    def __str__(self) -> str:
+        return str(self.path) if self.path is not None else Redactor().text(self.url or "")
+
+    def make_folder(self) -> None:
+        """Make the folder of a SQLite file.
+
+        Raises:
+            OSError: when it can't be made.
+        """
+        if self.path is None:
+            return
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        ignore = self.path.parent / ".gitignore"
+        if self.is_default and not ignore.exists():
+            ignore.write_text("*\n", encoding="utf-8")
+
+
+def locate(url: str | None, *, root: Path) -> Location:
+    """The place a URL names, ``None`` for the default one.
+
+    A relative SQLite path is relative to `root`.
+
+    Raises:
+        SettingsError: when it isn't a URL of SQLite or PostgreSQL, saying what would be.
+    """
+    if url is None:
+        return Location(path=root / FOLDER / FILE, is_default=True)
+    scheme, separator, rest = url.partition("://")
+    if separator and scheme in ("sqlite", "sqlite+pysqlite"):
+        name = rest.removeprefix("/").partition("?")[0]
+        if rest.startswith("/") and name not in ("", ":memory:"):
+            return Location(path=root / name)
+    elif separator and rest and scheme in _POSTGRES:
+        return Location(path=None, url=f"postgresql+psycopg://{rest}")
+    raise SettingsError(
+        f"--promptune-store: {Redactor().text(url)!r} is not a place for the experiment log. Give "
+        "sqlite:///path/to/file.db or postgresql+psycopg://user@host/database."
+    )

@@ -1,0 +1,62 @@
+"""Stores of earlier versions become present ones, one step for each version, in one transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from sqlalchemy import Connection, func, insert, inspect, select, text
+
+from pytest_promptune.core.errors import StoreError
+from pytest_promptune.store.log.schema import metadata, versions
+
+#: Step n turns version n + 1 into version n + 2. Steps say what they do in SQL or with tables of their
+#: own, never with those of `schema`, which are always the newest.
+STEPS: tuple[Callable[[Connection], None], ...] = ()
+
+#: Any number of our own: PostgreSQL locks by numbers.
+_LOCK = 7_276_421
+
+
+def latest() -> int:
+    """The version this package writes."""
+    return len(STEPS) + 1
+
+
+def version_of(connection: Connection) -> int | None:
+    """The version of a store, ``None`` where there is none."""
+    if not inspect(connection).has_table(versions.name):
+        return None
+    version: int | None = connection.execute(select(func.max(versions.c.version))).scalar()
+    return version
+
+
+def check(found: int, *, where: str) -> None:
+    """Refuse a store of a newer version.
+
+    Raises:
+        StoreError: naming both versions.
+    """
+    if found > latest():
+        raise StoreError(
+            f"{where}: written by a newer pytest-promptune (store version {found}; this one knows "
+            f"{latest()}). Upgrade pytest-promptune, or give --promptune-store another place."
+        )
+
+
+def upgrade(connection: Connection, *, where: str) -> None:
+    """Make the tables, or bring old ones up to date; the caller commits.
+
+    Raises:
+        StoreError: when the store is of a newer version.
+    """
+    if connection.dialect.name == "postgresql":  # SQLite's writers wait for one another anyway
+        connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
+    found = version_of(connection)
+    if found is None:
+        metadata.create_all(connection)
+    else:
+        check(found, where=where)
+        for step in STEPS[found - 1 :]:
+            step(connection)
+    if found != latest():
+        connection.execute(insert(versions).values(version=latest()))

@@ -1,0 +1,299 @@
+"""Reading the log: history, one experiment, what can be resumed, and throwing old ones away."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from itertools import groupby
+from typing import TYPE_CHECKING, Any
+
+from pytest_promptune.core.errors import PromptuneError, StoreError
+from pytest_promptune.core.experiment import Result
+from pytest_promptune.store.log.location import Location
+from pytest_promptune.store.log.processes import is_alive
+from pytest_promptune.store.log.rows import result_from, sample_from, summary_from
+from pytest_promptune.store.log.values import ExperimentSummary, LoggedSample
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection, Select
+
+#: Rows that are in memory at a time where there may be many.
+_PAGE = 500
+
+_Summary = tuple[int, ExperimentSummary]
+
+
+class ExperimentLog:
+    """A log that is open for reading; use it as a context manager.
+
+    Methods that take an experiment take its id, an unambiguous beginning of it, or ``last``.
+    """
+
+    def __init__(self, location: Location, *, clock: Callable[[], float] = time.time) -> None:
+        """Open it.
+
+        Args:
+            location: of a log that exists.
+            clock: seconds since 1970.
+
+        Raises:
+            StoreError: when there is none, or it is damaged, out of reach, or of a newer version.
+        """
+        from pytest_promptune.store.log import opening, schema
+
+        self._location = location
+        self._clock = clock
+        self._opening = opening
+        self._schema = schema
+        with self._explaining():
+            self._engine = opening.open_for_reading(location)
+
+    def __enter__(self) -> ExperimentLog:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let go of the store."""
+        self._engine.dispose()
+
+    # --- lists --------------------------------------------------------------------------------------
+
+    def history(self, limit: int | None = 20) -> list[ExperimentSummary]:
+        """The newest experiments, newest first; ``None`` for all."""
+        with self._reading() as connection:
+            query = self._newest_first()
+            return [found for _, found in self._summaries(connection, query.limit(limit) if limit else query)]
+
+    def experiment(self, name: str = "last") -> ExperimentSummary:
+        """One experiment; ``last`` is the newest that called the app itself.
+
+        Raises:
+            StoreError: when there is none of this name, or several.
+        """
+        with self._reading() as connection:
+            return self._find(connection, name)[1]
+
+    def newest_interrupted(self, conditions: str | None = None) -> ExperimentSummary | None:
+        """The newest experiment that ended early and has samples, ``None`` if there is none.
+
+        Args:
+            conditions: hash of the conditions it must have (see `conditions_hash`), ``None`` for any.
+        """
+        c = self._schema.experiments.c
+        query = self._newest_first().where(c.status != "finished", c.samples > 0, c.replay_of.is_(None))
+        if conditions is not None:
+            query = query.where(c.conditions_hash == conditions)
+        with self._reading() as connection:
+            for _, found in self._summaries(connection, query):
+                if found.status == "interrupted":
+                    return found
+        return None
+
+    def trend(
+        self, metric: str, *, variant: str = "current", limit: int = 20
+    ) -> list[tuple[str, Mapping[str, Any]]]:
+        """A metric over the newest experiments, newest first: id and row of the results document."""
+        from sqlalchemy import select
+
+        experiments, metrics = self._schema.experiments, self._schema.metrics
+        query = (
+            select(experiments.c.id, metrics.c.data)
+            .join_from(metrics, experiments)
+            .where(metrics.c.metric == metric, metrics.c.variant == variant)
+            .order_by(metrics.c.experiment.desc())
+            .limit(limit)
+        )
+        with self._reading() as connection:
+            return [(id_, data) for id_, data in connection.execute(query)]
+
+    # --- one experiment -----------------------------------------------------------------------------
+
+    def conditions_of(self, name: str) -> Mapping[str, Any]:
+        """Its conditions; `differences` names what changed between two."""
+        return self._manifest(name)["conditions"] or {}
+
+    def options_of(self, name: str) -> Mapping[str, Any]:
+        """Its options."""
+        return self._manifest(name)["options"] or {}
+
+    def results_of(self, name: str) -> dict[str, Any]:
+        """Its results document, as ``--promptune-json`` has it; empty when it didn't finish."""
+        from sqlalchemy import select
+
+        with self._reading() as connection:
+            number, _ = self._find(connection, name)
+            manifests = self._schema.manifests
+            query = select(manifests.c.results).where(manifests.c.experiment == number)
+            document = dict(connection.execute(query).scalar() or {})
+            if not document:
+                return {}
+            tables = {"metrics": self._schema.metrics, "comparisons": self._schema.comparisons}
+            for key, table in tables.items():
+                rows = select(table.c.data).where(table.c.experiment == number).order_by(table.c.row)
+                document[key] = list(connection.execute(rows).scalars())
+            return document
+
+    def prompts_of(self, name: str) -> dict[str, dict[str, str]]:
+        """Its prompt texts by variant and name."""
+        from sqlalchemy import select
+
+        prompts, texts = self._schema.prompts, self._schema.texts
+        with self._reading() as connection:
+            number, _ = self._find(connection, name)
+            query = select(prompts.c.variant, prompts.c.name, texts.c.text).join_from(prompts, texts)
+            found: dict[str, dict[str, str]] = {}
+            for variant, prompt, text in connection.execute(query.where(prompts.c.experiment == number)):
+                found.setdefault(variant, {})[prompt] = text
+            return found
+
+    def samples(self, name: str, *, outputs: bool = True) -> Iterator[LoggedSample]:
+        """Its samples in the order in which they finished, read page by page.
+
+        Args:
+            name: of the experiment.
+            outputs: without them, and without rendered prompts, much less is read.
+        """
+        from sqlalchemy import select
+
+        samples, stored = self._schema.samples, self._schema.outputs
+        with self._reading() as connection:
+            number, _ = self._find(connection, name)
+            query = select(samples).where(samples.c.experiment == number).order_by(samples.c.sample)
+            if outputs:
+                query = query.add_columns(stored.c.output, stored.c.prompts).join_from(samples, stored)
+            with connection.execute(query, execution_options={"yield_per": _PAGE}) as rows:
+                for row in rows.mappings():
+                    prompts = row["prompts"] if outputs else {}
+                    yield sample_from(row, prompts=prompts, output=row["output"] if outputs else None)
+
+    def finished_samples(self, name: str) -> Iterator[LoggedSample]:
+        """Samples that need not run again: those that the infrastructure lost are left out."""
+        for sample in self.samples(name):
+            if sample.record.error is None or not sample.record.error.infrastructure:
+                yield sample
+
+    def results(self, name: str) -> Iterator[Result]:
+        """What its items contributed, page by page; `Experiment.add` makes the table of scores of it."""
+        from sqlalchemy import select
+
+        results, scores = self._schema.results, self._schema.scores
+        with self._reading() as connection:
+            number, _ = self._find(connection, name)
+            columns = (scores.c.name, scores.c.value, scores.c.kind, scores.c.direction, scores.c.unit)
+            query = (
+                select(results, *columns)
+                .join_from(results, scores, isouter=True)
+                .where(results.c.experiment == number)
+                .order_by(results.c.item)
+            )
+            with connection.execute(query, execution_options={"yield_per": _PAGE}) as rows:
+                for _, group in groupby(rows.mappings(), key=lambda row: row["item"]):
+                    of_item = list(group)
+                    yield result_from(of_item[0], [row for row in of_item if row["name"] is not None])
+
+    # --- retention ----------------------------------------------------------------------------------
+
+    def prune(self, *, keep: int | None = None, older_than: str | None = None) -> list[str]:
+        """Throw experiments away, one short transaction for each; running ones stay.
+
+        Args:
+            keep: how many of the newest stay.
+            older_than: those that started before this moment go, ISO 8601 in UTC.
+
+        Returns:
+            The ids of those that are gone.
+
+        Raises:
+            StoreError: when the store can't be written to.
+        """
+        from sqlalchemy import delete, select
+
+        schema = self._schema
+        gone = [
+            (number, found)
+            for place, (number, found) in enumerate(self._all())
+            if found.status != "running"
+            and (keep is None or place >= keep)
+            and (older_than is None or found.started < older_than)
+            and (keep is not None or older_than is not None)
+        ]
+        with self._explaining():
+            engine = self._opening.open_for_writing(self._location)
+            try:
+                for number, _ in gone:
+                    with engine.begin() as connection:
+                        mine = schema.experiments.c.experiment == number
+                        connection.execute(delete(schema.experiments).where(mine))
+                with engine.begin() as connection:
+                    used = select(schema.prompts.c.hash)
+                    connection.execute(delete(schema.texts).where(schema.texts.c.hash.not_in(used)))
+                if gone:
+                    self._opening.give_space_back(engine)
+            finally:
+                engine.dispose()
+        return [found.id for _, found in gone]
+
+    # --- inside -------------------------------------------------------------------------------------
+
+    @contextmanager
+    def _explaining(self) -> Iterator[None]:
+        try:
+            yield
+        except PromptuneError:
+            raise
+        except (self._opening.DatabaseError, OSError, ImportError) as error:
+            raise StoreError(self._opening.explained(error, self._location)) from None
+
+    @contextmanager
+    def _reading(self) -> Iterator[Connection]:
+        with self._explaining(), self._engine.connect() as connection:
+            yield connection
+
+    def _newest_first(self) -> Select[Any]:
+        from sqlalchemy import select
+
+        experiments = self._schema.experiments
+        return select(experiments).order_by(experiments.c.experiment.desc())
+
+    def _all(self) -> list[_Summary]:
+        with self._reading() as connection:
+            return list(self._summaries(connection, self._newest_first()))
+
+    def _summaries(self, connection: Connection, query: Select[Any]) -> Iterator[_Summary]:
+        for row in connection.execute(query).mappings():
+            is_dead = row["status"] == "running" and not is_alive(
+                host=row["host"], process=row["process"], heartbeat=row["heartbeat"], now=self._clock()
+            )
+            yield row["experiment"], summary_from(row, is_dead=is_dead)
+
+    def _find(self, connection: Connection, name: str) -> _Summary:
+        c = self._schema.experiments.c
+        if name == "last":
+            query = self._newest_first().where(c.replay_of.is_(None)).limit(1)
+            missing = "there is no experiment yet. Run pytest first."
+        else:
+            query = self._newest_first().where(c.id.startswith(name, autoescape=True)).limit(3)
+            missing = f"there is no experiment {name!r}. pytest-promptune history lists them."
+        found = list(self._summaries(connection, query))
+        exact = [each for each in found if each[1].id == name]
+        if not found:
+            raise StoreError(f"{self._location}: {missing}")
+        if len(found) > 1 and not exact:
+            some = ", ".join(summary.id for _, summary in found)
+            raise StoreError(
+                f"{self._location}: {name!r} begins several experiments: {some}. Give more of it."
+            )
+        return (exact or found)[0]
+
+    def _manifest(self, name: str) -> Mapping[str, Any]:
+        from sqlalchemy import select
+
+        manifests = self._schema.manifests
+        with self._reading() as connection:
+            number, _ = self._find(connection, name)
+            query = select(manifests.c.conditions, manifests.c.options)
+            conditions, options = connection.execute(query.where(manifests.c.experiment == number)).one()
+            return {"conditions": conditions, "options": options}

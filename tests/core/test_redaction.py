@@ -1,0 +1,115 @@
+"""Secrets out of texts and JSON values, in linear time, and nothing else."""
+
+import pytest
+
+from pytest_promptune.core.errors import SettingsError
+from pytest_promptune.core.redaction import REDACTED, Redactor
+
+LETTERS = "aB3dE5gH7jK9mN1pQ2rS4tU6vW8xY0z"
+SECRETS = [
+    f"sk-{LETTERS}",
+    f"sk-proj-{LETTERS}_-{LETTERS}",
+    f"sk-ant-api03-{LETTERS}-{LETTERS}",
+    f"AIza{LETTERS}abcd",
+    "AKIAIOSFODNN7EXAMPLE",
+    f"ghp_{LETTERS}12345",
+    f"github_pat_{LETTERS}_{LETTERS}",
+    f"glpat-{LETTERS}",
+    "xoxb-123456789012-abcdefghij",
+    f"hf_{LETTERS}",
+    f"lsv2_pt_{LETTERS}_0123456789",
+    f"eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0In0.{LETTERS}",
+]
+
+
+@pytest.mark.parametrize("secret", SECRETS, ids=lambda secret: secret[:12])
+def test_tokens(secret):
+    """Tokens that say what they are go wherever they stand, and only they."""
+    assert Redactor().text(f"key={secret}, next") == f"key={REDACTED}, next"
+    assert Redactor().text(f'"{secret}"') == f'"{REDACTED}"'
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("Authorization: Bearer abc.def", f"Authorization: Bearer {REDACTED}"),
+        ("'authorization': 'Basic dXNlcjpwYXNz'", f"'authorization': 'Basic {REDACTED}'"),
+        (f"authorization: {LETTERS}", f"authorization: {REDACTED}"),
+        (f"sent bearer {LETTERS}.", f"sent bearer {REDACTED}"),
+        (f"x-api-key: {LETTERS}", f"x-api-key: {REDACTED}"),
+        (f"https://a.b/?api_key={LETTERS}&q=1", f"https://a.b/?api_key={REDACTED}&q=1"),
+        (f'{{"client_secret": "{LETTERS}"}}', f'{{"client_secret": "{REDACTED}"}}'),
+        ("MY_TOKEN=abcdefgh1\nA=1", f"MY_TOKEN={REDACTED}\nA=1"),
+        ("postgresql://ann:p@ss@db.example/x", f"postgresql://ann:{REDACTED}@db.example/x"),
+    ],
+)
+def test_what_names_a_secret_stays(text, expected):
+    """Headers, parameters and URLs keep their names."""
+    assert Redactor().text(text) == expected
+
+
+@pytest.mark.parametrize("end", ["-----END RSA PRIVATE KEY-----\nbye", ""], ids=["whole", "cut off"])
+def test_private_keys(end):
+    """A private key goes, also one whose end is missing."""
+    text = Redactor().text(f"hi\n-----BEGIN RSA PRIVATE KEY-----\nDEK-Info: AES-1\nMIIE{LETTERS}==\n{end}")
+    assert LETTERS not in text
+    assert "MIIE" not in text
+    assert text.endswith(end)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a risk-free, task-based approach to low-risk-high-reward",
+        "The authorization: you need one. Bearer of good news. Asia, client, access.",
+        "see http://example.com:8080/a@b and mail ann@example.com",
+        "The token count is token=12; output_tokens: 345",
+        "sha256:1f0c1f0c1f0c1f0c",
+        "",
+    ],
+)
+def test_prose_stays(text):
+    """Text without secrets is left as it is."""
+    assert Redactor().text(text) == text
+
+
+def test_values():
+    """In nested data: texts everywhere, keys too, and whatever stands under a secret name."""
+    assert Redactor().json(
+        {"a": [f"x {SECRETS[0]}"], SECRETS[1]: 1, "headers": {"X-API-Key": "k", "apiKey": ["k1", "k2"]}}
+    ) == {"a": [f"x {REDACTED}"], REDACTED: 1, "headers": {"X-API-Key": REDACTED, "apiKey": [REDACTED] * 2}}
+    for name in ("password", "db_password", "clientSecret", "Authorization", "access_token"):
+        assert Redactor().json({name: "x"}) == {name: REDACTED}
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        {"input_tokens": 12, "output_tokens": 3, "token": 7, "tokens": ["a", "b"]},
+        {"token": "hello", "total_tokens": "12", "secret": True, "password": None, "api_key": ""},
+        {"key": "TC001", "secretary": "Ann", "password_resets": "3"},
+    ],
+)
+def test_numbers_and_words_stay(value):
+    """Counts of tokens are metrics, and a word under ``token`` is a word."""
+    assert Redactor().json(value) == value
+
+
+def test_own_patterns():
+    """The user's patterns work beside the built-in ones."""
+    assert Redactor([r"CUST-\d+"]).text(f"CUST-42 {SECRETS[0]}") == f"{REDACTED} {REDACTED}"
+
+
+@pytest.mark.parametrize("pattern", ["(", "x*"])
+def test_bad_patterns(pattern):
+    """One that doesn't compile, or matches everywhere, is named."""
+    with pytest.raises(SettingsError) as caught:
+        Redactor([pattern])
+    assert repr(pattern) in str(caught.value)
+
+
+@pytest.mark.parametrize("before", ["", "bearer", "://u:", "eyJ", "-----BEGIN PRIVATE KEY-----"])
+def test_linear_time(before):
+    """A megabyte of what a pattern could start with takes no time that anybody notices; this test ends."""
+    for piece in ("a", "@", " ", "-", "sk-", "eyJ.", "://a:", "authorization:", "api_key=", "_KEY"):
+        Redactor().text(before + piece * (1_000_000 // len(piece)))

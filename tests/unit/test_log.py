@@ -1,0 +1,296 @@
+"""What is written to the experiment log is read back: on SQLite, and on PostgreSQL where it is installed."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import signal
+import subprocess
+import tempfile
+import uuid
+from pathlib import Path
+
+import pytest
+from log_samples import CONDITIONS, LOST, finish, manifest, result, sample, write
+
+from pytest_promptune.core.errors import SettingsError, StoreError
+from pytest_promptune.core.model import SampleError, Usage
+from pytest_promptune.core.redaction import REDACTED
+from pytest_promptune.store.log import (
+    ExperimentLog,
+    LogWriter,
+    conditions_hash,
+    differences,
+    locate,
+    processes,
+)
+
+
+def _postgres(name: str) -> str | None:
+    """A program of PostgreSQL, from the path or where Debian puts it."""
+    found = sorted(Path("/usr/lib/postgresql").glob(f"*/bin/{name}"))
+    return str(found[-1]) if found else shutil.which(name)
+
+
+@pytest.fixture(scope="session")
+def server():
+    """A PostgreSQL server of our own, reached through a socket in its folder."""
+    initdb, postgres, ready = map(_postgres, ("initdb", "postgres", "pg_isready"))
+    pytest.importorskip("psycopg")
+    if not initdb or not postgres or not ready:
+        pytest.skip("PostgreSQL isn't installed")
+    user: dict[str, object] = {}
+    with tempfile.TemporaryDirectory(prefix="pg", ignore_cleanup_errors=True) as name:
+        if os.geteuid() == 0:  # PostgreSQL refuses to run as root
+            user = {"user": "nobody", "group": "nogroup"}
+            shutil.chown(name, "nobody")
+        quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "cwd": name, **user}
+        data = f"{name}/data"
+        subprocess.run([initdb, "-D", data, "-A", "trust", "-U", "ann", "-E", "UTF8"], check=True, **quiet)
+        options = ["-c", "listen_addresses=", "-k", name, "-c", "fsync=off"]
+        running = subprocess.Popen([postgres, "-D", data, *options], **quiet)
+        try:
+            subprocess.run([ready, "-q", "-h", name, "-t", "30"], check=False)
+            for _ in range(100):
+                if subprocess.run([ready, "-q", "-h", name], check=False).returncode == 0:
+                    break
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    running.wait(timeout=0.1)
+            yield f"postgresql://ann@/postgres?host={name}"
+        finally:
+            running.send_signal(signal.SIGINT)  # don't wait for clients
+            running.wait()
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def location(request, tmp_path):
+    """An empty log."""
+    if request.param == "sqlite":
+        return locate(None, root=tmp_path)
+    psycopg = pytest.importorskip("psycopg")
+    url = request.getfixturevalue("server")
+    schema = f"s{uuid.uuid4().hex}"
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute(f"CREATE SCHEMA {schema}")
+    return locate(f"{url}&options=-csearch_path%3D{schema}", root=tmp_path)
+
+
+def test_samples_come_back(location):
+    """With output, error, usage, nodes and prompts; whatever texts a model gives."""
+    samples = [
+        sample(),
+        sample(run=2, output=None, error=SampleError(type="ValueError", message="no \ud800 \0 é")),
+        sample("c1", output="lone \ud800, NUL \0", usage=Usage(), nodes=(), latency_s=None),
+        sample("c1", run=2, output=None),
+        sample("c1", run=3, output=2**70),
+    ]
+    writer = write(location, *samples)
+    with ExperimentLog(location) as log:
+        found = list(log.samples("last"))
+        assert [each.record.output for each in found] == [each.record.output for each in samples]
+        assert found[0] == samples[0]
+        assert str(found[1].record.error) == "ValueError: no \\ud800 \\x00 é"
+        assert found[2:] == samples[2:]
+        bare = next(log.samples("last", outputs=False)).record
+        assert (bare.output, bare.nodes[0].prompt, bare.nodes[0].models) == (None, (), ("m",))
+    writer.close()
+
+
+def test_results_come_back(location):
+    """What items contributed is restored as it was."""
+    results = [result(), result(run=2, scores={}, classification=None, gate=None, sample=None)]
+    writer = write(location)
+    for each in results:
+        writer.result(each)
+    finish(writer)
+    with ExperimentLog(location) as log:
+        assert list(log.results("last")) == results
+
+
+def test_the_end_of_an_experiment(location):
+    """Counts, verdicts and the results document; the history needs no other table."""
+    metric = {"metric": "test_a", "variant": "current", "mean": 0.5, "ci": [0.1, None], "module": "test_a.py"}
+    comparison = {"metric": "test_a", "reference": "current", "candidate": "x", "verdict": "regressed"}
+    document = {
+        "experiment": {"cases": 2, "runs": 3, "variants": ["current", "x"]},
+        "metrics": [metric],
+        "comparisons": [comparison | {"gate": "failed", "ci": None}],
+        "usage": {"cost_usd": 1.0},
+    }
+    error = SampleError(type="E", message="")
+    writer = write(location, sample(), sample(run=2, error=LOST), sample(run=3, error=error), note="first")
+    writer.update(commit="abc", branch="main", dirty=True)
+    finish(writer, **document)
+    with ExperimentLog(location) as log:
+        (found,) = log.history()
+        assert (found.status, found.exit_code, found.seconds, found.note) == ("finished", 1, 60.0, "first")
+        assert (found.commit, found.branch, found.dirty) == ("abc", "main", True)
+        assert (found.samples, found.missing, found.errored) == (3, 1, 1)
+        assert found.usage == Usage(input_tokens=30, output_tokens=9, cost_usd=1.5)
+        assert (found.cases, found.runs, found.variants) == (2, 3, ("current", "x"))
+        assert (found.improved, found.regressed, found.gate_failed) == (0, 1, 1)
+        assert log.results_of("last") == document
+        assert log.trend("test_a") == [(found.id, metric)]
+        assert log.conditions_of("last") == CONDITIONS
+
+
+def test_prompts(location):
+    """Each text is kept once, for all variants and experiments."""
+    texts = {"current": {"a.j2": "Hi", "b.j2": "Ho"}, "x": {"a.j2": "Hi", "b.j2": "Hey"}}
+    for id_ in ("a", "b"):
+        finish(write(location, id_=id_, prompts=texts))
+    with ExperimentLog(location) as log:
+        assert log.prompts_of("b") == texts
+        log.prune(keep=1)
+        assert log.prompts_of("b") == texts
+
+
+def test_finding_an_experiment(location):
+    """By id, by its beginning, or the newest that called its app; else the message says what to do."""
+    for id_ in ("2026-aa", "2026-ab", "2026-a"):
+        finish(write(location, id_=id_))
+    finish(write(location, id_="2027", replay_of="2026-a"))
+    with ExperimentLog(location) as log:
+        assert [found.id for found in log.history(2)] == ["2027", "2026-a"]
+        assert log.experiment().id == "2026-a"
+        assert log.experiment("2026-ab").id == "2026-ab"
+        assert log.experiment("2026-a").id == "2026-a"
+        for name, words in (("2026-", "begins several"), ("%", "history lists them")):
+            with pytest.raises(StoreError, match=words):
+                log.experiment(name)
+
+
+def test_resuming(location, monkeypatch):
+    """An experiment that ended early goes on under its id; what the infrastructure lost runs again."""
+    writer = write(location, sample(), sample(run=2, error=LOST), prompts={"current": {"a.j2": "Hi"}})
+    writer.result(result())
+    finish(writer, "interrupted")
+    with ExperimentLog(location) as log:
+        found = log.newest_interrupted(conditions_hash(CONDITIONS))
+        assert found is not None
+        assert [each.key.run for each in log.finished_samples(found.id)] == [1]
+        assert log.newest_interrupted("sha256:other") is None
+        writer = LogWriter(location, manifest(found.id, note="again"), resumes=True)
+        writer.sample(sample())  # it is there: left alone
+        writer.sample(sample(run=2))
+        finish(writer)
+        assert [each.key.run for each in log.finished_samples(found.id)] == [1, 2]
+        (found,) = log.history()
+        assert (found.samples, found.missing, found.status, found.note) == (2, 0, "finished", "again")
+        assert found.usage.input_tokens == 20
+        assert list(log.results("last")) == []
+        assert log.newest_interrupted() is None
+        writer = LogWriter(location, manifest(found.id), resumes=True)
+        assert "can't be resumed" in (writer.close() or "")
+
+
+def test_who_is_running(location, monkeypatch):
+    """While its process lives an experiment runs; then, or without a sign of life, it was interrupted."""
+    now = 1000.0
+    writer = LogWriter(location, manifest(), clock=lambda: now)
+    writer.sample(sample())
+    writer.flush()
+    later = ExperimentLog(location, clock=lambda: now + processes.STALE_S + 1)
+    with ExperimentLog(location, clock=lambda: now) as log, later:
+        assert log.history()[0].status == "running"
+        assert log.newest_interrupted() is None
+        assert later.history()[0].status == "running"  # its process is ours
+        second = LogWriter(location, manifest(), resumes=True)
+        assert "can't be resumed, it is running" in (second.close() or "")
+        with monkeypatch.context() as patch:
+            patch.setattr(processes, "this_host", lambda: "elsewhere")
+            assert log.history()[0].status == "running"
+            assert later.history()[0].status == "interrupted"
+        monkeypatch.setattr(processes, "_started", lambda _: None)  # its process died
+        assert log.history()[0].status == "interrupted"
+        assert log.newest_interrupted() is not None
+    writer.close()
+
+
+def test_pruning(location):
+    """Old experiments go with all they have; running ones stay, and nothing goes without being asked."""
+    for day in range(1, 5):
+        writer = write(location, sample(), id_=f"e{day}", started=f"2026-01-0{day}T00:00:00Z")
+        writer.result(result())
+        if day > 1:
+            finish(writer)
+        else:
+            running = writer
+    with ExperimentLog(location) as log:
+        assert log.prune() == []
+        assert log.prune(older_than="2026-01-03T00:00:00Z") == ["e2"]
+        assert log.prune(keep=1) == ["e3"]
+        assert [found.id for found in log.history()] == ["e4", "e1"]
+        assert len(list(log.results("e4"))) == 1
+    running.close()
+
+
+def test_no_secret_is_stored(tmp_path):
+    """Not in the file, nor in the log that is written ahead."""
+    secret = "sk-proj-aB3dE5gH7jK9mN1pQ2rS4tU6"
+    location = locate(None, root=tmp_path)
+    error = SampleError(type="AuthError", message=f"bad key {secret}")
+    writer = write(
+        location,
+        sample(output={"reply": f"use {secret}", "api_key": "hidden-value"}),
+        sample(run=2, error=error),
+        options={"store": "postgresql://ann:hidden-value@db/x"},
+        prompts={"current": {"a.j2": f"Bearer {secret}"}},
+        note=secret,
+    )
+    writer.result(result(message=secret))
+    writer.flush()
+    written = b"".join(path.read_bytes() for path in location.path.parent.iterdir())
+    assert REDACTED.encode() in written
+    assert secret.encode() not in written
+    assert b"hidden-value" not in written
+    finish(writer, notes=[secret])
+    assert secret.encode() not in location.path.read_bytes()
+
+
+def test_an_output_that_changes_later(tmp_path):
+    """What is written is what the app returned, whatever tests do to it; not JSON is an error."""
+    location = locate(None, root=tmp_path)
+    output = {"a": [1]}
+    writer = LogWriter(location, manifest())
+    writer.sample(sample(output=output))
+    output["a"].append(2)
+    writer.sample(sample(run=2, output=object()))
+    writer.wait_for(sample(run=2).key)
+    writer.wait_for(sample(run=99).key)
+    with ExperimentLog(location) as log:
+        first, second = log.samples("last")
+    assert first.record.output == {"a": [1]}
+    assert "not JSON" in second.record.error.message
+    assert writer.close() is None
+    assert writer.close() is None
+
+
+def test_where_the_log_is(tmp_path):
+    """In a folder that version control leaves alone, or where the URL says; anything else is refused."""
+    finish(write(locate(None, root=tmp_path)))
+    assert (tmp_path / ".promptune" / ".gitignore").read_text() == "*\n"
+    assert locate("sqlite:///logs/a.db", root=tmp_path).path == tmp_path / "logs" / "a.db"
+    assert locate(f"sqlite:///{tmp_path}/a.db", root=Path("/x")).path == tmp_path / "a.db"
+    server = locate("postgresql://ann:secret@db/x", root=tmp_path)
+    assert server.url == "postgresql+psycopg://ann:secret@db/x"
+    assert "secret" not in str(server)
+    for url in ("log.db", "sqlite://", "sqlite:///:memory:", "mysql://ann:secret@db/x", "postgresql:x"):
+        with pytest.raises(SettingsError, match="sqlite:///path") as caught:
+            locate(url, root=tmp_path)
+        assert "secret" not in str(caught.value)
+
+
+def test_differences():
+    """What changed is named, with values where they say something."""
+    after = {"cases": {"c0": "sha256:00", "c1": "sha256:12", "c2": "sha256:22"}, "runs": 5, "model": "m"}
+    assert differences(CONDITIONS, after) == [
+        "cases.c1: changed",
+        "cases.c2: new",
+        "model: new",
+        "prompts: gone",
+        "runs: 5, was 3",
+    ]
+    assert differences(after, after) == []
+    assert conditions_hash(after) != conditions_hash(CONDITIONS)
