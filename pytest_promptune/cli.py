@@ -9,8 +9,10 @@ import json
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
+from typing import Any, TextIO
 
+from pytest_promptune.core.display import clean_lines
 from pytest_promptune.core.errors import PromptuneError
 
 
@@ -36,6 +38,10 @@ class Command:
     help: str
     run: Callable[[argparse.Namespace], Answer]
     arguments: Callable[[argparse.ArgumentParser], None] = _no_arguments
+    #: Exit status of an error that the user can mend.
+    error_status: int = 1
+    #: Whether ``--json`` makes the answer JSON; else the option is the command's own.
+    answers_json: bool = True
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -48,12 +54,19 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         answer = command.run(arguments)
     except PromptuneError as error:
-        sys.stderr.write(f"pytest-promptune {' '.join(command.words)}: {error}\n")
-        return 1
+        _write(sys.stderr, "\n".join(clean_lines(f"pytest-promptune {' '.join(command.words)}: {error}")))
+        return command.error_status
     except KeyboardInterrupt:
         return 130
-    sys.stdout.write((json.dumps(answer.data, allow_nan=False) if arguments.json else answer.text) + "\n")
+    as_json = command.answers_json and arguments.json
+    _write(sys.stdout, json.dumps(answer.data, allow_nan=False) if as_json else answer.text)
     return answer.status
+
+
+def _write(stream: TextIO, text: str) -> None:
+    """A line; what the stream's encoding has no character for is escaped."""
+    encoding = stream.encoding or "utf-8"
+    stream.write(text.encode(encoding, "backslashreplace").decode(encoding) + "\n")
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -68,7 +81,8 @@ def _parser() -> argparse.ArgumentParser:
             groups[tuple(group)] = of_group.add_subparsers(required=True, metavar="COMMAND")
         one = groups[tuple(group)].add_parser(name, help=command.help, description=command.help)
         command.arguments(one)
-        one.add_argument("--json", action="store_true", help="answer in JSON, on one line")
+        if command.answers_json:
+            one.add_argument("--json", action="store_true", help="answer in JSON, on one line")
         one.set_defaults(command=command)
     return parser
 
@@ -97,6 +111,49 @@ def _weights(path: str, source: str, model: str) -> Answer:
     return Answer(text=path, data={"path": path, "source": source, "model": model})
 
 
+def _merge_arguments(parser: argparse.ArgumentParser) -> None:
+    from pytest_promptune.settings import GATES
+
+    parser.add_argument(
+        "files", nargs="+", metavar="FILE", help="results of --promptune-json, one per machine"
+    )
+    parser.add_argument("--json", metavar="PATH", help="write the results of all, which can be merged again")
+    parser.add_argument(
+        "--report", metavar="PATH", action="append", default=[], help="write the Markdown report (repeatable)"
+    )
+    parser.add_argument("--gate", action="store_true", help="exit with status 1 when the gate fails")
+    parser.add_argument(
+        "--gate-rule",
+        choices=GATES,
+        help="the gate's rule (default: that of the files, or regression if they ran with the gate off)",
+    )
+    parser.add_argument(
+        "--root", metavar="DIR", default=".", help="where the tests and their baselines lie (default: here)"
+    )
+    parser.add_argument(
+        "--allow-partial", action="store_true", help="take in sessions that ended early (-x, Ctrl-C), too"
+    )
+
+
+def _merge(arguments: argparse.Namespace) -> Answer:
+    import shutil
+
+    from pytest_promptune.merging import Wishes, merge
+    from pytest_promptune.terminal import summary
+
+    wishes = Wishes(
+        root=Path(arguments.root).resolve(),
+        gate=arguments.gate,
+        rule=arguments.gate_rule,
+        json=Path(arguments.json).resolve() if arguments.json else None,
+        report=tuple(Path(path).resolve() for path in arguments.report),
+        allow_partial=arguments.allow_partial,
+    )
+    view = merge(arguments.files, wishes)
+    lines = summary(view, verbosity=0, width=shutil.get_terminal_size().columns)
+    return Answer(text="\n".join(line.text for line in lines), data={}, status=view.exit_code)
+
+
 GROUPS = {"model": "the embedded language model (extra [local])"}
 
 COMMANDS = (
@@ -105,6 +162,14 @@ COMMANDS = (
         help="download the embedded model (93 MB, once) and print where it is",
         run=_model_fetch,
         arguments=_model_fetch_arguments,
+    ),
+    Command(
+        words=("merge",),
+        help="conclude results that several machines measured as one: compare, gate, report, record",
+        run=_merge,
+        arguments=_merge_arguments,
+        error_status=2,
+        answers_json=False,
     ),
     Command(words=("model", "path"), help="print where the embedded model is", run=_model_path),
 )

@@ -39,6 +39,7 @@ from pytest_promptune.core.view import (
     GateItem,
     MetricName,
     MetricRow,
+    View,
 )
 from pytest_promptune.settings import Settings
 from pytest_promptune.store.baselines import baseline_path, other_baselines, write_baseline
@@ -64,6 +65,8 @@ class Evidence:
     is_whole: bool = False
     #: Whether that were all tests of the project, and not those of some folders or modules.
     is_everything: bool = False
+    #: By test module: items that were not run since the budget was spent.
+    unpaid: Mapping[str, int] = field(default_factory=dict)
     #: Under which conditions a baseline would be recorded.
     recorded: Recorded
 
@@ -83,6 +86,20 @@ class Conclusion:
     notes: list[str] = field(default_factory=list)
     #: Node ids that ``--lf`` should run again.
     rerun: list[str] = field(default_factory=list)
+
+    def told_in(self, view: View) -> View:
+        """`view` with everything that was found, after what it tells already."""
+        return replace(
+            view,
+            metrics=tuple(self.metrics),
+            comparisons=tuple(self.comparisons),
+            baselines=tuple(self.baselines),
+            errors=tuple(self.errors),
+            decision=self.decision,
+            gate=tuple(self.gate),
+            warnings=(*view.warnings, *self.warnings),
+            notes=(*view.notes, *self.notes),
+        )
 
 
 def conclude(evidence: Evidence) -> Conclusion:
@@ -270,14 +287,18 @@ def _record(evidence: Evidence, columns: Sequence[Column], found: Conclusion) ->
     measured_modules = {module for module, *_ in evidence.experiment.samples}
     for module in evidence.experiment.modules:
         path = _shown_path(evidence.root, module, against)
-        if module in unusable or module not in measured_modules:
-            was_measured = module in measured_modules
+        obstacle = ""
+        if unpaid := evidence.unpaid.get(module):
+            obstacle = f"{count(unpaid, 'item')} not run, since --promptune-max-cost was spent"
+            left = "the old one stays" if evidence.baselines.get(module) else "there is none"
+            found.warnings.append(f"The baseline {path} was not recorded, {left}: {obstacle}.")
+        elif module not in measured_modules:
+            obstacle = "no sample was measured"
+        elif module in unusable:
+            obstacle = "an app gave no output in any sample"
+        if obstacle:
             view = BaselineView(
-                path=path,
-                name=against,
-                module=module,
-                action="not recorded",
-                detail="an app gave no output in any sample" if was_measured else "no sample was measured",
+                path=path, name=against, module=module, action="not recorded", detail=obstacle
             )
         else:
             mine = [column for column in columns if column.name.module == module]

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import platform
 import subprocess
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+
+from pytest_promptune.core.codec import sha256
+from pytest_promptune.core.tally import hash_of_tests
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,3 +101,17 @@ def own_version() -> str:
 def python_version() -> str:
     """``CPython 3.11.7``."""
     return f"{platform.python_implementation()} {platform.python_version()}"
+
+
+def tests_hash(modules: Sequence[str], *, root: Path) -> str:
+    """Hash of the test modules' texts."""
+    return hash_of_tests({module: module_hash(root, module) for module in modules})
+
+
+def module_hash(root: Path, module: str) -> str:
+    """Hash of a test module's text, the same under all line endings; of its name where it is no file."""
+    try:
+        text = (root / module).read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        text = module
+    return sha256(text)

@@ -18,17 +18,28 @@ import inspect
 import random
 import threading
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Hashable, Iterable
+from collections.abc import Awaitable, Callable, Coroutine, Hashable, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from pytest_promptune.core.failures import is_infrastructure, pause_before
+
+if TYPE_CHECKING:
+    from aiolimiter import AsyncLimiter
 
 _T = TypeVar("_T")
 
 #: Seconds that cancelled samples get to clean up.
 GRACE_S = 1.0
+#: Seconds between two looks of a waiting item at whether the loop still turns, and at its progress.
+LOOK_S = 0.2
+#: Seconds without a turn of the loop after which an app is said to block it.
+STALL_S = 3.0
+
+
+#: Whether this code was called by an engine, in whatever thread.
+in_background: contextvars.ContextVar[bool] = contextvars.ContextVar("in_background", default=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,6 +56,10 @@ class Job:
     timeout: float | None = None
     #: How often a call that failed for the infrastructure's sake is made again.
     retries: int = 0
+    #: Makes of the outcome what `Engine.result` gives; called in the loop, and awaited if it must be.
+    conclude: Callable[[Outcome], Any] | None = None
+    #: Not one of those that are counted: what it makes belongs to another job.
+    is_extra: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,14 +73,29 @@ class Outcome:
     attempts: int = 1
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Counts:
+    """How far the jobs are."""
+
+    #: Ended, with whatever outcome.
+    done: int
+    in_flight: int
+    #: Attempts beyond the first ones.
+    retries: int
+
+
 class SampleTimeoutError(TimeoutError):
     """A sample took longer than its ``timeout``."""
+
+
+class NotStartedError(Exception):
+    """The engine was told to start nothing more before it came to this job."""
 
 
 @dataclass(slots=True)
 class _Entry:
     job: Job
-    future: Future[Outcome]
+    future: Future[Any]
     started: bool = False
     demanded: bool = False
     dropped: bool = False
@@ -82,7 +112,23 @@ class _Place:
 class Engine:
     """Runs jobs in the background; all public methods are called from pytest's thread."""
 
-    def __init__(self, *, concurrency: int, window: int) -> None:
+    def __init__(self, *, concurrency: int, window: int, rate: float | None = None) -> None:
+        """The loop turns from now on.
+
+        Args:
+            concurrency: calls in flight.
+            window: calls started ahead of the item that runs.
+            rate: most calls that are begun per second, retries among them; ``None`` for no limit.
+        """
+        self._rate = rate
+        self._limiter: AsyncLimiter | None = None
+        #: Why nothing more is started.
+        self._halted: str | None = None
+        self._done = 0
+        self._retries = 0
+        #: When the loop last turned, and for how long it once did not.
+        self._turned = time.perf_counter()
+        self._stalled = 0.0
         self._concurrency = concurrency
         self._window = max(window, 1)
         self._entries: dict[Hashable, _Entry] = {}
@@ -93,6 +139,8 @@ class Engine:
         self._ahead: list[int] = []
         #: Order up to which the items have ended; written by pytest's thread alone.
         self._position = -1
+        #: Order at which the loop was last told of the items' steps.
+        self._woken_at = -1
         #: The window kept a job from starting: the next step of the items must wake the loop.
         self._is_full = False
         self._closing = False
@@ -100,6 +148,7 @@ class Engine:
         self._tasks: set[asyncio.Task[Any]] = set()
         # Samples begin in the context of the session, not in that of whichever sample ended before.
         self._context = contextvars.copy_context()
+        self._context.run(in_background.set, True)
         self._loop = asyncio.new_event_loop()
         # LangGraph runs a graph's synchronous nodes in the loop's executor; its default size of a few
         # threads would serialise them.
@@ -120,28 +169,56 @@ class Engine:
         if entries:
             self._loop.call_soon_threadsafe(self._enqueue, entries)
 
-    def outcome(self, key: Hashable) -> Outcome:
-        """Wait for a submitted job and give what came of it.
+    def result(self, key: Hashable, *, while_waiting: Callable[[], None] = lambda: None) -> Any:
+        """Wait for a submitted job and give what its `conclude` made of the outcome.
+
+        Args:
+            key: of the job.
+            while_waiting: called several times a second.
 
         Raises:
             KeyError: for a key that was never submitted.
+            NotStartedError: when it wasn't started, and won't be.
         """
         entry = self._entries[key]
         if not entry.future.done():
+            self._turned = time.perf_counter()
             self._loop.call_soon_threadsafe(self._demand, entry)
+            while_waiting()
         while True:
             try:
                 # Wakes up now and then, since not every platform interrupts a lock on Ctrl-C.
-                return entry.future.result(timeout=1.0)
+                return entry.future.result(timeout=LOOK_S)
             except TimeoutError:
-                continue
+                if entry.future.done():
+                    raise
+                self._stalled = max(self._stalled, time.perf_counter() - self._turned)
+                self._loop.call_soon_threadsafe(self._turn)
+                while_waiting()
+
+    @property
+    def counts(self) -> Counts:
+        """How far the jobs are."""
+        return Counts(done=self._done, in_flight=self._in_flight, retries=self._retries)
+
+    @property
+    def stalled_s(self) -> float | None:
+        """Longest time for which an app kept the loop from turning, ``None`` if it was short."""
+        return self._stalled if self._stalled >= STALL_S else None
+
+    def halt(self, reason: str) -> None:
+        """Start nothing more; what is in flight goes on. Callable from any thread."""
+        if not self._closing:
+            self._loop.call_soon_threadsafe(self._halt, reason)
 
     def advance(self, order: int) -> None:
         """All items up to this order have ended: the window moves on."""
         if order <= self._position or self._closing:
             return
         self._position = order
-        if self._is_full:  # waking the loop costs a context switch: only when it waits for this
+        # Waking the loop costs a context switch: only when it waits for this, and not for every item.
+        if self._is_full and order >= self._woken_at + self._window // 8:
+            self._woken_at = order
             self._is_full = False
             self._loop.call_soon_threadsafe(self._pump)
 
@@ -150,6 +227,18 @@ class Engine:
         entry = self._entries.pop(key, None)
         if entry is not None:
             entry.dropped = True
+
+    async def together(self, jobs: Sequence[Job]) -> list[Outcome]:
+        """Make calls beside each other, in the slot of the job that concludes; to be awaited in the loop.
+
+        They have their own time-outs and retries, but take no turn of the rate, which is that of jobs, and
+        no place in the queue. Their keys and orders have no meaning.
+        """
+        return list(await asyncio.gather(*(self._call_with_retries(job, paced=False) for job in jobs)))
+
+    async def ended(self, key: Hashable) -> Any:
+        """What a submitted job gives, awaited in the loop; it must have started before who waits for it."""
+        return await asyncio.shield(asyncio.wrap_future(self._entries[key].future))
 
     def run(self, call: Callable[[], Awaitable[Any]]) -> Any:
         """Run a coroutine function in the session's loop and wait for its result."""
@@ -180,14 +269,29 @@ class Engine:
         finally:
             self._loop.close()
 
+    def _turn(self) -> None:
+        self._turned = time.perf_counter()
+
     def _stop(self) -> None:
         self._stopped = True
         self._loop.stop()
 
     def _enqueue(self, entries: list[_Entry]) -> None:
         for entry in entries:
-            self._push(entry, demanded=False)
+            if self._halted is None:
+                self._push(entry, demanded=False)
+            else:
+                _refuse(entry, self._halted)
         self._pump()
+
+    def _halt(self, reason: str) -> None:
+        if self._halted is not None:
+            return
+        self._halted = reason
+        for entry in list(self._entries.values()):
+            if not entry.started:
+                _refuse(entry, reason)
+        self._queue.clear()
 
     def _push(self, entry: _Entry, *, demanded: bool) -> None:
         self._submitted += 1
@@ -195,6 +299,7 @@ class Engine:
         heapq.heappush(self._queue, _Place(rank, entry))
 
     def _demand(self, entry: _Entry) -> None:
+        self._turned = time.perf_counter()
         if not entry.started and not entry.demanded:
             entry.demanded = True
             self._push(entry, demanded=True)
@@ -235,25 +340,54 @@ class Engine:
 
     async def _run(self, entry: _Entry) -> None:
         try:
-            outcome = await self._call_with_retries(entry.job)
-            if not entry.future.cancelled():
-                entry.future.set_result(outcome)
+            value = await self._concluded(entry.job)
         except asyncio.CancelledError:  # the session ends
             entry.future.cancel()
             raise
+        except Exception as error:
+            _settle(entry, error=error)
+        else:
+            _settle(entry, value)
         finally:
             self._in_flight -= 1
+            self._done += not entry.job.is_extra
             self._pump()
 
-    async def _call_with_retries(self, job: Job) -> Outcome:
+    async def _concluded(self, job: Job) -> Any:
+        outcome = await self._call_with_retries(job)
+        if job.conclude is None:
+            return outcome
+        value = job.conclude(outcome)
+        return await value if inspect.isawaitable(value) else value
+
+    async def _call_with_retries(self, job: Job, *, paced: bool = True) -> Outcome:
         """Only what is transient is tried again: an app that raises would raise again."""
         attempt = 1
+        if paced:
+            await self._take_turn()
         outcome = await self._call(job)
         while attempt <= job.retries and outcome.error is not None and is_infrastructure(outcome.error):
             await asyncio.sleep(pause_before(attempt, outcome.error, random.random()))
+            if self._halted is not None:
+                break
+            if paced:
+                await self._take_turn()
             attempt += 1
+            self._retries += 1
             outcome = replace(await self._call(job), attempts=attempt)
         return outcome
+
+    async def _take_turn(self) -> None:
+        """Wait until the rate allows another call."""
+        if self._rate is not None:
+            if self._limiter is None:
+                from aiolimiter import AsyncLimiter
+
+                # One at a time: a larger bucket would let a burst through that a provider refuses.
+                self._limiter = AsyncLimiter(1, 1 / self._rate)
+            await self._limiter.acquire()
+        if self._halted is not None:
+            raise NotStartedError(self._halted)
 
     async def _call(self, job: Job) -> Outcome:
         """One attempt, in a task of its own: one that ignores its cancellation is left behind."""
@@ -283,6 +417,20 @@ class Engine:
             task.cancel()
         ending = self._loop.create_task(_finish(tasks))
         ending.add_done_callback(lambda _: self._stop())
+
+
+def _settle(entry: _Entry, value: Any = None, *, error: Exception | None = None) -> None:
+    if entry.future.done():  # cancelled meanwhile
+        return
+    if error is None:
+        entry.future.set_result(value)
+    else:
+        entry.future.set_exception(error)
+
+
+def _refuse(entry: _Entry, reason: str) -> None:
+    entry.dropped = True
+    _settle(entry, error=NotStartedError(reason))
 
 
 async def _finish(tasks: set[asyncio.Task[Any]]) -> None:

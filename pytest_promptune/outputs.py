@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
-import json
 import os
 from pathlib import Path
 
+from pytest_promptune.core.shards import Shard
 from pytest_promptune.core.view import View
 from pytest_promptune.settings import Settings
 from pytest_promptune.store.files import append_text, write_text
 
 
-def write_outputs(view: View, settings: Settings, *, root: Path) -> tuple[str, ...]:
+def write_outputs(
+    view: View, settings: Settings, *, root: Path, shard: Shard | None = None
+) -> tuple[str, ...]:
     """Write JSON, reports, and the summary of a GitHub job, whichever are asked for.
+
+    Args:
+        view: what was found.
+        settings: where to write.
+        root: paths are relative to it.
+        shard: what lets the results be merged with others', for the JSON.
 
     Returns:
         The paths of reports and JSON, relative to `root` where they lie below it.
@@ -21,10 +29,9 @@ def write_outputs(view: View, settings: Settings, *, root: Path) -> tuple[str, .
         PromptuneError: when one can't be rendered or written.
     """
     if settings.json is not None:
-        from pytest_promptune.report.json_results import to_results
+        from pytest_promptune.report.json_results import dumps
 
-        text = json.dumps(to_results(view), ensure_ascii=False, allow_nan=False, indent=2)
-        write_text(root / settings.json, text + "\n")
+        write_text(root / settings.json, dumps(view, shard))
     if settings.report:
         from pytest_promptune.report.markdown import render_markdown
 

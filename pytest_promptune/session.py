@@ -2,37 +2,50 @@
 
 from __future__ import annotations
 
-import hashlib
 import secrets
 import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pytest_promptune.conditions import Commit, CommitReader, own_version, python_version, timestamp
+from pytest_promptune.choosing import known_variants, measured_variants, too_many_changes
+from pytest_promptune.conditions import Commit, CommitReader, own_version, timestamp
 from pytest_promptune.core.baseline import Baseline, Recorded
 from pytest_promptune.core.checks import refuse_contradictions, refuse_unknown_margins
 from pytest_promptune.core.codec import sha256
+from pytest_promptune.core.display import count, seconds
 from pytest_promptune.core.errors import VariantError
-from pytest_promptune.core.experiment import Experiment, Result
-from pytest_promptune.core.model import CURRENT, Case, SampleRecord, Usage, Variant
+from pytest_promptune.core.experiment import Experiment, Result, SampleFacts
+from pytest_promptune.core.model import Case, SampleError, Variant
 from pytest_promptune.core.plan import Cell, Marks, PlannedItem, cells
+from pytest_promptune.core.prices import unpriced_note
+from pytest_promptune.core.progress import Progress
+from pytest_promptune.core.shards import Shard
 from pytest_promptune.core.sharing import Share
-from pytest_promptune.core.view import ExperimentView, GateItem, UsageView, VariantView, View
+from pytest_promptune.core.tally import tally
+from pytest_promptune.core.view import GateItem, View
 from pytest_promptune.outputs import write_outputs
-from pytest_promptune.sampling import Sampler
+from pytest_promptune.recording import Facts, Outbox, Recording, facts_of, unpacked
+from pytest_promptune.sampling import Budget, Sampler
+from pytest_promptune.sampling.budget import SPENT
 from pytest_promptune.settings import DEFAULT_RUNS, Settings
+from pytest_promptune.sharding import Catalogue
 from pytest_promptune.store.baselines import baseline_path, read_baseline
-from pytest_promptune.variants.reading import check_name, is_one_change, read_variants, select, with_changes
+from pytest_promptune.store.log import LoggedSample, SampleKey
+from pytest_promptune.variants.reading import with_changes
 
 if TYPE_CHECKING:
     from pytest_promptune.conclusion import Conclusion
     from pytest_promptune.variants.templates import Templates
+
+
+#: Seconds that the modules for the end wait for those of the log.
+_PATIENCE_S = 5.0
 
 
 class Session:
@@ -45,6 +58,7 @@ class Session:
         root: Path,
         careful: bool = False,
         more_variants: Callable[[], Iterable[Variant]] = tuple,
+        while_waiting: Callable[[], None] = lambda: None,
     ) -> None:
         """Reads the variants; nothing runs yet.
 
@@ -53,21 +67,24 @@ class Session:
             root: paths of variants, modules and baselines are relative to it.
             careful: the session stops at the first failures.
             more_variants: variants that plugins give, asked once.
+            while_waiting: called several times a second while an item waits for its sample.
 
         Raises:
             VariantError: when a variant can't be read, or one that was asked for doesn't exist.
+            SettingsError: when the experiment log can't be where it is said to be.
         """
         self.settings = settings
         self.root = root
         self._careful = careful
-        self._known = self._read_variants(more_variants)
+        self._known = known_variants(settings, self._folder, more_variants)
         #: What is measured, the variant in place of `current` first.
-        self.variants = self._measured()
+        self.variants = measured_variants(settings, self._known, self._folder)
         self._experiment = Experiment()
         self._sampler: Sampler | None = None
         self._templates: Templates | None = None
         self._baselines: dict[str, Baseline | None] = {}
         self._collected: dict[str, set[str]] = {}
+        self._catalogue = Catalogue()
         self._selected: Sequence[PlannedItem] = ()
         self._is_whole = False
         self._is_everything = False
@@ -77,48 +94,21 @@ class Session:
         self._commit = CommitReader(root)
         self._commit_known: Commit | None = None
         self._conclusion: Conclusion | None = None
-        self._id = f"{self._started.replace('-', '').replace(':', '').rstrip('Z')}-{secrets.token_hex(3)}"
+        self._while_waiting = while_waiting
+        #: By module: items whose sample was not generated since the budget was spent.
+        self._unpaid_items: Counter[str] = Counter()
+        self._facts = Facts()
+        self._outbox: Outbox | None = None
+        digits = self._started.replace("-", "").replace(":", "").rstrip("Z")
+        self._recording = Recording(
+            settings, root=root, id=f"{digits}-{secrets.token_hex(3)}", started=self._started
+        )
 
     # --- plan -------------------------------------------------------------------------------------
-
-    def _read_variants(self, more: Callable[[], Iterable[Variant]]) -> dict[str, Variant]:
-        """All variants there are; a broken one must not stop a session that measures none of them."""
-        known = {CURRENT: Variant(name=CURRENT, description="the app as it stands")}
-        if not self.settings.compare and not self.settings.variant:
-            return known
-        known.update(read_variants(self._folder))
-        for variant in more():
-            if not isinstance(variant, Variant):
-                raise VariantError(
-                    f"pytest_promptune_variants gives {variant!r}; give Variant objects, as "
-                    'Variant(name="cold", context={"temperature": 0}).'
-                )
-            check_name(variant.name, where="pytest_promptune_variants")
-            if variant.name in known:
-                raise VariantError(
-                    f"pytest_promptune_variants gives {variant.name!r}, which exists already: rename one."
-                )
-            known[variant.name] = variant
-        return known
 
     @property
     def _folder(self) -> Path:
         return self.root / self.settings.variants
-
-    def _measured(self) -> tuple[Variant, ...]:
-        settings = self.settings
-        others = {name: variant for name, variant in self._known.items() if name != CURRENT}
-        asked = [name for name in settings.variant if name != CURRENT]
-        chosen = select(others, asked, folder=self._folder) if asked else []
-        if not settings.compare:
-            return tuple(chosen) or (self._known[CURRENT],)
-        if not others:
-            raise VariantError(
-                f"--promptune-compare: there is no variant in {settings.variants}. Write one, for example "
-                f"{settings.variants}/shorter/ with the changed templates in it or with a variant.toml that "
-                "has a [context] table."
-            )
-        return (self._known[CURRENT], *(chosen if asked else others.values()))
 
     def cells(self, marks: Marks) -> list[Cell]:
         """All variants and runs of a test with these marks."""
@@ -158,24 +148,47 @@ class Session:
         self.variants = tuple(self._described(variant) for variant in self.variants)
         self._known.update({variant.name: variant for variant in self.variants})
         for variant in self.variants:
-            self._check_one_change(variant)
+            if text := too_many_changes(variant, refuse=self.settings.one_change):
+                self._notes.append(text)
         for module in dict.fromkeys(item.module for item in selected):
             self._baseline(module)
         for item in collected:
             if item.case is not None:
                 self._collected.setdefault(item.module, set()).add(item.case.id)
+        self._catalogue.take(selected, collected, whole=whole, everything=everything)
         self._selected = selected
         self._is_whole = whole and len(selected) == len(collected)
         self._is_everything = self._is_whole and everything
-        self._sampler = Sampler(
-            variants={variant.name: variant for variant in self.variants},
-            concurrency=share.of(self.settings.concurrency) if share else self.settings.concurrency,
-            careful=self._careful,
-            ahead=share.ahead if share else None,
-        )
+        self._facts = facts_of(selected, self.variants, self._app_templates(), root=self.root)
+        self._recording.prepare(self._facts)
+        if share is not None:  # the controller stores what the workers generate
+            self._outbox = Outbox()
+        self._sampler = self._make_sampler(share)
         self._sampler.plan(selected)
-        # numpy, scipy and jinja2 load while the first samples wait for their model.
-        threading.Thread(target=_load_what_the_end_needs, name="promptune-imports", daemon=True).start()
+        # numpy and jinja2 load while the first samples wait for their model.
+        threading.Thread(target=self._load_what_the_end_needs, name="promptune-imports", daemon=True).start()
+
+    def _load_what_the_end_needs(self) -> None:
+        """After the log has loaded: items wait for that one, and both at once take twice as long."""
+        self._recording.wait_until_ready(_PATIENCE_S)
+        for module in ("pytest_promptune.conclusion", "pytest_promptune.report.markdown"):
+            import_module(module)
+
+    def _make_sampler(self, share: Share | None) -> Sampler:
+        settings = self.settings
+        workers = share.workers if share else 1
+        return Sampler(
+            variants={variant.name: variant for variant in self.variants},
+            concurrency=share.of(settings.concurrency) if share else settings.concurrency,
+            careful=self._careful,
+            rate=settings.rate and settings.rate / workers,
+            budget=None if settings.max_cost is None else Budget(settings.max_cost / workers),
+            prices=settings.prices,
+            ahead=share.ahead if share else None,
+            stored=self._recording.stored,
+            finished=self._outbox.put if self._outbox else self._recording.sample,
+            while_waiting=self._while_waiting,
+        )
 
     def _prepare_templates(self) -> None:
         spec = self.settings.jinja_env
@@ -202,17 +215,6 @@ class Session:
                 "env.get_template where the prompt is rendered."
             )
 
-    def _check_one_change(self, variant: Variant) -> None:
-        if variant.name == CURRENT or not variant.changes or is_one_change(variant):
-            return
-        text = (
-            f"variant {variant.name!r} is more than one change (one prompt, or parameters alone): "
-            "a difference won't tell which of them made it."
-        )
-        if self.settings.one_change:
-            raise VariantError(f"{text} promptune_one_change refuses that: split it into several variants.")
-        self._notes.append(text)
-
     def _baseline(self, module: str) -> Baseline | None:
         if module not in self._baselines:
             path = baseline_path(self.root, module, self.settings.against)
@@ -221,11 +223,58 @@ class Session:
 
     # --- samples and scores -----------------------------------------------------------------------
 
-    def sample(self, item: PlannedItem, case: Case, app: object, *, everywhere: bool = False) -> SampleRecord:
-        """The sample of an item; see `Sampler.sample`."""
+    @property
+    def replays(self) -> bool:
+        """Stored outputs are scored again: the app is never called, nor made."""
+        return self._recording.stored.replays
+
+    def sample(
+        self,
+        item: PlannedItem,
+        case: Case,
+        app: object,
+        *,
+        everywhere: bool = False,
+        depends: Container[str] | None = None,
+    ) -> LoggedSample:
+        """The sample of an item, as it is stored; see `Sampler.sample`."""
         if self._sampler is None:
             raise RuntimeError("begin() comes first")
-        return self._sampler.sample(item, case, app, everywhere=everywhere)
+        self._open()
+        found = self._sampler.sample(item, case, app, everywhere=everywhere, depends=depends)
+        self._recording.wait_for(found.key)
+        return found
+
+    def replayed(self, item: PlannedItem, case: Case) -> LoggedSample:
+        """The stored sample of an item; see `Sampler.replayed`."""
+        if self._sampler is None:
+            raise RuntimeError("begin() comes first")
+        self._open()
+        return self._sampler.replayed(item, case)
+
+    def _open(self) -> None:
+        """Begin the experiment with the first sample that is asked for: looking at tests leaves none."""
+        if self._outbox is None:
+            self._recording.open(self._facts)
+
+    def is_reused(self, key: SampleKey) -> bool:
+        """Whether a sample was taken from an earlier session."""
+        return self._sampler is not None and self._sampler.is_reused(key)
+
+    def packed(self) -> str | None:
+        """In an xdist worker: the finished samples that the controller hasn't got yet, as text."""
+        return self._outbox.take() if self._outbox else None
+
+    def unpack(self, text: str) -> None:
+        """Take in `packed` samples."""
+        self._open()
+        for sample in unpacked(text):
+            self._recording.sample(sample)
+
+    @property
+    def progress(self) -> Progress:
+        """How far the samples are."""
+        return self._sampler.progress if self._sampler else Progress(done=0, total=0, in_flight=0)
 
     def item_ended(self, nodeid: str) -> None:
         """The item's tests are over, whatever came of them."""
@@ -234,25 +283,52 @@ class Session:
 
     def record(self, result: Result) -> None:
         """Take in what an item contributes."""
+        if result.outcome == "skipped" and result.message.startswith(f"not run: {SPENT}"):
+            result = self._unpaid(result)
+        if result.sample is not None:  # one that is replayed or resumed in a worker comes unpacked
+            self._open()
         self._experiment.add(result)
+        self._recording.result(result)
+
+    def _unpaid(self, result: Result) -> Result:
+        """An item that the budget left out: its sample is missing, which is more than a skipped test."""
+        self._unpaid_items[result.module] += 1
+        reason = result.message.removeprefix("not run: ")
+        error = SampleError(type="BudgetSpent", message=reason, infrastructure=True)
+        return replace(result, outcome="missing", sample=SampleFacts(error=error))
 
     def knowledge(self) -> dict[str, Any]:
         """What only the process that collected knows, as plain data for the one that concludes."""
         cases = {module: sorted(ids) for module, ids in self._collected.items()}
-        return {"cases": cases, "whole": self._is_whole, "everything": self._is_everything}
+        return {
+            "cases": cases,
+            "catalogue": self._catalogue.to_json(),
+            "whole": self._is_whole,
+            "everything": self._is_everything,
+            "conditions": self._facts.conditions,
+            "prompts": self._facts.prompts,
+            "resumes": self._recording.stored.name,
+            "notes": self._recording.notes,
+        }
 
     def know(self, knowledge: Mapping[str, Any]) -> None:
         """Take over the `knowledge` of another process."""
         for module, ids in knowledge["cases"].items():
             self._collected.setdefault(module, set()).update(ids)
+        self._catalogue.take_over(knowledge["catalogue"])
         self._is_whole = knowledge["whole"]
         self._is_everything = knowledge["everything"]
+        if not self._facts.conditions:  # the first one; the others know the same
+            self._facts = Facts(conditions=knowledge["conditions"], prompts=knowledge["prompts"])
+            self._recording.notes.extend(knowledge["notes"])
+            if knowledge["resumes"]:
+                self._recording.take_over(knowledge["resumes"])
 
     def expected_decisions(self) -> int:
         """About how many decisions the gate will make, rather too many: scores aren't known yet."""
         if self.settings.mode == "baseline" or self.settings.gate == "off":
             return 0
-        count = 0
+        number = 0
         for module in {item.module for item in self._selected}:
             items = [item for item in self._selected if item.module == module]
             metrics = {item.metric for item in items} | {f"{item.marks.app}::error_rate" for item in items}
@@ -262,8 +338,8 @@ class Session:
             else:
                 timed_or_paid = {name for name, metric in baseline.metrics.items() if metric.is_of_app_usage}
                 expected = len(metrics | set(baseline.scores) - timed_or_paid)
-            count += expected * (len(self.variants) - 1 + (baseline is not None))
-        return count
+            number += expected * (len(self.variants) - 1 + (baseline is not None))
+        return number
 
     # --- the end ----------------------------------------------------------------------------------
 
@@ -287,6 +363,7 @@ class Session:
             collected={module: frozenset(ids) for module, ids in self._collected.items()},
             is_whole=self._is_whole,
             is_everything=self._is_everything,
+            unpaid=self._unpaid_items,
             recorded=self._recorded(),
         )
         self._conclusion = conclude(evidence)
@@ -304,30 +381,78 @@ class Session:
             PromptuneError: when an output can't be rendered or written.
         """
         if not self._experiment.results:
+            self._store_early_end(exit_code)
             return None
         view = self._view(exit_code)
-        return replace(view, written=write_outputs(view, self.settings, root=self.root))
+        try:
+            shard = self._shard() if self.settings.json is not None else None
+            return replace(view, written=write_outputs(view, self.settings, root=self.root, shard=shard))
+        finally:
+            self._store(view)
+
+    def _shard(self) -> Shard:
+        """What lets this session be merged with others that measured other parts."""
+        return self._catalogue.shard(
+            self.settings,
+            self._experiment,
+            [self._described(variant) for variant in self.variants],
+            root=self.root,
+            complete=self._conclusion is not None,
+            prompts=self._prompts(),
+            notes=self._all_notes(),
+            warnings=self._warnings(),
+        )
+
+    def _all_notes(self) -> list[str]:
+        return [*self._notes, *self._recording.notes, *self._price_notes()]
+
+    def _store(self, view: View) -> None:
+        """Complete the experiment log."""
+        if not self._recording.is_open:
+            return
+        from pytest_promptune.report.json_results import to_results
+
+        self._recording.finish(
+            complete=not view.interrupted and not self._unpaid_items,
+            commit=self._read_commit(),
+            finished=view.experiment.finished,
+            seconds=view.experiment.seconds,
+            exit_code=view.exit_code,
+            results=to_results(view),
+        )
+
+    def _store_early_end(self, exit_code: int) -> None:
+        """Interrupted before the first item ended: samples may be there nevertheless."""
+        if self._recording.is_open:
+            self._recording.finish(
+                complete=False,
+                commit=self._read_commit(),
+                finished=timestamp(),
+                seconds=time.perf_counter() - self._began,
+                exit_code=exit_code,
+                results={},
+            )
 
     def close(self) -> None:
         """End everything that runs in the background and give the templates back."""
         if self._sampler is not None:
             self._sampler.close()
-        if self._experiment.results:
+        if self._experiment.results or self._recording.is_open:
             self._read_commit()
         if self._templates is not None:
             self._templates.uninstall()
         self._commit.close()
 
     def _recorded(self) -> Recorded:
-        state = self._read_commit()
+        state, counts = self._read_commit(), tally(self._experiment)
         return Recorded(
             at=self._started,
             commit=state.commit,
             dirty=state.dirty,
-            runs=self._runs,
+            runs=counts.runs,
             promptune=own_version(),
             concurrency=self.settings.concurrency,
-            models=self._models,
+            models=counts.models,
             prompts=self._prompts(),
         )
 
@@ -336,53 +461,68 @@ class Session:
             self._commit_known = self._commit.read()
         return self._commit_known
 
-    @property
-    def _runs(self) -> int:
-        """The most runs that any case has."""
-        cells = {(r.module, r.case_id, r.variant, r.run) for r in self._experiment.results}
-        counts = Counter((module, case, variant) for module, case, variant, _ in cells)
-        return max(counts.values(), default=0)
-
-    @property
-    def _models(self) -> tuple[str, ...]:
-        samples = self._experiment.samples.values()
-        return tuple(sorted({model for facts in samples for model in facts.models}))
+    def _app_templates(self) -> dict[str, str]:
+        """The text of each of the app's templates, as `current` has it."""
+        if self._templates is None:
+            return {}
+        names = self._templates.names(outside=self._folder)
+        texts = {name: self._templates.current(name) for name in names}
+        return {name: text for name, text in texts.items() if text is not None}
 
     def _prompts(self) -> Mapping[str, str]:
         """Hash of each of the app's templates, as the measured variant has it."""
-        if self._templates is None:
-            return {}
         replaced = self.variants[0].templates
-        texts = {
-            name: replaced.get(name) or self._templates.current(name)
-            for name in self._templates.names(outside=self._folder)
-        }
-        return {name: sha256(text) for name, text in texts.items() if text is not None}
+        return {name: sha256(replaced.get(name) or text) for name, text in self._app_templates().items()}
 
     def _view(self, exit_code: int) -> View:
-        found = self._conclusion
-        common = View(
-            mode=self.settings.mode,
+        from pytest_promptune.viewing import Circumstances, build_view
+
+        circumstances = Circumstances(
+            id=self._recording.id,
+            started=self._started,
+            seconds=time.perf_counter() - self._began,
             exit_code=exit_code,
-            experiment=self._experiment_view(),
-            variants=tuple(self._variant_view(v) for v in self.variants if v.name != CURRENT),
-            usage=_usage(self._experiment),
-            notes=tuple(self._notes),
-            interrupted=found is None,
+            commit=self._read_commit(),
+            notes=self._all_notes(),
+            warnings=self._warnings(),
         )
-        if found is None:
-            return common
-        return replace(
-            common,
-            metrics=tuple(found.metrics),
-            comparisons=tuple(found.comparisons),
-            baselines=tuple(found.baselines),
-            errors=tuple(found.errors),
-            decision=found.decision,
-            gate=tuple(found.gate),
-            warnings=tuple(found.warnings),
-            notes=(*self._notes, *found.notes),
+        variants = [self._described(variant) for variant in self.variants]
+        return build_view(
+            self.settings, self._experiment, variants, self._conclusion, circumstances, root=self.root
         )
+
+    def _price_notes(self) -> list[str]:
+        facts = self._experiment.samples.values()
+        models = dict.fromkeys(model for fact in facts for model in fact.unpriced)
+        return [note] if (note := unpriced_note(tuple(models))) else []
+
+    def _warnings(self) -> list[str]:
+        """What went wrong around the samples."""
+        found = []
+        if self._recording.replay_of:
+            found.append(
+                f"Replayed: outputs of experiment {self._recording.replay_of}, scored with today's tests; "
+                "the app was not called."
+            )
+        if self._recording.problem:
+            found.append(self._recording.problem)
+        if self._sampler is not None and self._sampler.stalled_s is not None:
+            found.append(
+                f"An app kept all samples waiting for {seconds(self._sampler.stalled_s)}: it blocks the "
+                "event loop. Await its calls, or make it a synchronous function, which runs in a thread."
+            )
+        if self._unpaid_items:
+            found.append(
+                f"--promptune-max-cost was spent: {count(self._unpaid_items.total(), 'item')} not run, whose "
+                "samples count as missing. --promptune-resume measures them with a budget of their own."
+            )
+        facts = self._experiment.samples.values()
+        if self.settings.max_cost is not None and any(fact.unpriced for fact in facts):
+            found.append(
+                "--promptune-max-cost could not count all calls: some models have no known price. Give it in "
+                "promptune_prices."
+            )
+        return found
 
     def _described(self, variant: Variant) -> Variant:
         """The variant with what it changes, as far as that is known by now."""
@@ -391,65 +531,3 @@ class Session:
             current_templates=self._templates.current if self._templates else lambda _: None,
             current_context=self._sampler.contexts() if self._sampler else {},
         )
-
-    def _variant_view(self, variant: Variant) -> VariantView:
-        described = self._described(variant)
-        return VariantView(
-            name=variant.name,
-            description=variant.description,
-            changes=described.changes,
-            one_change=is_one_change(described),
-        )
-
-    def _experiment_view(self) -> ExperimentView:
-        experiment, state = self._experiment, self._read_commit()
-        facts = list(experiment.samples.values())
-        errors = [fact.error for fact in facts if fact.error is not None]
-        hashes = sorted(
-            f"{module}::{case}={content}"
-            for module in experiment.modules
-            for case, content in experiment.case_hashes(module).items()
-        )
-        return ExperimentView(
-            id=self._id,
-            started=self._started,
-            finished=timestamp(),
-            commit=state.commit,
-            dirty=state.dirty,
-            branch=state.branch,
-            runs=self._runs,
-            cases=len(hashes),
-            variants=tuple(variant.name for variant in self.variants),
-            samples=len(facts),
-            errored=sum(not error.infrastructure for error in errors),
-            missing=sum(error.infrastructure for error in errors),
-            reused=0,
-            conditions={"cases": sha256("\n".join(hashes)), "tests": self._tests_hash()},
-            models=self._models,
-            promptune=own_version(),
-            python=python_version(),
-            concurrency=self.settings.concurrency,
-            alpha=self.settings.alpha,
-            seconds=time.perf_counter() - self._began,
-        )
-
-    def _tests_hash(self) -> str:
-        digest = hashlib.sha256()
-        for module in sorted(self._experiment.modules):
-            try:
-                digest.update((self.root / module).read_bytes())
-            except OSError:  # a module that isn't a file under the root
-                digest.update(module.encode())
-        return f"sha256:{digest.hexdigest()[:16]}"
-
-
-def _load_what_the_end_needs() -> None:
-    for module in ("pytest_promptune.conclusion", "pytest_promptune.report.markdown"):
-        import_module(module)
-
-
-def _usage(experiment: Experiment) -> UsageView:
-    total = sum((facts.usage for facts in experiment.samples.values()), Usage())
-    return UsageView(
-        input_tokens=total.input_tokens, output_tokens=total.output_tokens, cost_usd=total.cost_usd
-    )

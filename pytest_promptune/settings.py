@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from pytest_promptune.core.errors import SettingsError
 from pytest_promptune.core.margins import Percent
+from pytest_promptune.core.prices import Price
 
 Gate = Literal["regression", "non-inferiority", "off"]
 Scope = Literal["suite", "population"]
@@ -102,6 +103,32 @@ def _scope(value: Any) -> str:
     return text
 
 
+def _rate(value: Any) -> float:
+    """Calls per second."""
+    expected = ValueError("a number per second, minute or hour above 0, as 5/s or 300/min")
+    number, slash, unit = (part.strip() for part in str(value).partition("/"))
+    try:
+        rate = float(number) / _UNITS[unit if slash else "s"]
+    except (ValueError, KeyError):
+        raise expected from None
+    if not 0 < rate < float("inf"):
+        raise expected
+    return rate
+
+
+_UNITS = {"s": 1, "sec": 1, "m": 60, "min": 60, "h": 3600}
+
+
+def _usd(value: Any) -> float:
+    try:
+        amount = float(str(value).strip().removeprefix("$"))
+    except ValueError:
+        amount = 0.0
+    if not 0 < amount < float("inf"):
+        raise ValueError("an amount of USD above 0, as 2.50")
+    return amount
+
+
 def _margins(values: Any) -> Mapping[str, float]:
     return dict(_margin(str(value)) for value in values)
 
@@ -117,6 +144,31 @@ def _margin(text: str) -> tuple[str, float]:
     if not equals or not metric.strip() or not 0 <= value < float("inf"):
         raise ValueError(expected)
     return metric.strip(), value
+
+
+def _prices(values: Any) -> Mapping[str, Price]:
+    prices: dict[str, Price] = {}
+    for line in _texts(values):
+        model, price = _price(line)
+        if model in prices:
+            raise ValueError(f"each model once ({model} is there twice)")
+        prices[model] = price
+    return prices
+
+
+def _price(line: str) -> tuple[str, Price]:
+    expected = ValueError(
+        "MODEL = INPUT / OUTPUT in USD per million tokens, as my-model = 0.15 / 0.60, or with the price of "
+        f"cached input as the third number, as my-model = 0.15 / 0.60 / 0.075 ({line!r} is neither)"
+    )
+    model, _, numbers = (part.strip() for part in line.rpartition("="))
+    try:
+        usd = [float(number) for number in numbers.split("/")]
+    except ValueError:
+        raise expected from None
+    if not model or len(usd) not in (2, 3) or not all(0 <= number < float("inf") for number in usd):
+        raise expected
+    return model, Price(input=usd[0], output=usd[1], cache_read=usd[2] if len(usd) == 3 else None)
 
 
 def _reports(values: Any) -> tuple[str, ...]:
@@ -203,6 +255,44 @@ class Settings:
     concurrency: int = _option(
         DEFAULT_CONCURRENCY, f"samples in flight (default: {DEFAULT_CONCURRENCY})", _positive_int, metavar="N"
     )
+    rate: float | None = _option(
+        None, "begin at most this many calls, as 5/s or 300/min (retries count)", _rate, metavar="N/s"
+    )
+    max_cost: float | None = _option(
+        None,
+        "begin no further sample once this much is spent; what was measured is kept and reported",
+        _usd,
+        metavar="USD",
+    )
+    resume: bool = _option(
+        False,
+        "take the finished samples of the newest interrupted experiment with the same conditions, and "
+        "measure the rest",
+        _flag,
+        kind="flag",
+        in_ini=False,
+    )
+    replay: str | None = _option(
+        None,
+        "score the stored outputs of an experiment again (`last` for the newest); the app is not called",
+        _text,
+        in_ini=False,
+        metavar="EXPERIMENT",
+    )
+    store: str | None = _option(
+        None,
+        "experiment log: sqlite:///PATH or postgresql+psycopg://… (default: SQLite under .promptune/; an "
+        "empty value stores nothing)",
+        lambda value: str(value).strip(),
+        metavar="URL",
+    )
+    redact: tuple[str, ...] = _option(
+        (),
+        "regular expressions of secrets that must not be stored, beside those that are known",
+        _texts,
+        kind="list",
+        on_command_line=False,
+    )
     report: tuple[str, ...] = _option(
         (DEFAULT_REPORT,),
         f"Markdown report (repeatable; default: {DEFAULT_REPORT}; an empty value writes none)",
@@ -227,6 +317,14 @@ class Settings:
         (),
         "metrics to gate beside the default ones, as latency_s",
         _texts,
+        kind="list",
+        on_command_line=False,
+    )
+    prices: Mapping[str, Price] = _option(
+        {},
+        "USD per million input / output tokens of models whose price is not published, or another one, as "
+        "my-model = 0.15 / 0.60 (one line each)",
+        _prices,
         kind="list",
         on_command_line=False,
     )
@@ -295,6 +393,11 @@ def _check_together(settings: Settings) -> None:
         raise SettingsError(
             "--promptune-baseline and --promptune-compare contradict each other: record the baseline first, "
             "then compare in a second session."
+        )
+    if settings.resume and settings.replay is not None:
+        raise SettingsError(
+            "--promptune-resume and --promptune-replay contradict each other: the first measures what is "
+            "missing, the second measures nothing."
         )
     if not settings.compare and len(settings.variant) > 1:
         raise SettingsError(

@@ -26,6 +26,7 @@ pytest_plugins = ["pytester"]
 #: and importing pandas again for every run would take most of the time.
 _LOADED_ONCE = (
     "asyncio",
+    "genai_prices.data",
     "jinja2.sandbox",
     "langchain_core.callbacks",
     "langchain_core.language_models.fake_chat_models",

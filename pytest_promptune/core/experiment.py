@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from pytest_promptune.core.model import Case, SampleError, SampleRecord, Usage
 from pytest_promptune.core.plan import PlannedItem
+from pytest_promptune.core.scorers import ScorerTally, scores_of
 from pytest_promptune.core.scoring import Classification, Sample, Score
 from pytest_promptune.core.stats.model import Direction, Kind
 from pytest_promptune.core.view import MetricName
@@ -32,6 +33,15 @@ class SampleFacts:
     usage: Usage = field(default_factory=Usage)
     error: SampleError | None = None
     models: tuple[str, ...] = ()
+    #: Taken from an earlier session.
+    reused: bool = False
+    #: Models without a known price.
+    unpriced: tuple[str, ...] = ()
+    #: What its scorers cost, told by the first item that got their scores.
+    scorer_cost_usd: float | None = None
+    scorer_unpriced: tuple[str, ...] = ()
+    #: Scorers of the item that gave no score, and why.
+    scorer_errors: tuple[tuple[str, str], ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """Plain data."""
@@ -41,6 +51,13 @@ class SampleFacts:
             "usage": [usage.input_tokens, usage.output_tokens, usage.cost_usd],
             "error": None if error is None else [error.type, error.message, error.infrastructure],
             "models": list(self.models),
+            "reused": self.reused,
+            "unpriced": list(self.unpriced),
+            "scorers": [
+                self.scorer_cost_usd,
+                list(self.scorer_unpriced),
+                [list(each) for each in self.scorer_errors],
+            ],
         }
 
     @classmethod
@@ -48,11 +65,17 @@ class SampleFacts:
         """The inverse of `to_json`."""
         tokens_in, tokens_out, cost = data["usage"]
         error = data["error"]
+        scorer_cost, scorer_unpriced, scorer_errors = data["scorers"]
         return cls(
             latency_s=data["latency_s"],
             usage=Usage(input_tokens=tokens_in, output_tokens=tokens_out, cost_usd=cost),
             error=error and SampleError(type=error[0], message=error[1], infrastructure=error[2]),
             models=tuple(data["models"]),
+            reused=data["reused"],
+            unpriced=tuple(data["unpriced"]),
+            scorer_cost_usd=scorer_cost,
+            scorer_unpriced=tuple(scorer_unpriced),
+            scorer_errors=tuple((scorer, reason) for scorer, reason in scorer_errors),
         )
 
 
@@ -74,6 +97,7 @@ class Result:
     order: int = 0
     #: Names to gate, ``None`` for the default ones.
     gate: tuple[str, ...] | None = None
+    #: By name; those that scorers gave are named in full, ``<app>::<key>``.
     scores: Mapping[str, Score] = field(default_factory=dict)
     classification: Classification | None = None
     #: First line of what the assertion said.
@@ -126,12 +150,28 @@ def result_of(
     sample: Sample | None,
     outcome: Outcome,
     message: str,
+    case_hash: str | None = None,
+    reused: bool = False,
 ) -> Result:
     """What an item contributes, from all that is known of it at its end."""
     facts = None
+    scores = dict(sample.scores) if sample is not None else {}
     if record is not None:
+        given, errors = scores_of(record.scorings, app=item.marks.app)
+        scores |= given
+        usage = sum((scoring.usage for scoring in record.scorings), Usage())
         models = tuple(dict.fromkeys(model for node in record.nodes for model in node.models))
-        facts = SampleFacts(latency_s=record.latency_s, usage=record.usage, error=record.error, models=models)
+        facts = SampleFacts(
+            latency_s=record.latency_s,
+            usage=record.usage,
+            error=record.error,
+            models=models,
+            reused=reused,
+            unpriced=record.unpriced,
+            scorer_cost_usd=usage.cost_usd,
+            scorer_unpriced=tuple(dict.fromkeys(m for each in record.scorings for m in each.unpriced)),
+            scorer_errors=tuple(errors.items()),
+        )
     lines = message.strip().splitlines()
     return Result(
         nodeid=item.nodeid,
@@ -140,13 +180,13 @@ def result_of(
         metric=item.metric,
         app=item.marks.app,
         case_id=case.id,
-        case_hash=case.fingerprint,
+        case_hash=case_hash or case.fingerprint,
         variant=item.cell.variant,
         run=item.cell.run,
         outcome=outcome,
         order=item.order,
         gate=item.marks.gate,
-        scores=dict(sample.scores) if sample is not None else {},
+        scores=scores,
         classification=sample.classification if sample is not None else None,
         message=lines[0][:MESSAGE_LENGTH] if lines else "",
         sample=facts,
@@ -163,6 +203,8 @@ class Column:
     #: A test among several keeps the default gates.
     keeps_defaults: bool = False
     has_values: bool = False
+    #: Those that scored it; their samples without a value are missing.
+    tests: set[str] = field(default_factory=set)
     values: dict[str, dict[str, dict[int, float | None]]] = field(default_factory=dict)
 
     def put(self, variant: str, case: str, run: int, value: float | None) -> None:
@@ -194,6 +236,7 @@ class Experiment:
         self._columns: dict[tuple[str, str], Column] = {}
         self._samples: dict[tuple[str, str, str, str, int], SampleFacts] = {}
         self._case_hashes: dict[str, dict[str, str]] = {}
+        self.scorers = ScorerTally()
         #: What contradicts itself in the scores, one sentence each.
         self.contradictions: list[str] = []
 
@@ -201,6 +244,11 @@ class Experiment:
         """Take in what one item contributes."""
         self.results.append(result)
         self._case_hashes.setdefault(result.module, {})[result.case_id] = result.case_hash
+        if result.sample is not None:
+            facts = result.sample
+            self.scorers.add(cost_usd=facts.scorer_cost_usd, unpriced=facts.scorer_unpriced)
+            for scorer, reason in facts.scorer_errors:
+                self.scorers.fail(result.app, scorer, reason, result.variant, result.case_id, result.run)
         if result.outcome == "skipped":
             return
         place = (result.variant, result.case_id, result.run)
@@ -213,14 +261,17 @@ class Experiment:
             self._app_metrics(result, result.sample)
 
     def _score(self, result: Result, name: str, score: Score) -> None:
+        of_scorer = "::" in name
         column = self._column(
             result,
-            f"{result.test}::{name}",
-            result.test,
+            name if of_scorer else f"{result.test}::{name}",
+            result.app if of_scorer else result.test,
             kind=score.kind,
             direction=score.direction,
             unit=score.unit,
+            is_gated=of_scorer,
         )
+        column.tests.add(result.test)
         if (score.direction, score.unit) != (column.name.direction, column.name.unit):
             sentence = (
                 f"{column.name.metric} is scored with direction {column.name.direction!r} and unit "
@@ -258,8 +309,11 @@ class Experiment:
         kind: Kind,
         direction: Direction,
         unit: str | None = None,
+        is_gated: bool = False,
     ) -> Column:
+        """The column of a metric; one of an app is gated by default only when `is_gated`."""
         key = (result.module, metric)
+        gate = (metric,) if is_gated and result.gate is None else result.gate
         column = self._columns.get(key)
         if column is None:
             name = MetricName(
@@ -271,11 +325,11 @@ class Experiment:
                 direction=direction,
                 unit=unit,
             )
-            column = self._columns[key] = Column(name, result.gate)
+            column = self._columns[key] = Column(name, gate)
         if result.gate is None:
             column.keeps_defaults = True
-        elif column.gate != result.gate:
-            column.gate = tuple(dict.fromkeys([*(column.gate or ()), *result.gate]))
+        if gate is not None and column.gate != gate:
+            column.gate = tuple(dict.fromkeys([*(column.gate or ()), *gate]))
         return column
 
     def in_order(self) -> Experiment:
@@ -298,7 +352,8 @@ class Experiment:
         columns = sorted(self._columns.values(), key=lambda c: (c.name.module, _is_app_metric(c.name)))
         for column in columns:
             module, _, test = column.name.test.partition("::")
-            for variant, case, run in sorted(executed.get((module, test), ())):
+            cells = set().union(*(executed.get((module, name), ()) for name in {test} | column.tests))
+            for variant, case, run in sorted(cells):
                 column.values.setdefault(variant, {}).setdefault(case, {}).setdefault(run, None)
             if any(column.scores(variant) for variant in column.values):
                 yield column

@@ -153,6 +153,39 @@ class SampleError:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ScorerScore:
+    """One value that a scorer gave a sample."""
+
+    #: Last part of the metric's name.
+    key: str
+    #: ``None``: the scorer said itself that it can't tell.
+    value: float | None
+    #: A yes or no.
+    is_binary: bool = False
+    #: The judge's reason.
+    comment: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scoring:
+    """What came of one scorer and one sample: scores, or why there are none."""
+
+    #: Name of the fixture, and where it is defined: other places may have others of its name.
+    scorer: str
+    home: str = ""
+    scores: tuple[ScorerScore, ...] = ()
+    error: SampleError | None = None
+    #: Of all attempts.
+    usage: Usage = field(default_factory=Usage)
+    unpriced: tuple[str, ...] = ()
+
+    @property
+    def identity(self) -> tuple[str, str]:
+        """Which scorer."""
+        return self.scorer, self.home
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SampleRecord:
     """One execution of the app: case x variant x run, with its output or its error."""
 
@@ -165,3 +198,7 @@ class SampleRecord:
     latency_s: float | None = None
     usage: Usage = field(default_factory=Usage)
     nodes: tuple[NodeRun, ...] = ()
+    #: Models that were called and have no known price, so that the cost isn't known.
+    unpriced: tuple[str, ...] = ()
+    #: What scorers made of the output.
+    scorings: tuple[Scoring, ...] = ()

@@ -10,6 +10,7 @@ from typing import Any
 
 from pytest_promptune.core.errors import SettingsError
 from pytest_promptune.core.model import Case
+from pytest_promptune.core.scorers import Scorer
 
 #: Name of the app fixture when the marker names none.
 DEFAULT_APP = "promptune_app"
@@ -28,6 +29,8 @@ class Marks:
     retries: int | None = None
     #: Names of the metrics to gate; ``None`` for the default ones.
     gate: tuple[str, ...] | None = None
+    #: Names of fixtures that give evaluators of the output.
+    scorers: tuple[str, ...] = ()
 
 
 _KEYWORDS = tuple(f.name for f in fields(Marks))
@@ -51,6 +54,7 @@ def read_marks(markers: Iterable[tuple[tuple[Any, ...], Mapping[str, Any]]], *, 
             values.setdefault(keyword, value)
     if values.get("gate") is not None:
         values["gate"] = tuple(values["gate"])
+    values["scorers"] = tuple(dict.fromkeys(values.get("scorers") or ()))
     return Marks(**values)
 
 
@@ -88,6 +92,10 @@ _EXPECTED: Mapping[str, tuple[str, Callable[[Any], bool]]] = {
         "a list of metric names",
         lambda v: isinstance(v, list | tuple | set | frozenset) and all(map(_is_name, v)),
     ),
+    "scorers": (
+        "a list of names of fixtures",
+        lambda v: isinstance(v, list | tuple) and all(isinstance(n, str) and n.isidentifier() for n in v),
+    ),
 }
 
 
@@ -124,11 +132,14 @@ class PlannedItem:
     #: ``None`` where only the fixtures know it.
     case: Case | None
     #: What else it is parametrized with; items of one app that differ here may have different apps.
-    parameters: Hashable = ()
+    parameters: tuple[tuple[str, Hashable], ...] = ()
     #: Place among the collected items.
     order: int = 0
     #: Not to be generated before it is reached: its case is unknown yet, or it may be skipped.
     lazy: bool = False
+    #: The scorers that are within its reach, once its fixtures are there: its own, and those of other
+    #: items that may share its sample.
+    scorers: tuple[Scorer, ...] = ()
 
 
 def metric_name(marks: Marks, test: str) -> str:

@@ -118,7 +118,7 @@ class Sample:
             raise ScoreError(f"{where}: direction is {direction!r}; use 'higher' or 'lower'.")
         if name in self.scores:
             raise ScoreError(f"{where}: scored twice in one test; give the second value a name of its own.")
-        number, kind = _number(value, where)
+        number, kind = number_of(value, where)
         self.scores[name] = Score(value=number, kind=kind, direction=direction, unit=unit)
 
     def classify(self, *, predicted: object, expected: object) -> None:
@@ -141,7 +141,12 @@ class Sample:
             raise AssertionError(f"classified as {predicted!r}, expected {expected!r}")
 
 
-def _number(value: Any, where: str) -> tuple[float | None, Kind]:
+def number_of(value: Any, where: str) -> tuple[float | None, Kind]:
+    """A score as a number, and its kind; ``None`` stays ``None``.
+
+    Raises:
+        ScoreError: for NaN, infinity and other types; `where` says in its text what they belong to.
+    """
     __tracebackhide__ = True
     if getattr(value, "shape", None) == () and callable(getattr(value, "item", None)):
         value = value.item()  # numpy and torch scalars

@@ -27,6 +27,8 @@ from pytest_promptune.plugin.state import (
 )
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from pytest_promptune.core.model import Variant
     from pytest_promptune.core.plan import Cell
     from pytest_promptune.core.scoring import Sample
@@ -67,7 +69,9 @@ def pytest_configure(config: pytest.Config) -> None:
         "promptune(app, runs, metric, timeout, retries, gate): how tests that request `sample` are measured "
         "(pytest-promptune)",
     )
-    config.stash[settings_key] = _read_settings(config)
+    settings = config.stash[settings_key] = _read_settings(config)
+    if settings.store or settings.redact:
+        or_usage_error(_check_store, settings, config.rootpath)
     if is_xdist_controller(config):
         from pytest_promptune.plugin.distribution import Controller
 
@@ -92,16 +96,30 @@ def _read_settings(config: pytest.Config) -> options.Settings:
     return or_usage_error(options.read, command_line, ini)
 
 
+def _check_store(settings: options.Settings, root: Path) -> None:
+    """Refuse what can't be meant before workers start; loaded only where something is set."""
+    from pytest_promptune.core.redaction import Redactor
+    from pytest_promptune.store.log.location import locate
+
+    if settings.store:
+        locate(settings.store, root=root)
+    Redactor(settings.redact)
+
+
 def _hooks(config: pytest.Config) -> PromptuneHooks:
     """The session's state and the hooks that go with it, made when first needed."""
     if hooks_key not in config.stash:
         from pytest_promptune.plugin.hooks import PromptuneHooks
+        from pytest_promptune.plugin.muting import Muting
         from pytest_promptune.plugin.ordering import Regrouping
+        from pytest_promptune.plugin.stopping import Stopping
 
         hooks = PromptuneHooks(config)
         config.stash[hooks_key] = hooks
         config.pluginmanager.register(hooks, "promptune-session")
         config.pluginmanager.register(Regrouping(), "promptune-order")
+        config.pluginmanager.register(Muting(config), "promptune-muting")
+        config.pluginmanager.register(Stopping(), "promptune-stopping")
     return config.stash[hooks_key]
 
 

@@ -27,20 +27,37 @@ def no_app(nodeid: str, name: str) -> str:
     )
 
 
-def refuse_missing_apps(items: Iterable[tuple[pytest.Item, PlannedItem]]) -> None:
-    """Find apps that don't exist, without building those that do.
+def no_scorer(nodeid: str, name: str) -> str:
+    """What is wrong with a test one of whose scorers doesn't exist."""
+    return (
+        f"{nodeid}: there is no fixture {name!r}, which should give a scorer. Write it with "
+        '@pytest.fixture(scope="session"), or take it out of @pytest.mark.promptune(scorers=[…]).'
+    )
+
+
+def too_narrow(what: str, name: str, scope: str) -> str:
+    """What is wrong with an app or a scorer that doesn't outlive its test."""
+    return (
+        f"the {what} fixture {name!r} has scope {scope!r}, but samples are generated ahead of the tests and "
+        'shared by them: use @pytest.fixture(scope="session") (or "module", "package").'
+    )
+
+
+def refuse_missing(items: Iterable[tuple[pytest.Item, PlannedItem]]) -> None:
+    """Find apps and scorers that don't exist, without building those that do.
 
     Raises:
-        PromptuneError: for the first test whose app fixture doesn't exist.
+        PromptuneError: for the first test whose app or one of whose scorers doesn't exist.
     """
     checked: set[tuple[object, str]] = set()
     for item, planned in items:
-        name = planned.marks.app
-        if (item.parent, name) in checked:
-            continue
-        checked.add((item.parent, name))
-        if not _is_in_sight(item, name) and not _exists(item, name):
-            raise PromptuneError(no_app(item.nodeid, name))
+        for name in (planned.marks.app, *planned.marks.scorers):
+            if (item.parent, name) in checked:
+                continue
+            checked.add((item.parent, name))
+            if not _is_in_sight(item, name) and not _exists(item, name):
+                told = no_app if name == planned.marks.app else no_scorer
+                raise PromptuneError(told(item.nodeid, name))
 
 
 def _is_in_sight(item: pytest.Item, name: str) -> bool:

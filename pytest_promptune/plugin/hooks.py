@@ -13,11 +13,13 @@ import pytest
 from pytest_promptune.core.display import clean, cut
 from pytest_promptune.core.errors import PromptuneError
 from pytest_promptune.core.experiment import Result
+from pytest_promptune.core.model import Case
 from pytest_promptune.core.plan import PlannedItem, ordered
 from pytest_promptune.core.scoring import Sample
+from pytest_promptune.engine import NotStartedError
 from pytest_promptune.plugin.decisions import report_decision
 from pytest_promptune.plugin.distribution import tell_share
-from pytest_promptune.plugin.fixtures import no_app, refuse_missing_apps
+from pytest_promptune.plugin.fixtures import no_app, refuse_missing, too_narrow
 from pytest_promptune.plugin.items import (
     ItemState,
     SampleLostError,
@@ -27,9 +29,12 @@ from pytest_promptune.plugin.items import (
     resolve_case,
 )
 from pytest_promptune.plugin.ordering import put_in_order
+from pytest_promptune.plugin.progress import ProgressLine
 from pytest_promptune.plugin.refusing import end_if_refused, mark_refused, or_usage_error
+from pytest_promptune.plugin.scorers import ScorerFixtures
 from pytest_promptune.plugin.state import CELL, is_xdist_worker, item_key, settings_key
 from pytest_promptune.session import Session
+from pytest_promptune.store.log import LoggedSample
 from pytest_promptune.terminal import summary
 
 if TYPE_CHECKING:
@@ -41,11 +46,15 @@ class PromptuneHooks:
 
     def __init__(self, config: pytest.Config) -> None:
         self._config = config
+        self._line = ProgressLine(config)
+        config.pluginmanager.register(self._line, "promptune-progress")
         self._session: Session | None = None
         self._view: View | None = None
         self._output_error: PromptuneError | None = None
         self._scopes: dict[str, str] = {}
         self._homes: dict[str, str] = {}
+        self._needs: dict[str, tuple[str, ...]] = {}
+        self._scorers = ScorerFixtures()
         self._collected: list[PlannedItem] = []
         #: What an xdist worker found wrong before any item ran; its first item tells the controller.
         self._refusal: PromptuneError | None = None
@@ -60,6 +69,7 @@ class PromptuneHooks:
                 config.stash[settings_key],
                 root=config.rootpath,
                 careful=bool(config.getoption("maxfail")),
+                while_waiting=lambda: self._line.waiting(lambda: self.session.progress),
                 more_variants=lambda: chain(*config.hook.pytest_promptune_variants(config=config)),
             )
         return self._session
@@ -98,6 +108,7 @@ class PromptuneHooks:
         selected = [item.stash[item_key].planned for item in session.items if item_key in item.stash]
         if not selected or self._config.option.collectonly:
             return
+        self._scorers.expect(selected)
         try:
             config = self._config
             whole = not config.getoption("lf", False) and not any("::" in arg for arg in config.args)
@@ -108,11 +119,9 @@ class PromptuneHooks:
             self._refuse(error)
 
     def _check_apps(self, items: Sequence[pytest.Item]) -> None:
-        """Before the first call of any app: does every module have the apps it names?"""
+        """Before the first call of any app: does every module have the apps and scorers it names?"""
         try:
-            refuse_missing_apps(
-                (item, item.stash[item_key].planned) for item in items if item_key in item.stash
-            )
+            refuse_missing((item, item.stash[item_key].planned) for item in items if item_key in item.stash)
         except PromptuneError as error:
             self._refuse(error)
 
@@ -124,10 +133,15 @@ class PromptuneHooks:
 
     # Items
 
-    def pytest_fixture_setup(self, fixturedef: pytest.FixtureDef[Any]) -> None:
+    @pytest.hookimpl(wrapper=True)
+    def pytest_fixture_setup(self, fixturedef: pytest.FixtureDef[Any]) -> Generator[None, object, object]:
         """Remember the scopes of fixtures: an app must outlive its samples."""
         self._scopes[fixturedef.argname] = fixturedef.scope
         self._homes[fixturedef.argname] = str(fixturedef.baseid)
+        self._needs[fixturedef.argname] = tuple(fixturedef.argnames)
+        value = yield
+        self._scorers.note(fixturedef, value)
+        return value
 
     def sample(self, request: pytest.FixtureRequest) -> Sample:
         """What the fixture `sample` gives."""
@@ -137,16 +151,43 @@ class PromptuneHooks:
         planned = state.planned
         state.case = resolve_case(request, planned)
         variant = self.session.variant(planned.cell.variant)
-        app = self._app(request, planned.marks.app)
-        if self._config.getoption("setuponly"):
-            pytest.skip("--setup-only: the app is not called")
-        name = planned.marks.app
-        everywhere = self._scopes.get(name) != "module" and not self._homes.get(name, "").endswith(".py")
-        state.record = self.session.sample(planned, state.case, app, everywhere=everywhere)
+        try:
+            found = self._found(request, planned, state.case)
+        except NotStartedError as error:
+            pytest.skip(f"not run: {error}")
+        state.key, state.record = found.key, found.record
+        state.is_reused = self.session.is_reused(found.key)
         if state.record.error is not None:
             raise SampleLostError(f"the app gave no output: {state.record.error}")
         state.sample = Sample(case=state.case, variant=variant, record=state.record)
         return state.sample
+
+    def _found(self, request: pytest.FixtureRequest, planned: PlannedItem, case: Case) -> LoggedSample:
+        if self.session.replays:
+            planned = self._scorers.given(request, planned)
+            return self.session.replayed(planned, case)
+        name = planned.marks.app
+        app = self._app(request, name)
+        planned = self._scorers.given(request, planned)
+        if self._config.getoption("setuponly"):
+            pytest.skip("--setup-only: the app is not called")
+        everywhere = self._scopes.get(name) != "module" and not self._homes.get(name, "").endswith(".py")
+        depends = self._depends_on(name)
+        try:
+            return self.session.sample(planned, case, app, everywhere=everywhere, depends=depends)
+        finally:
+            self._line.clear()
+
+    def _depends_on(self, name: str) -> frozenset[str] | None:
+        """The fixtures that a fixture is made of; ``None`` where one of them asks for others as it runs."""
+        found: set[str] = set()
+        left = [name]
+        while left:
+            one = left.pop()
+            if one not in found:
+                found.add(one)
+                left.extend(self._needs.get(one, ()))
+        return None if "request" in found else frozenset(found)
 
     def _app(self, request: pytest.FixtureRequest, name: str) -> object:
         try:
@@ -157,10 +198,7 @@ class PromptuneHooks:
             raise PromptuneError(no_app(request.node.nodeid, name)) from None
         scope = self._scopes.get(name)
         if scope in ("function", "class"):
-            raise PromptuneError(
-                f"the app fixture {name!r} has scope {scope!r}, but its samples are generated ahead of the "
-                'tests and shared by them: use @pytest.fixture(scope="session") (or "module", "package").'
-            )
+            raise PromptuneError(too_narrow("app", name, scope))
         return app
 
     @pytest.hookimpl(wrapper=True)
@@ -187,10 +225,16 @@ class PromptuneHooks:
             state.record = state.sample = None  # pytest keeps the item; its output must not stay with it
         if outcome is not None:
             contribute(report, state, outcome, call)
-            if is_xdist_worker(self._config) and not self._has_told:
-                self._has_told = True
-                report.promptune_knowledge = self.session.knowledge()  # type: ignore[attr-defined]
+            if is_xdist_worker(self._config):
+                self._tell(report)
         return report
+
+    def _tell(self, report: Any) -> None:
+        """Let a worker's report carry what the controller has to know beside the item's contribution."""
+        if not self._has_told:
+            self._has_told = True
+            report.promptune_knowledge = self.session.knowledge()
+        report.promptune_sample = self.session.packed()
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_call(self, item: pytest.Item) -> Generator[None, object, object]:
@@ -232,6 +276,9 @@ class PromptuneHooks:
             session = or_usage_error(lambda: self.session)
             if knowledge := getattr(report, "promptune_knowledge", None):
                 session.know(knowledge)
+            if packed := getattr(report, "promptune_sample", None):
+                session.unpack(packed)
+                del report.promptune_sample
             session.record(Result.from_json(contribution))
             kept = {key: contribution[key] for key in ("outcome", "message")}
             report.promptune = kept  # type: ignore[attr-defined]  # pytest keeps all reports to the end

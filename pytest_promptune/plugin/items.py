@@ -14,6 +14,7 @@ from pytest_promptune.core.model import Case, SampleRecord
 from pytest_promptune.core.plan import Parameters, PlannedItem, labels, metric_name, read_marks
 from pytest_promptune.core.scoring import Sample
 from pytest_promptune.plugin.state import CELL
+from pytest_promptune.store.log import SampleKey
 
 _OWN_FIXTURES = frozenset({CELL, "sample", "variant", "request"})
 
@@ -27,12 +28,15 @@ class SampleLostError(_Skipped):  # type: ignore[misc]  # the class is public, i
 class ItemState:
     """What is known of one promptune item while it runs."""
 
-    __slots__ = ("case", "is_running", "missed_inside", "planned", "record", "sample")
+    __slots__ = ("case", "is_reused", "is_running", "key", "missed_inside", "planned", "record", "sample")
 
     def __init__(self, planned: PlannedItem) -> None:
         self.planned = planned
         self.case: Case | None = None
+        self.key: SampleKey | None = None
         self.record: SampleRecord | None = None
+        #: The sample was taken from an earlier session.
+        self.is_reused = False
         self.sample: Sample | None = None
         self.is_running = False
         #: What the first missed subtest said.
@@ -196,6 +200,13 @@ def contribute(
     if outcome == "missed" and not hasattr(report, "wasxfail"):
         report.outcome, report.longrepr = "passed", None
     result = result_of(
-        state.planned, case=case, record=state.record, sample=state.sample, outcome=outcome, message=message
+        state.planned,
+        case=case,
+        record=state.record,
+        sample=state.sample,
+        outcome=outcome,
+        message=message,
+        case_hash=state.key.case_hash if state.key else None,
+        reused=state.is_reused,
     )
     report.promptune = result.to_json()  # type: ignore[attr-defined]  # reports take extra attributes

@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
+import json
 import math
+from collections.abc import Iterator
 from dataclasses import asdict
 from typing import Any
 
+from pytest_promptune.core import shards
 from pytest_promptune.core.view import ComparisonRow, ExperimentView, Interval, MetricRow, View
 
 FORMAT = 1
+
+
+def dumps(view: View, shard: shards.Shard | None = None) -> str:
+    """The text of the file, with a newline at its end; what a merge needs of it stands in few long lines."""
+    text = json.dumps(to_results(view), ensure_ascii=False, allow_nan=False, indent=2)
+    if shard is None:
+        return text + "\n"
+    head = text.removesuffix("\n}")
+    return f'{head},\n  "shard": {_outline(_plain(shards.to_json(shard)))}\n}}\n'
 
 
 def to_results(view: View) -> dict[str, Any]:
@@ -67,3 +79,22 @@ def _plain(value: Any) -> Any:
     if hasattr(value, "items"):
         return {str(key): _plain(item) for key, item in value.items()}
     return value
+
+
+def _outline(value: Any, depth: int = 1, path: tuple[str, ...] = ()) -> str:
+    """JSON with a line for each key of a shard and of its modules, and for each row of their tables."""
+    indent = "  " * (depth + 1)
+    is_open = not path or (path[0] == "modules" and (len(path) <= 2 or path[2] in ("items", "samples")))
+    lines: Iterator[str]
+    if isinstance(value, dict) and value and is_open and len(path) <= 2:
+        lines = (f"{_compact(key)}: {_outline(item, depth + 1, (*path, key))}" for key, item in value.items())
+        brackets = "{}"
+    elif isinstance(value, list) and value and is_open:
+        lines, brackets = map(_compact, value), "[]"
+    else:
+        return _compact(value)
+    return f"{brackets[0]}\n{indent}" + f",\n{indent}".join(lines) + f"\n{indent[:-2]}{brackets[1]}"
+
+
+def _compact(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))

@@ -254,8 +254,9 @@ def test_a_crash_costs_what_was_in_flight(project):
     )
     ran = project.run("-n", "2", "--promptune-concurrency=2", plugins=XDIST)
     assert ran.code == 1
-    assert ran.counts == {"failed": 1, "passed": 23}, ran.text
-    assert ran.json["experiment"]["samples"] == 23
+    # the report of the item at which the process ended may just have been sent
+    assert ran.counts in ({"failed": 1, "passed": 23}, {"failed": 1, "passed": 24}), ran.text
+    assert ran.json["experiment"]["samples"] == ran.counts["passed"]
 
 
 def test_sessions_without_our_tests_keep_the_scheduler(project):
@@ -279,3 +280,31 @@ def test_other_interpreters(bot):
     assert ran.code == 0, ran.text
     assert ran.json["experiment"]["samples"] == 18
     assert set(ran.per_case.values()) == {3}
+
+
+#: What may differ between two sessions that measured the same: clocks, ids, and where results were written.
+UNSTABLE = ("id", "started", "finished", "seconds", "written", "recorded_at")
+
+
+def without_clocks(value):
+    """The results but for times, ids and measured latencies."""
+    if isinstance(value, dict):
+        return {k: without_clocks(v) for k, v in value.items() if k not in UNSTABLE}
+    if isinstance(value, list):
+        kept = [v for v in value if not (isinstance(v, dict) and "latency" in str(v.get("metric", "")))]
+        return [without_clocks(v) for v in kept]
+    return value
+
+
+@pytest.mark.parametrize("mode", [["--promptune-baseline"], [], ["--promptune-compare"]], ids=str)
+def test_the_results_file_is_that_of_a_serial_run(tuned, mode):
+    """Field by field, in every mode, with samples that miss, raise and are lost."""
+    tuned.record()
+    before = tuned.baseline.read_bytes()
+    given = {"miss": "c05", "raise": "c04", "lose": "c03"}
+    serial = tuned.run(*mode, **given).json
+    tuned.baseline.write_bytes(before)
+    shared = tuned.run(*mode, "-n", "2", plugins=XDIST, **given).json
+    for results in (serial, shared):
+        results.pop("shard", None)
+    assert without_clocks(serial) == without_clocks(shared)

@@ -53,14 +53,14 @@ def outcome(engine: Engine, key: int) -> Outcome:
 
     def ask() -> None:
         try:
-            found.append(engine.outcome(key))
+            found.append(engine.result(key))
         except BaseException as error:
             found.append(error)
 
     asking = threading.Thread(target=ask, daemon=True)
     asking.start()
     asking.join(HANG_S)
-    assert found, "outcome() never came back"
+    assert found, "result() never came back"
     if isinstance(found[0], BaseException):
         raise found[0]
     return found[0]
@@ -237,7 +237,7 @@ def test_a_demanded_job_is_next(engines):
     engine = engines(1)
     engine.submit(jobs)
     assert eventually(lambda: started == [0])
-    asking = threading.Thread(target=engine.outcome, args=(7,), daemon=True)
+    asking = threading.Thread(target=engine.result, args=(7,), daemon=True)
     asking.start()
     time.sleep(0.03)
     go.set()
@@ -279,7 +279,7 @@ def test_a_forgotten_key_may_come_again(engines):
     engine.forget(0)
     assert 0 not in engine
     with pytest.raises(KeyError):
-        engine.outcome(0)
+        engine.result(0)
     engine.submit(jobs)
     assert outcome(engine, 0).value == 0
     assert started == [0, 0]
@@ -296,7 +296,7 @@ def test_many_jobs(engines):
     engine = engines(16, window=64)
     engine.submit(jobs)
     for i in range(5000):
-        assert engine.outcome(i).value == i
+        assert engine.result(i).value == i
         engine.advance(i)
         engine.forget(i)
 
@@ -692,7 +692,7 @@ def test_close_cancels_what_is_queued_and_in_flight(engines):
     assert not engine._thread.is_alive()
     for key in (0, 5):
         with pytest.raises(CancelledError):
-            engine.outcome(key)
+            engine.result(key)
 
 
 def test_close_twice(engines):

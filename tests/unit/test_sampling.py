@@ -17,7 +17,8 @@ from langgraph.graph import START, StateGraph
 from pytest_promptune.core.errors import AppError, VariantError
 from pytest_promptune.core.model import CURRENT, Case, SampleRecord, Usage, Variant
 from pytest_promptune.core.plan import Cell, Marks, PlannedItem
-from pytest_promptune.sampling import LOOK_AHEAD, LOOK_AHEAD_CAREFUL, Sampler, seed
+from pytest_promptune.sampling import LOOK_AHEAD, LOOK_AHEAD_CAREFUL, Sampler
+from pytest_promptune.sampling.execution import seed
 from pytest_promptune.variants.active import active
 
 WAIT_S = 2.0
@@ -101,7 +102,7 @@ def run(one: Sampler, planned: Sequence[PlannedItem], app: object) -> list[Sampl
     """All items one after the other, as pytest runs them."""
     found = []
     for planned_item in planned:
-        found.append(one.sample(planned_item, planned_item.case, app))
+        found.append(one.sample(planned_item, planned_item.case, app).record)
         one.done(planned_item.nodeid)
     return found
 
@@ -158,8 +159,8 @@ def test_another_input_is_another_sample(sampler):
     planned = [item("a"), item("a", test="test_b")]
     one, bot = sampler(planned), Bot()
     changed = Case(id="a", input={"q": "changed"})
-    assert one.sample(planned[0], planned[0].case, bot).output == {"answer": "a"}
-    assert one.sample(planned[1], changed, bot).output == {"answer": "changed"}
+    assert one.sample(planned[0], planned[0].case, bot).record.output == {"answer": "a"}
+    assert one.sample(planned[1], changed, bot).record.output == {"answer": "changed"}
 
 
 def test_two_apps(sampler):
@@ -241,7 +242,7 @@ def test_the_item_that_runs_is_not_held_up(sampler):
     planned, bot = items(40), Bot()
     one = sampler(planned)
     one.sample(planned[0], planned[0].case, bot)
-    assert one.sample(planned[35], planned[35].case, bot).output == {"answer": "c035"}
+    assert one.sample(planned[35], planned[35].case, bot).record.output == {"answer": "c035"}
 
 
 def test_items_that_never_asked_leave_the_window(sampler):
@@ -269,10 +270,12 @@ def test_items_of_unknown_case_leave_the_window(sampler):
 
 def test_samples_of_a_parametrized_app_leave_the_window(sampler):
     """Each of two apps under one fixture gives its places back, so that looking ahead goes on."""
-    planned = [item(f"c{i:02d}", parameters=p, test=f"test_a[{p}]") for i in range(20) for p in (0, 1)]
+    planned = [
+        item(f"c{i:02d}", parameters=(("p", p),), test=f"test_a[{p}]") for i in range(20) for p in (0, 1)
+    ]
     one, bots = sampler(planned), [Bot(), Bot()]
     for planned_item in planned[:20]:
-        one.sample(planned_item, planned_item.case, bots[planned_item.parameters])
+        one.sample(planned_item, planned_item.case, bots[planned_item.parameters[0][1]])
         one.done(planned_item.nodeid)
     asked = sum(len(bot.settled) for bot in bots)
     assert asked >= 20 + LOOK_AHEAD - 1

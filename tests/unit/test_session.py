@@ -69,7 +69,7 @@ def run(
 ) -> None:
     """All items one after the other, as the plugin runs them."""
     for item in planned:
-        record = session.sample(item, item.case, app)
+        record = session.sample(item, item.case, app).record
         seen = Sample(case=item.case, variant=session.variant(item.cell.variant), record=record)
         outcome = "passed" if record.error is None and check(record.output) else "missed"
         outcome = "errored" if record.error is not None else outcome
@@ -327,7 +327,7 @@ def test_templates_of_a_variant_reach_the_app(sessions, tmp_path):
         return ENV.get_template("intent.j2").render(value)
 
     for item in planned:
-        record = session.sample(item, item.case, app)
+        record = session.sample(item, item.case, app).record
         seen.setdefault(item.cell.variant, set()).add(record.output)
     session.close()
     assert seen == {

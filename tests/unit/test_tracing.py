@@ -14,9 +14,12 @@ from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage, Huma
 from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
 from langgraph.graph import END, START, StateGraph
 from langgraph.types import Send
+from pydantic import Field
 
 from pytest_promptune.core.model import CURRENT, NodeRun, Usage, Variant
+from pytest_promptune.core.prices import Price
 from pytest_promptune.langgraph.app import adapt
+from pytest_promptune.langgraph.prices import PriceList
 from pytest_promptune.langgraph.tracing import NO_NODE, Trace, tracing
 
 
@@ -287,6 +290,177 @@ def test_a_call_that_was_cut_off():
     (found,) = asyncio.run(cut_off()).nodes()
     assert found.calls == 1
     assert found.usage == Usage()
+
+
+# --- costs ----------------------------------------------------------------------------------------
+
+
+class Priced(Scripted):
+    """Says all of LangChain's `usage_metadata` and of the answer's metadata that it is told to."""
+
+    used: dict[str, Any] = Field(default_factory=dict)
+    said: dict[str, Any] = Field(default_factory=dict)
+    provider: str | None = None
+
+    @classmethod
+    def is_lc_serializable(cls) -> bool:
+        return True
+
+    def _message(self, messages: list[BaseMessage]) -> AIMessage:
+        message = super()._message(messages)
+        assert message.usage_metadata is not None
+        message.usage_metadata.update(self.used)
+        message.response_metadata.update(self.said)
+        return message
+
+    def _get_ls_params(self, stop: list[str] | None = None, **kwargs: Any) -> Any:
+        return {"ls_provider": self.provider, "ls_model_name": "asked-for"}
+
+
+class PointedElsewhere(Priced):
+    """A client for OpenAI with its `base_url`, under the name that langchain-openai gives it."""
+
+    provider: str | None = "openai"
+    openai_api_base: str
+
+
+def cost(model: BaseChatModel, prices: PriceList | None = None) -> float | None:
+    with tracing(Trace(prices)) as trace:
+        model.invoke("x")
+    (found,) = trace.nodes()
+    assert found.usage == trace.usage
+    return trace.usage.cost_usd
+
+
+HAIKU = "claude-haiku-4-5-20251001"  # 1 in, 5 out, 0.10 cached, 1.25 cache write, 2 for an hour
+
+
+def test_costs_of_nodes():
+    """A node costs the sum of its calls, a sample the sum of its nodes."""
+    mini = Scripted(name="gpt-4.1-mini-2025-04-14", tokens=(1000, 100))  # 0.40 in, 1.60 out
+    haiku = Scripted(name=HAIKU, tokens=(1000, 100))
+    trace = run(chain(("a", node(mini)), ("b", node(haiku)), ("c", node(mini))))
+    assert {path: found.usage.cost_usd for path, found in by_node(trace).items()} == pytest.approx(
+        {"a": 0.00056, "b": 0.0015, "c": 0.00056}
+    )
+    assert trace.usage.cost_usd == pytest.approx(0.00262)
+
+
+def test_a_call_without_a_price():
+    """The sample and the node have no cost then, not that of the rest; other nodes keep theirs."""
+    prices = PriceList({"known": Price(input=1, output=1)})
+    with tracing(Trace(prices)) as trace:
+        for name in ("known", "mystery", "mystery"):
+            Scripted(name=name).invoke("x")
+    assert trace.usage == Usage(input_tokens=9, output_tokens=6, cost_usd=None)
+    assert trace.unpriced == ("mystery",)
+
+
+def test_an_answer_without_usage_has_no_cost():
+    """And neither has its sample; but the price isn't what is missing."""
+    prices = PriceList({"m": Price(input=1, output=1)})
+    with tracing(Trace(prices)) as trace:
+        Scripted().invoke("x")
+        Scripted(tokens=None).invoke("x")
+    assert trace.usage == Usage(input_tokens=3, output_tokens=2, cost_usd=None)
+    assert trace.unpriced == ()
+
+
+def test_failed_calls_cost_nothing():
+    """A call that failed isn't billed, and its model isn't missed among the prices."""
+    prices = PriceList({"m": Price(input=1e6, output=0)})
+    with tracing(Trace(prices)) as trace:
+        Scripted().invoke("x")
+        with pytest.raises(ConnectionError):
+            Scripted(name="other", fails=1).invoke("x")
+    assert trace.usage.cost_usd == 3
+    assert trace.unpriced == ()
+
+
+def test_models_without_a_price():
+    """Each once, in order of their first answer, by the name in it; also one without any name."""
+    with tracing() as trace:
+        for name in ("b", "gpt-4.1-mini", "a", "b", ""):
+            Scripted(name=name).invoke("x")
+    assert trace.unpriced == ("b", "a", "a model without a name")
+
+
+@pytest.mark.parametrize(
+    ("details", "usd"),
+    [
+        ({}, 1000 * 1 + 100 * 5),
+        ({"input_token_details": {"cache_read": 600}}, 400 * 1 + 600 * 0.1 + 500),
+        ({"input_token_details": {"cache_creation": 600}}, 400 * 1 + 600 * 1.25 + 500),
+        (
+            {
+                "input_token_details": {
+                    "cache_creation": 0,
+                    "cache_read": 100,
+                    "ephemeral_5m_input_tokens": 200,
+                    "ephemeral_1h_input_tokens": 300,
+                }
+            },
+            400 * 1 + 100 * 0.1 + 200 * 1.25 + 300 * 2 + 500,
+        ),
+        ({"output_token_details": {"reasoning": 90}}, 1500),
+        ({"input_token_details": {"cache_read": None}}, 1500),
+        ({"input_token_details": None, "output_token_details": None}, 1500),
+    ],
+)
+def test_kinds_of_tokens(details, usd):
+    """Tokens read from and written to the cache have their prices; reasoning costs what output costs."""
+    model = Priced(name=HAIKU, tokens=(1000, 100), used=details, provider="anthropic")
+    assert cost(model) == pytest.approx(usd / 1e6)
+
+
+def test_service_tiers():
+    """OpenAI's flex tier costs half, and counts its cached tokens under a name of its own."""
+    details = {"input_token_details": {"flex_cache_read": 1000, "flex": 0}}
+    costs = [
+        cost(Priced(name="gpt-5-mini", tokens=(1000, 100), used=used, said=said, provider="openai"))
+        for used, said in (({}, {}), ({}, {"service_tier": "flex"}), (details, {"service_tier": "flex"}))
+    ]
+    assert costs == pytest.approx([0.00045, 0.000225, 0.0001125])
+
+
+@pytest.mark.parametrize(
+    ("url", "usd"),
+    [("https://api.groq.com/openai/v1", 0.000138), ("http://127.0.0.1:8000/v1", None)],
+)
+def test_clients_pointed_elsewhere(url, usd):
+    """Open weights behind a client for OpenAI: the price of the server, and none for one's own server."""
+    model = PointedElsewhere(name="openai/gpt-oss-20b", tokens=(1000, 210), openai_api_base=url)
+    assert cost(model) == (pytest.approx(usd) if usd else None)
+
+
+def test_the_answers_provider():
+    """Where the client doesn't say its provider, the answer may."""
+    assert cost(Priced(name="llama-3.1-8b-instant", said={"model_provider": "groq"})) is not None
+    assert cost(Priced(name="llama-3.1-8b-instant")) is None
+
+
+def test_own_prices_by_the_name_asked_for():
+    """The ini file may use either name."""
+    prices = PriceList({"asked-for": Price(input=1e6, output=0)})
+    assert cost(Priced(name="asked-for-2026-01-01"), prices) == 3
+
+
+def test_prices_are_looked_up_when_asked_for():
+    """Not when a call ends: samples in flight don't wait for prices."""
+
+    class Slow(PriceList):
+        asked = 0
+
+        def cost(self, *args: Any) -> float | None:
+            self.asked += 1
+            return super().cost(*args)
+
+    prices = Slow()
+    with tracing(Trace(prices)) as trace:
+        Scripted().invoke("x")
+    assert prices.asked == 0
+    trace.nodes(), trace.usage, trace.usage
+    assert prices.asked == 1
 
 
 # --- paths ----------------------------------------------------------------------------------------

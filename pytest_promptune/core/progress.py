@@ -1,0 +1,109 @@
+"""How far the samples of a session have come, and how that is said in little room."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from pytest_promptune.core.display import columns, count, money
+
+#: Finished samples that tell a rate, whatever their share.
+_ENOUGH = 3
+_ENOUGH_SHARE = 0.05
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Progress:
+    """The samples of a session at one moment."""
+
+    #: Finished, in whatever way, with those that were reused.
+    done: int
+    total: int
+    in_flight: int
+    #: The app raised.
+    errored: int = 0
+    #: Lost for the infrastructure's sake after all retries.
+    missing: int = 0
+    #: Calls made again.
+    retries: int = 0
+    #: Spent in this session, ``None`` if no price is known.
+    cost_usd: float | None = None
+    #: Taken from the log of an earlier session instead of calling the app.
+    reused: int = 0
+    #: Since the first sample was begun.
+    seconds: float = 0.0
+
+    @property
+    def seconds_left(self) -> float | None:
+        """Estimated from the rate so far; ``None`` as long as too few samples have told it.
+
+        One in flight counts as half done: without that, the first wave of slow samples looks like no
+        progress at all. Reused ones took no time and tell nothing about the rate.
+        """
+        total = self.total - self.reused
+        told = self.done - self.reused
+        needed = min(2 * max(self.in_flight, 1), max(_ENOUGH_SHARE * total, _ENOUGH))
+        if told < needed or told >= total or self.seconds <= 0:
+            return None
+        done = told + min(self.in_flight, total - told) / 2
+        return self.seconds * (total - done) / done
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Part:
+    """A piece of the live line, with what separates it from the one before."""
+
+    text: str
+    #: Something went wrong.
+    is_alert: bool = False
+
+
+def live_parts(progress: Progress, width: int) -> Sequence[Part]:
+    """What fits in `width` columns; the most important stays longest. ``()`` if nothing fits."""
+    parts = _parts(progress)
+    ranks = [name for name in _RANKS if name in parts]
+    for kept in range(len(ranks), 0, -1):
+        chosen = [part for name, part in parts.items() if name in ranks[:kept]]
+        if sum(columns(part.text) for part in chosen) <= width:
+            return chosen
+    return ()
+
+
+def log_line(progress: Progress) -> str:
+    """All of it on one line, for a log."""
+    return "".join(part.text for part in _parts(progress).values())
+
+
+#: The parts of the line, the most important first.
+_RANKS = ("done", "left", "errors", "missing", "cost", "unit", "in flight", "retries", "reused")
+
+
+def _parts(progress: Progress) -> dict[str, Part]:
+    """The parts in the order in which they are shown."""
+    left = progress.seconds_left
+    retries = "1 retry" if progress.retries == 1 else f"{progress.retries:,} retries"
+    texts = {
+        "done": f"{progress.done:,}/{progress.total:,}",
+        "unit": " samples",
+        "reused": f", {progress.reused:,} reused" if progress.reused else "",
+        "in flight": f", {progress.in_flight:,} in flight" if progress.in_flight else "",
+        "errors": f", {count(progress.errored, 'error')}" if progress.errored else "",
+        "missing": f", {progress.missing:,} missing" if progress.missing else "",
+        "retries": f", {retries}" if progress.retries else "",
+        "cost": "" if progress.cost_usd is None else f", {money(progress.cost_usd)}",
+        "left": "" if left is None else f", {_about(left)} left",
+    }
+    alerts = ("errors", "missing")
+    return {name: Part(text=text, is_alert=name in alerts) for name, text in texts.items() if text}
+
+
+def _about(seconds: float) -> str:
+    """A rough duration: an estimate deserves no more digits."""
+    if seconds <= 55:
+        return f"about {max(math.ceil(seconds / 5), 1) * 5} s"
+    minutes = max(round(seconds / 60), 1)
+    if minutes < 60:
+        return f"about {minutes} min"
+    tens = round(seconds / 600)
+    return f"about {tens // 6} h" + (f" {tens % 6 * 10} min" if tens % 6 else "")

@@ -1,0 +1,296 @@
+"""Results as tables, small enough to travel between machines: a letter and a few numbers per item.
+
+A row holds what one test (or one app) gave under one variant in one run, a column per case. Its letters
+stand for the module's measured cases in their order, ``.`` for a case that isn't in this row; every list
+beside them has one entry per letter that is no ``.``. One value in place of a list stands for all of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+from pytest_promptune.core.display import clean, cut
+from pytest_promptune.core.experiment import Outcome, Result, SampleFacts
+from pytest_promptune.core.model import SampleError, Usage
+from pytest_promptune.core.scoring import Classification, Score
+
+OUTCOMES: Mapping[str, Outcome] = {
+    "p": "passed",
+    "m": "missed",
+    "e": "errored",
+    "l": "missing",
+    "f": "failed",
+    "s": "skipped",
+}
+_LETTERS = {outcome: letter for letter, outcome in OUTCOMES.items()}
+#: Outcomes whose messages are quoted in reports.
+_TELLING = "me"
+_ABSENT = "."
+
+#: What is ever shown of a message and of an error.
+_MESSAGE_WIDTH = 200
+_ERROR_LENGTH = 500
+
+_COLUMNS = ("latency_s", "input_tokens", "output_tokens", "cost_usd", "reused")
+
+Row = dict[str, Any]
+
+
+class Texts:
+    """Texts that stand once in a document, referred to by their number."""
+
+    def __init__(self, known: Iterable[str] = ()) -> None:
+        self.texts = list(known)
+        self._numbers = {text: number for number, text in enumerate(self.texts)}
+
+    def number(self, text: str) -> int:
+        """The number of `text`, a new one if need be."""
+        number = self._numbers.setdefault(text, len(self.texts))
+        if number == len(self.texts):
+            self.texts.append(text)
+        return number
+
+    def __getitem__(self, number: int) -> str:
+        if number < 0:
+            raise IndexError(number)
+        return self.texts[number]
+
+
+# --- to tables ------------------------------------------------------------------------------------
+
+
+def item_rows(results: Iterable[Result], cases: Sequence[str], texts: Texts) -> list[Row]:
+    """The items of one module; of one that was run again the last result counts.
+
+    Args:
+        results: in the order of the items.
+        cases: ids of the measured cases.
+        texts: takes in what the items say.
+    """
+    groups: dict[tuple[Any, ...], dict[str, Result]] = {}
+    for result in results:
+        key = (result.test, result.metric, result.app, result.gate, result.variant, result.run)
+        groups.setdefault(key, {})[result.case_id] = result
+    return [_item_row(key, group, cases, texts) for key, group in groups.items()]
+
+
+def _item_row(key: tuple[Any, ...], group: Mapping[str, Result], cases: Sequence[str], texts: Texts) -> Row:
+    test, metric, app, gate, variant, run = key
+    present = [group[case] for case in cases if case in group]
+    row: Row = {
+        "test": test,
+        "metric": metric,
+        "app": app,
+        "gate": None if gate is None else list(gate),
+        "variant": variant,
+        "run": run,
+        "outcomes": _letters(cases, {case: _LETTERS[result.outcome] for case, result in group.items()}),
+    }
+    if scores := _scores(present):
+        row["scores"] = scores
+    telling = [result for result in present if _LETTERS[result.outcome] in _TELLING]
+    if any(result.message for result in telling):
+        row["messages"] = [texts.number(cut(clean(result.message), _MESSAGE_WIDTH)) for result in telling]
+    pairs = [result.classification for result in present]
+    if any(pairs):
+        row["classes"] = [
+            pair and [texts.number(pair.predicted), texts.number(pair.expected)] for pair in pairs
+        ]
+    return row
+
+
+def _scores(present: Sequence[Result]) -> list[list[Any]]:
+    """One entry per name and declaration: ``[name, kind, direction, unit, values]``."""
+    declared: dict[tuple[str, str, str, str | None], list[float | None]] = {}
+    for position, result in enumerate(present):
+        for name, score in result.scores.items():
+            key = (name, score.kind, score.direction, score.unit)
+            declared.setdefault(key, [None] * len(present))[position] = score.value
+    return [[*key, _folded([_short(value) for value in values])] for key, values in declared.items()]
+
+
+def sample_rows(results: Iterable[Result], cases: Sequence[str], texts: Texts) -> list[Row]:
+    """The facts of one module's samples, whatever tests shared them."""
+    groups: dict[tuple[str, str, int], dict[str, SampleFacts]] = {}
+    for result in results:
+        if result.sample is not None:
+            row = groups.setdefault((result.app, result.variant, result.run), {})
+            row.setdefault(result.case_id, result.sample)
+    return [_sample_row(key, group, cases, texts) for key, group in groups.items()]
+
+
+def _sample_row(
+    key: tuple[str, str, int], group: Mapping[str, SampleFacts], cases: Sequence[str], texts: Texts
+) -> Row:
+    app, variant, run = key
+    present = [group[case] for case in cases if case in group]
+    row: Row = {
+        "app": app,
+        "variant": variant,
+        "run": run,
+        "samples": _letters(cases, {case: _state(facts) for case, facts in group.items()}),
+    }
+    errors = [facts.error for facts in present if facts.error is not None]
+    if errors:
+        row["errors"] = [
+            [texts.number(error.type), texts.number(clean(error.message)[:_ERROR_LENGTH])] for error in errors
+        ]
+    columns: dict[str, list[Any]] = {
+        "latency_s": [_short(facts.latency_s) for facts in present],
+        "input_tokens": [facts.usage.input_tokens for facts in present],
+        "output_tokens": [facts.usage.output_tokens for facts in present],
+        "cost_usd": [facts.usage.cost_usd for facts in present],
+    }
+    row |= {name: _folded(values) for name, values in columns.items() if any(v is not None for v in values)}
+    models = dict.fromkeys(model for facts in present for model in facts.models)
+    unpriced = dict.fromkeys(model for facts in present for model in facts.unpriced)
+    reused = [int(facts.reused) for facts in present]
+    row |= {"reused": _folded(reused)} if any(reused) else {}
+    row |= {"unpriced": list(unpriced)} if unpriced else {}
+    return row | ({"models": list(models)} if models else {})
+
+
+def _state(facts: SampleFacts) -> str:
+    if facts.error is None:
+        return "p"
+    return "l" if facts.error.infrastructure else "e"
+
+
+def _letters(cases: Sequence[str], letters: Mapping[str, str]) -> str:
+    return "".join(letters.get(case, _ABSENT) for case in cases).rstrip(_ABSENT)
+
+
+def _folded(values: list[Any]) -> Any:
+    """One value for a list of equal ones."""
+    return values[0] if len(set(values)) == 1 and values[0] is not None else values
+
+
+def _short(value: float | None) -> float | int | None:
+    """Six significant digits, which is what scores are kept at."""
+    if value is None:
+        return None
+    rounded = float(f"{value:.6g}")
+    return int(rounded) if rounded.is_integer() and abs(rounded) < 1e15 else rounded
+
+
+# --- and back -------------------------------------------------------------------------------------
+
+
+def results_of(
+    module: str, items: Sequence[Row], samples: Sequence[Row], cases: Mapping[str, str], texts: Texts
+) -> Iterator[Result]:
+    """The results that gave these rows; node ids and places among the items are not kept.
+
+    Args:
+        cases: hashes of the measured cases by id, in the order of the letters.
+
+    Raises:
+        KeyError, TypeError, ValueError, IndexError: when the rows are damaged.
+    """
+    ids = list(cases)
+    facts = dict(_facts(samples, ids, texts))
+    for row in items:
+        present = _present(row["outcomes"], ids)
+        outcomes = [OUTCOMES[letter] for _, letter in present]
+        scores = _scores_of(row, len(present))
+        messages = _messages(row, [letter for _, letter in present], texts)
+        classes = row.get("classes") or [None] * len(present)
+        gate = row["gate"]
+        rows = zip(present, outcomes, scores, messages, classes, strict=True)
+        for (case, _), outcome, of_item, message, pair in rows:
+            yield Result(
+                nodeid=f"{module}::{_text(row['test'])}",
+                module=module,
+                test=row["test"],
+                metric=_text(row["metric"]),
+                app=_text(row["app"]),
+                case_id=case,
+                case_hash=cases[case],
+                variant=_text(row["variant"]),
+                run=_whole(row["run"]),
+                outcome=outcome,
+                gate=None if gate is None else tuple(map(_text, gate)),
+                scores=of_item,
+                classification=pair and Classification(predicted=texts[pair[0]], expected=texts[pair[1]]),
+                message=message,
+                sample=facts.get((row["app"], row["variant"], row["run"], case)),
+            )
+
+
+def _facts(
+    rows: Sequence[Row], cases: Sequence[str], texts: Texts
+) -> Iterator[tuple[tuple[str, str, int, str], SampleFacts]]:
+    for row in rows:
+        present = _present(row["samples"], cases)
+        columns = [_unfolded(row.get(name), len(present)) for name in _COLUMNS]
+        errors = iter(row.get("errors", ()))
+        models, unpriced = (tuple(map(_text, row.get(name, ()))) for name in ("models", "unpriced"))
+        values: Iterator[Any] = zip(present, *columns, strict=True)
+        for (case, letter), latency, tokens_in, tokens_out, cost, reused in values:
+            error = None
+            if letter != "p":
+                kind, message = next(errors, (-1, -1))
+                error = SampleError(type=texts[kind], message=texts[message], infrastructure=letter == "l")
+            usage = Usage(input_tokens=tokens_in, output_tokens=tokens_out, cost_usd=cost)
+            facts = SampleFacts(
+                latency_s=latency,
+                usage=usage,
+                error=error,
+                models=models,
+                reused=bool(reused),
+                unpriced=unpriced,
+            )
+            yield (row["app"], row["variant"], row["run"], case), facts
+
+
+def _present(letters: str, cases: Sequence[str]) -> list[tuple[str, str]]:
+    """The cases of a row, and the letter of each."""
+    if len(letters) > len(cases):
+        raise ValueError("a row is longer than the list of cases")
+    return [(case, letter) for case, letter in zip(cases, letters, strict=False) if letter != _ABSENT]
+
+
+def _scores_of(row: Row, length: int) -> list[dict[str, Score]]:
+    found: list[dict[str, Score]] = [{} for _ in range(length)]
+    for name, kind, direction, unit, values in row.get("scores", ()):
+        if kind not in ("binary", "score") or direction not in ("higher", "lower"):
+            raise ValueError(f"a score of kind {kind!r} and direction {direction!r}")
+        for scores, value in zip(found, _unfolded(values, length), strict=True):
+            if value is not None:
+                scores[_text(name)] = Score(
+                    value=float(value),
+                    kind=kind,
+                    direction=direction,
+                    unit=None if unit is None else _text(unit),
+                )
+    return found
+
+
+def _messages(row: Row, letters: Sequence[str], texts: Texts) -> list[str]:
+    numbers = row.get("messages")
+    if numbers is None:
+        return [""] * len(letters)
+    if len(numbers) != sum(letter in _TELLING for letter in letters):
+        raise ValueError("a row has too few or too many messages")
+    told = iter(numbers)
+    return [texts[next(told)] if letter in _TELLING else "" for letter in letters]
+
+
+def _unfolded(values: Any, length: int) -> list[float | None]:
+    found = values if isinstance(values, list) else [values] * length
+    if not all(v is None or (isinstance(v, int | float) and not isinstance(v, bool)) for v in found):
+        raise TypeError("not a list of numbers")
+    return found
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"{value!r} is not a text")
+    return value
+
+
+def _whole(value: Any) -> int:
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise TypeError(f"{value!r} is not a whole number")
+    return value

@@ -1,0 +1,69 @@
+"""What apps print from the background doesn't get between pytest's own lines, nor into other tests' output.
+
+pytest captures while an item runs and not in between, and a sample is generated while other items run:
+what its app prints would land on the terminal, or in the captured output of whichever test runs then.
+Such writes are dropped; ``-s`` (and ``--capture=tee-sys``) shows them all.
+
+pytest puts its own streams in and out of `sys` with each phase, without saying so. A stream in place of
+`sys.stdout` would be gone with the next phase, so the streams' own ``write`` is replaced, on both kinds.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from collections.abc import Callable, Generator
+from typing import Any, TextIO
+
+import pytest
+
+from pytest_promptune.engine import in_background
+
+
+class Muting:
+    """Drops what is written in the background, in sessions whose output is captured."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        self._is_on = config.getoption("capture", "no") in ("fd", "sys")
+        self._is_paused = False
+        self._streams: dict[int, TextIO] = {}
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_runtestloop(self) -> Generator[None, object, object]:
+        """Here capture is suspended: these are the streams between two phases."""
+        self._mute()
+        try:
+            return (yield)
+        finally:
+            for stream in self._streams.values():
+                with contextlib.suppress(AttributeError):
+                    del stream.write  # that of its class is back
+            self._streams.clear()
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_setup(self) -> None:
+        """Here pytest captures: these are its own streams, which it keeps for the whole session."""
+        self._mute()
+
+    def pytest_enter_pdb(self) -> None:
+        """A breakpoint in an app: its prompt is written from the background."""
+        self._is_paused = True
+
+    def pytest_leave_pdb(self) -> None:
+        """Go on."""
+        self._is_paused = False
+
+    def _mute(self) -> None:
+        for stream in (sys.stdout, sys.stderr):
+            if self._is_on and id(stream) not in self._streams:
+                with contextlib.suppress(AttributeError):  # one that can't be changed stays as it is
+                    stream.write = self._muted(stream.write)  # type: ignore[method-assign]
+                    self._streams[id(stream)] = stream
+
+    def _muted(self, write: Callable[[str], int]) -> Any:
+        def muted(text: str, /) -> int:
+            if in_background.get() and not self._is_paused:
+                return len(text)
+            return write(text)
+
+        return muted

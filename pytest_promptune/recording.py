@@ -1,0 +1,265 @@
+"""The session's place in the experiment log: what is stored of it, and what it takes from earlier ones."""
+
+from __future__ import annotations
+
+import json
+from collections import deque
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from pytest_promptune.conditions import Commit, own_version, python_version, tests_hash
+from pytest_promptune.core.codec import sha256
+from pytest_promptune.core.errors import StoreError
+from pytest_promptune.core.experiment import Result
+from pytest_promptune.core.model import CURRENT, Variant
+from pytest_promptune.core.plan import PlannedItem
+from pytest_promptune.core.redaction import Redactor
+from pytest_promptune.sampling import StoredSamples
+from pytest_promptune.settings import Settings
+from pytest_promptune.store.log import (
+    ExperimentLog,
+    LoggedSample,
+    LogWriter,
+    Manifest,
+    SampleKey,
+    conditions_hash,
+    differences,
+    locate,
+    sample_from_json,
+    sample_to_json,
+)
+
+#: How many differences between two experiments are named.
+_MOST_DIFFERENCES = 8
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Facts:
+    """What a session measures, as plain data; the process that collected knows it."""
+
+    #: What must be equal for samples of an interrupted session to be taken over.
+    conditions: Mapping[str, Any] = field(default_factory=dict)
+    #: Texts by variant and name.
+    prompts: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+
+
+def facts_of(
+    items: Sequence[PlannedItem], variants: Sequence[Variant], templates: Mapping[str, str], *, root: Path
+) -> Facts:
+    """What a session measures.
+
+    Args:
+        items: that will run.
+        variants: that are measured.
+        templates: texts of the app's templates as `current` has them.
+        root: test modules are relative to it.
+    """
+    runs: dict[str, int] = {}
+    cases: dict[str, str] = {}
+    for item in items:
+        runs[item.module] = max(runs.get(item.module, 0), item.cell.run)
+        name = f"{item.module}::{item.case.id}" if item.case else ""
+        if item.case and name not in cases:
+            cases[name] = item.case.fingerprint
+    replaced = {variant.name: dict(variant.templates) for variant in variants if variant.templates}
+    return Facts(
+        conditions={
+            "cases": cases,
+            "tests": {file: tests_hash([file], root=root) for file in _with_conftests(runs, root)},
+            "variants": {variant.name: variant.fingerprint for variant in variants},
+            "prompts": {name: sha256(text) for name, text in templates.items()},
+            "runs": runs,
+        },
+        prompts={CURRENT: templates} | replaced,
+    )
+
+
+def _with_conftests(modules: Iterable[str], root: Path) -> list[str]:
+    """The modules and the ``conftest.py`` files that they see: an app is often made there."""
+    files = dict.fromkeys(modules)
+    for module in list(files):
+        for folder in PurePosixPath(module).parents:
+            conftest = (folder / "conftest.py").as_posix()
+            if (root / conftest).is_file():
+                files[conftest] = None
+    return sorted(files)
+
+
+class Recording:
+    """What is stored of one session; where nothing can be stored, the session goes on without it."""
+
+    def __init__(self, settings: Settings, *, root: Path, id: str, started: str) -> None:
+        """Nothing is opened yet.
+
+        Raises:
+            SettingsError: for a store or a pattern that can't be meant.
+        """
+        #: Of the experiment: a resumed one keeps its own.
+        self.id = id
+        self.notes: list[str] = []
+        self.stored = StoredSamples()
+        self._settings = settings
+        self._started = started
+        self._location = None if settings.store == "" else locate(settings.store, root=root)
+        self._redactor = Redactor(settings.redact)
+        self._facts = Facts()
+        self._resumes = False
+        #: Id of the experiment whose outputs are scored again.
+        self.replay_of: str | None = None
+        self._writer: LogWriter | None = None
+        #: Of items that ended before the first sample was asked for.
+        self._early: list[Result] = []
+
+    @property
+    def is_open(self) -> bool:
+        """Whether samples are stored from here."""
+        return self._writer is not None
+
+    @property
+    def problem(self) -> str | None:
+        """Why the session isn't stored, or not from some moment on."""
+        return self._writer.problem if self._writer else None
+
+    def prepare(self, facts: Facts) -> None:
+        """Find the samples of an earlier session that are asked for.
+
+        Raises:
+            StoreError: when there is no such session, or it was measured under other conditions.
+        """
+        self._facts = facts
+        if self._settings.replay is not None:
+            self._replay(self._settings.replay)
+        elif self._settings.resume:
+            self._resume()
+
+    def _log(self, option: str) -> ExperimentLog:
+        if self._location is None:
+            raise StoreError(f"{option}: there is no experiment log, since --promptune-store is empty.")
+        return ExperimentLog(self._location)
+
+    def _replay(self, name: str) -> None:
+        with self._log("--promptune-replay") as log:
+            found = log.experiment(name)
+            self.stored = StoredSamples(log.samples(found.id), replays=True, name=found.id)
+        self.replay_of = found.id
+
+    def _resume(self) -> None:
+        if self._location is not None and self._location.path and not self._location.path.exists():
+            self.notes.append("There was no interrupted experiment to resume: everything was measured.")
+            return
+        with self._log("--promptune-resume") as log:
+            found = log.newest_interrupted(conditions_hash(self._facts.conditions))
+            if found is None:
+                other = log.newest_interrupted()
+                if other is not None:
+                    raise StoreError(self._other_conditions(other.id, log.conditions_of(other.id)))
+                self.notes.append("There was no interrupted experiment to resume: everything was measured.")
+                return
+            self.stored = StoredSamples(log.finished_samples(found.id), name=found.id)
+        self.take_over(found.id)
+
+    def _other_conditions(self, id_: str, before: Mapping[str, Any]) -> str:
+        changes = differences(before, self._facts.conditions)
+        more = f" and {len(changes) - _MOST_DIFFERENCES} more" if len(changes) > _MOST_DIFFERENCES else ""
+        return (
+            f"--promptune-resume: the interrupted experiment {id_} was measured under other conditions "
+            f"({'; '.join(changes[:_MOST_DIFFERENCES])}{more}). Its samples would not be comparable: undo "
+            "the changes, or run without --promptune-resume to measure everything."
+        )
+
+    def take_over(self, id_: str) -> None:
+        """Continue an interrupted experiment under its own id, or replay one under a new id."""
+        if self._settings.replay is not None:
+            self.replay_of = id_
+        else:
+            self.id = id_
+            self._resumes = True
+
+    # --- writing ----------------------------------------------------------------------------------
+
+    def open(self, facts: Facts) -> None:
+        """Begin to store; nothing waits for it."""
+        self._facts = facts
+        if self._location is None or self._writer is not None:
+            return
+        options = {
+            name: value for name, value in asdict(self._settings).items() if value not in (None, (), {})
+        }
+        manifest = Manifest(
+            id=self.id,
+            mode=self._settings.mode,
+            started=self._started,
+            conditions=facts.conditions,
+            options=options,
+            prompts=facts.prompts,
+            promptune=own_version(),
+            python=python_version(),
+            replay_of=self.replay_of,
+        )
+        self._writer = LogWriter(self._location, manifest, redactor=self._redactor, resumes=self._resumes)
+        for result in self._early:
+            self._writer.result(result)
+        self._early.clear()
+
+    def sample(self, sample: LoggedSample) -> None:
+        """Store a finished sample; callable from any thread."""
+        if self._writer is not None:
+            self._writer.sample(sample)
+
+    def wait_for(self, key: SampleKey) -> None:
+        """Wait until a sample can't be lost any more."""
+        if self._writer is not None:
+            self._writer.wait_for(key)
+
+    def wait_until_ready(self, timeout: float) -> None:
+        """Wait until the store is open, or known not to open."""
+        if self._writer is not None:
+            self._writer.is_ready.wait(timeout)
+
+    def result(self, result: Result) -> None:
+        """Store what an item contributes."""
+        if self._writer is not None:
+            self._writer.result(result)
+        elif self._location is not None:
+            self._early.append(result)
+
+    def finish(
+        self, *, complete: bool, commit: Commit, finished: str, seconds: float, exit_code: int, results: Any
+    ) -> None:
+        """The session has ended; what is left is written."""
+        if self._writer is None:
+            return
+        self._writer.update(commit=commit.commit, branch=commit.branch, dirty=commit.dirty)
+        self._writer.finish(
+            status="finished" if complete else "interrupted",
+            finished=finished,
+            seconds=seconds,
+            exit_code=exit_code,
+            results=results,
+        )
+        self._writer.close()
+
+
+class Outbox:
+    """In an xdist worker: finished samples on their way to the controller, which stores them."""
+
+    def __init__(self) -> None:
+        self._finished: deque[LoggedSample] = deque()
+
+    def put(self, sample: LoggedSample) -> None:
+        """Keep a sample until the next item reports; called in the engine's thread."""
+        self._finished.append(sample)
+
+    def take(self) -> str | None:
+        """All samples that have finished, as text; each once."""
+        taken = []
+        while self._finished:
+            taken.append(sample_to_json(self._finished.popleft()))
+        return json.dumps(taken, allow_nan=False) if taken else None
+
+
+def unpacked(text: str) -> list[LoggedSample]:
+    """The inverse of `Outbox.take`."""
+    return [sample_from_json(data) for data in json.loads(text)]

@@ -1,0 +1,60 @@
+"""What an app fixture returned, as the app of each variant."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from pytest_promptune.core.model import Variant
+from pytest_promptune.langgraph.app import App, adapt, is_builder
+from pytest_promptune.variants.active import applied
+
+
+class BuiltApp:
+    """One app object; a builder is asked once for each variant."""
+
+    def __init__(self, name: str, value: object, run: Callable[[Callable[[], Any]], Any]) -> None:
+        """Nothing is built yet.
+
+        Args:
+            name: of the fixture.
+            value: what it returned.
+            run: awaits a coroutine function in the session's loop.
+        """
+        self.name = name
+        self.value = value
+        self._run = run
+        self._is_builder = is_builder(value)
+        self._app = None if self._is_builder else adapt(value, name=name)
+        self._by_variant: dict[str, App] = {}
+
+    def under(self, variant: Variant) -> App:
+        """The app under a variant, built or checked the first time."""
+        known = self._by_variant.get(variant.name)
+        if known is None:
+            app = self._app or self._build(variant)
+            app.check(variant, built=self._is_builder)
+            known = self._by_variant[variant.name] = app
+        return known
+
+    def default_context(self) -> Mapping[str, Any]:
+        """The fields of the graph's runtime context and their defaults."""
+        return self._app.default_context() if self._app else {}
+
+    def _build(self, variant: Variant) -> App:
+        build: Any = self.value
+        with applied(variant):
+            app = build(variant) if _takes_by_position(build) else build(variant=variant)
+        if hasattr(app, "__await__"):
+
+            async def built() -> Any:
+                return await app
+
+            app = self._run(built)
+        return adapt(app, name=f"{self.name}({variant.name})")
+
+
+def _takes_by_position(build: Callable[..., Any]) -> bool:
+    (parameter,) = inspect.signature(build).parameters.values()
+    return parameter.kind is not inspect.Parameter.KEYWORD_ONLY

@@ -1,0 +1,105 @@
+"""One sample on its way: its attempts, what they used, and in the end its record."""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import inspect
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from pytest_promptune.core.codec import to_jsonable
+from pytest_promptune.core.errors import ScoreError
+from pytest_promptune.core.model import Case, SampleRecord, Usage, Variant
+from pytest_promptune.engine import Outcome
+from pytest_promptune.langgraph.app import App
+from pytest_promptune.langgraph.prices import PriceList
+from pytest_promptune.sampling.attempts import Attempts, described, rest
+from pytest_promptune.store.log import LoggedSample, SampleKey
+from pytest_promptune.variants.active import applied
+
+
+class Execution:
+    """Calls the app for one sample and makes a record of what came of it."""
+
+    __slots__ = ("_app", "_attempts", "_case", "_key", "_variant", "started")
+
+    def __init__(self, app: App, case: Case, variant: Variant, key: SampleKey, prices: PriceList) -> None:
+        self._app = app
+        self._case = case
+        self._variant = variant
+        self._key = key
+        self._attempts = Attempts(prices)
+        #: When the first attempt began, seconds since 1970.
+        self.started: float | None = None
+
+    @property
+    def call(self) -> Callable[[], Any]:
+        """What the engine calls, or awaits for async apps."""
+        return self._call_async if self._app.is_async else self._call
+
+    @property
+    def spent(self) -> Iterator[tuple[Usage, bool]]:
+        """What each attempt used, and whether its cost is known: failed ones are paid for as well."""
+        return self._attempts.spent
+
+    def logged(self, outcome: Outcome) -> LoggedSample:
+        """The finished sample."""
+        return LoggedSample(
+            key=self._key,
+            record=self._record(outcome),
+            attempts=outcome.attempts,
+            started=self.started,
+            finished=time.time(),
+        )
+
+    async def _call_async(self) -> Any:
+        with applied(self._variant), self._attempts.begin():
+            return await self._prepared()()
+
+    def _call(self) -> Any:
+        with applied(self._variant), self._attempts.begin() as trace:
+            value = self._prepared()()
+        if not inspect.isawaitable(value):
+            return value
+
+        async def under_the_same_variant() -> Any:
+            with applied(self._variant):
+                return await rest(value, trace)
+
+        return under_the_same_variant()
+
+    def _prepared(self) -> Callable[[], Any]:
+        if self.started is None:
+            self.started = time.time()
+        value = copy.deepcopy(self._case.input)  # an app may change its input; other runs must not see that
+        return self._app.call(
+            value, self._variant, seed=seed(self._case.id, self._variant.name, self._key.run)
+        )
+
+    def _record(self, outcome: Outcome) -> SampleRecord:
+        trace = self._attempts.traces[-1] if self._attempts.traces else None
+        error = outcome.error
+        if error is None:
+            try:
+                to_jsonable(outcome.value, where=f"the output of {self._key.app!r}")
+            except ScoreError as refused:
+                error = refused
+        return SampleRecord(
+            case_id=self._case.id,
+            variant=self._variant.name,
+            run=self._key.run,
+            output=outcome.value if error is None else None,
+            error=None if error is None else described(error),
+            latency_s=outcome.latency_s,
+            usage=trace.usage if trace else Usage(),
+            nodes=trace.nodes() if trace else (),
+            unpriced=trace.unpriced if trace else (),
+        )
+
+
+def seed(case: str, variant: str, run: int) -> int:
+    """A seed of its own for each sample: one seed for all cases would correlate their errors."""
+    digest = hashlib.sha256(f"{case}\0{variant}\0{run}".encode("utf-8", "surrogatepass")).digest()
+    return int.from_bytes(digest[:4], "big") & 0x7FFFFFFF

@@ -1,0 +1,42 @@
+"""Samples of an earlier session, in place of calls of the app."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from pytest_promptune.store.log import LoggedSample, SampleKey
+
+_Short = tuple[str, str, str, str, int]
+
+
+class StoredSamples:
+    """Finds the stored sample in place of a call."""
+
+    def __init__(
+        self, samples: Iterable[LoggedSample] = (), *, replays: bool = False, name: str = ""
+    ) -> None:
+        """Takes all of them in.
+
+        Args:
+            samples: of one experiment.
+            replays: nothing but these samples is used: the app is never called.
+            name: id of that experiment.
+        """
+        self.replays = replays
+        self.name = name
+        self._found: dict[_Short, dict[str, LoggedSample]] = {}
+        for sample in samples:
+            self._found.setdefault(_short(sample.key), {})[sample.key.scope] = sample
+
+    def get(self, key: SampleKey) -> LoggedSample | None:
+        """The sample stored under this key."""
+        return self._found.get(_short(key), {}).get(key.scope)
+
+    def of_any_scope(self, key: SampleKey) -> list[LoggedSample]:
+        """The samples of all apps of that name, where it isn't known which of them is meant."""
+        found = self._found.get(_short(key), {})
+        return [found[key.scope]] if key.scope in found else list(found.values())
+
+
+def _short(key: SampleKey) -> _Short:
+    return key.app, key.case_id, key.case_hash, key.variant, key.run

@@ -1,0 +1,96 @@
+"""What a session found, put together for those who show it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from pytest_promptune.conclusion import Conclusion
+from pytest_promptune.conditions import Commit, own_version, python_version, tests_hash, timestamp
+from pytest_promptune.core.experiment import Experiment
+from pytest_promptune.core.model import CURRENT, Variant
+from pytest_promptune.core.scorers import failures_told, unpriced_scorers
+from pytest_promptune.core.tally import Tally, tally
+from pytest_promptune.core.view import ExperimentView, VariantView, View
+from pytest_promptune.settings import Settings
+from pytest_promptune.variants.reading import is_one_change
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Circumstances:
+    """How a session went, whatever it found."""
+
+    id: str
+    started: str
+    seconds: float
+    exit_code: int
+    commit: Commit
+    notes: Sequence[str] = ()
+    warnings: Sequence[str] = ()
+
+
+def build_view(
+    settings: Settings,
+    experiment: Experiment,
+    variants: Sequence[Variant],
+    found: Conclusion | None,
+    circumstances: Circumstances,
+    *,
+    root: Path,
+) -> View:
+    """Everything there is to show; without a conclusion the session ended early."""
+    counts, modules = tally(experiment), experiment.modules
+    failures = failures_told(experiment.scorers.failures)
+    common = View(
+        mode=settings.mode,
+        exit_code=circumstances.exit_code,
+        experiment=_experiment(settings, counts, variants, circumstances, modules, root),
+        variants=tuple(_variant(variant) for variant in variants if variant.name != CURRENT),
+        usage=replace(counts.usage, scorer_cost_usd=experiment.scorers.cost_usd),
+        notes=(*circumstances.notes, *unpriced_scorers(experiment.scorers.unpriced)),
+        warnings=(*circumstances.warnings, *failures),
+        interrupted=found is None,
+    )
+    return common if found is None else found.told_in(common)
+
+
+def _variant(variant: Variant) -> VariantView:
+    return VariantView(
+        name=variant.name,
+        description=variant.description,
+        changes=variant.changes,
+        one_change=is_one_change(variant),
+    )
+
+
+def _experiment(
+    settings: Settings,
+    counts: Tally,
+    variants: Sequence[Variant],
+    circumstances: Circumstances,
+    modules: Sequence[str],
+    root: Path,
+) -> ExperimentView:
+    return ExperimentView(
+        id=circumstances.id,
+        started=circumstances.started,
+        finished=timestamp(),
+        commit=circumstances.commit.commit,
+        dirty=circumstances.commit.dirty,
+        branch=circumstances.commit.branch,
+        runs=counts.runs,
+        cases=counts.cases,
+        variants=tuple(variant.name for variant in variants),
+        samples=counts.samples,
+        errored=counts.errored,
+        missing=counts.missing,
+        reused=counts.reused,
+        conditions={"cases": counts.contents, "tests": tests_hash(modules, root=root)},
+        models=counts.models,
+        promptune=own_version(),
+        python=python_version(),
+        concurrency=settings.concurrency,
+        alpha=settings.alpha,
+        seconds=circumstances.seconds,
+    )

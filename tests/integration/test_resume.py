@@ -1,0 +1,314 @@
+"""``--promptune-resume``: an interrupted session goes on where it ended, under the same conditions only."""
+
+# ruff: noqa: E501  # the suites in strings keep their lines whole
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from pytest_promptune.core.errors import StoreError
+from pytest_promptune.store.log import ExperimentLog, ExperimentSummary, locate
+
+XDIST = ["xdist.plugin"]
+UNTIL_S = 40
+posix = pytest.mark.skipif(sys.platform == "win32", reason="signals")
+
+#: BOT_HOLD: cases without an answer. BOT_LOSE: cases whose connection is lost, BOT_RAISE: where the app
+#: raises. BOT_FAIL: the test of this case fails. Answers depend on case and run alone, by BOT_DRAWS.
+SUITE = """
+import asyncio, os
+from collections import Counter
+from pathlib import Path
+
+import pytest
+from pytest_promptune import Case
+
+HERE = Path(__file__).parent
+RUNS = 3
+CASES = [Case(id=f"c{i:02d}", input=i) for i in range(6)]
+seen = Counter()
+
+
+def named(what):
+    return os.environ.get("BOT_" + what, "").split(",")
+
+
+def note(name, case):
+    with (HERE / name).open("a") as file:
+        file.write(case + "\\n")
+
+
+@pytest.fixture(scope="session")
+def bot():
+    note("made.log", "bot")
+
+    async def call(number):
+        case = f"c{number:02d}"
+        note("calls.log", case)
+        if case in named("HOLD"):
+            note("held.log", case)
+            await asyncio.sleep(40)
+        if case in named("LOSE"):
+            raise ConnectionError("connection reset by peer")
+        if case in named("RAISE"):
+            raise RuntimeError("the model is confused")
+        return {"a": number, "draw": os.environ.get("BOT_DRAW", "first")}
+
+    return call
+
+
+@pytest.mark.promptune(app="bot", runs=RUNS, retries=0, timeout=90)
+@pytest.mark.parametrize("case", CASES, ids=str)
+def test_it(case, sample):
+    if case.id in named("FAIL"):
+        raise OSError("broken")
+    sample.score("number", sample.output["a"])
+    assert sample.output["a"] % 2 == 0
+"""
+
+
+@pytest.fixture
+def suite(project):
+    """Six cases, three runs, and a session that can be stopped."""
+    project.write(test_bot=SUITE, conftest="")
+    return project
+
+
+def history(path: Path) -> list[ExperimentSummary]:
+    with ExperimentLog(locate(None, root=path)) as log:
+        return log.history()
+
+
+def finished(path: Path) -> Counter[str]:
+    """How many samples of each case the newest experiment has, also while the log is being made."""
+    try:
+        with ExperimentLog(locate(None, root=path)) as log:
+            return Counter(sample.key.case_id for sample in log.samples(log.history()[0].id))
+    except (StoreError, IndexError):
+        return Counter()
+
+
+def findings(ran) -> list:
+    """What a session found, without what depends on the clock."""
+    names = ("metric", "n_samples", "mean", "sd_of_runs")
+    return [[row[name] for name in names] for row in ran.json["metrics"] if "latency" not in row["metric"]]
+
+
+def interrupted(suite, *args: str, **bot: object):
+    """A session that ended early, with some samples finished."""
+    ran = suite.run("-x", *args, fail="c03", **bot)
+    assert ran.code in (1, 2), ran.text  # xdist ends a session by an interrupt
+    assert history(suite.path)[0].status == "interrupted"
+    return ran
+
+
+def killed(path: Path, how: int, *args: str) -> Counter[str]:
+    """Start a session, kill it when half of its samples hang, and give what the log has of it."""
+    held = {"c03", "c04", "c05"}
+    names = ("PYTEST_ADDOPTS", "CI", "GITHUB_STEP_SUMMARY")
+    env = {name: value for name, value in os.environ.items() if name not in names}
+    env |= {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "BOT_HOLD": ",".join(held)}
+    command = [sys.executable, "-m", "pytest", "-p", "pytest_promptune.plugin", "--promptune-runs=1", *args]
+    process = subprocess.Popen(
+        command,
+        cwd=path,
+        env=env,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
+    try:
+        until = time.monotonic() + UNTIL_S
+        while finished(path).total() < 3:
+            assert process.poll() is None, process.communicate()[0]
+            assert time.monotonic() < until, "it takes too long"
+            time.sleep(0.05)
+        process.send_signal(how)
+        process.communicate(timeout=UNTIL_S)
+    finally:
+        process.kill()
+    return finished(path)
+
+
+# --- going on -------------------------------------------------------------------------------------
+
+
+@posix
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT], ids=lambda s: s.name)
+def test_after_a_kill(suite, how):
+    """What was finished is not called again; the results are those of a session that nobody killed."""
+    whole = suite.run("--promptune-runs=1", "--promptune-store=")
+    assert killed(suite.path, how) == {"c00": 1, "c01": 1, "c02": 1}
+    before = history(suite.path)[0]
+    assert before.status == "interrupted"
+    ran = suite.run("--promptune-runs=1", "--promptune-resume")
+    assert ran.code == 0, ran.text
+    assert ran.per_case == {"c03": 1, "c04": 1, "c05": 1}
+    assert ran.json["experiment"]["reused"] == 3
+    assert ran.json["experiment"]["samples"] == 6
+    assert ran.json["experiment"]["id"] == before.id
+    assert findings(ran) == findings(whole)
+    (after,) = history(suite.path)
+    assert (after.id, after.status, after.samples) == (before.id, "finished", 6)
+
+
+@posix
+def test_killed_twice(suite):
+    """Each session goes on from the one before; nothing of the first is lost."""
+    killed(suite.path, signal.SIGKILL)
+    killed(suite.path, signal.SIGKILL, "--promptune-resume")
+    ran = suite.run("--promptune-runs=1", "--promptune-resume")
+    assert ran.per_case == {"c03": 1, "c04": 1, "c05": 1}
+    assert len(history(suite.path)) == 1
+
+
+def test_runs_stay_draws(suite):
+    """The run is part of what a sample is called: a run that is measured later is a draw of its own."""
+    interrupted(suite, "--promptune-concurrency=1", draw="first")
+    done = finished(suite.path)
+    assert 0 < done.total() < 18
+    ran = suite.run("--promptune-resume", draw="second")
+    assert ran.code == 0, ran.text
+    with ExperimentLog(locate(None, root=suite.path)) as log:
+        draws = Counter(s.record.output["draw"] for s in log.samples("last"))
+        cells = {(s.key.case_id, s.key.run) for s in log.samples("last")}
+    assert draws == {"first": done.total(), "second": 18 - done.total()}
+    assert len(cells) == 18
+    assert ran.json["experiment"]["reused"] == done.total()
+
+
+@pytest.mark.parametrize("first", [(), ("-n", "2")], ids=["serial first", "workers first"])
+@pytest.mark.parametrize("then", [(), ("-n", "2")], ids=["then serial", "then workers"])
+def test_with_workers(suite, first, then):
+    """Serial sessions and those with workers continue each other."""
+    pytest.importorskip("xdist")
+    whole = suite.run("--promptune-store=")
+    interrupted(suite, *first, "--promptune-concurrency=2", plugins=XDIST if first else ())
+    before, done = history(suite.path)[0], finished(suite.path)
+    ran = suite.run("--promptune-resume", *then, plugins=XDIST if then else ())
+    assert ran.code == 0, ran.text
+    assert ran.json["experiment"]["id"] == before.id
+    assert ran.json["experiment"]["reused"] == done.total()
+    assert sum(ran.per_case.values()) == 18 - done.total()
+    assert findings(ran) == findings(whole)
+    (after,) = history(suite.path)
+    assert (after.status, after.samples) == ("finished", 18)
+
+
+def test_lost_samples_are_measured_again(suite):
+    """What the infrastructure lost is no measurement; what the app did wrong is one, and stays."""
+    interrupted(suite, lose="c00", **{"raise": "c01"})
+    assert finished(suite.path)["c00"] > 0
+    ran = suite.run("--promptune-resume")
+    assert ran.per_case["c00"] == 3
+    assert ran.per_case["c01"] < 3
+    assert ran.json["experiment"]["missing"] == 0
+    assert ran.json["experiment"]["errored"] == 3 - ran.per_case["c01"]
+    with ExperimentLog(locate(None, root=suite.path)) as log:
+        assert not any(s.record.error and s.record.error.infrastructure for s in log.samples("last"))
+        assert log.experiment("last").missing == 0
+
+
+def test_a_baseline_of_a_resumed_session(suite):
+    """It is the one of an uninterrupted session."""
+    whole = suite.record("--promptune-store=")
+    del whole
+    scores = suite.baseline_json()["scores"]
+    suite.baseline.unlink()
+    interrupted(suite, "--promptune-baseline")
+    assert not suite.baseline.exists()
+    suite.record("--promptune-resume")
+    again = suite.baseline_json()["scores"]
+    assert {k: v for k, v in again.items() if "latency" not in k} == {
+        k: v for k, v in scores.items() if "latency" not in k
+    }
+
+
+# --- nothing to go on with ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("before", ["nothing", "finished"])
+@pytest.mark.parametrize("workers", [0, 2])
+def test_nothing_to_resume(suite, before, workers):
+    """Everything is measured, and the session says so."""
+    if before == "finished":
+        suite.run()
+    args, plugins = (("-n", "2"), XDIST) if workers else ((), ())
+    ran = suite.run("--promptune-resume", "-v", *args, plugins=plugins)
+    assert ran.code == 0, ran.text
+    assert "no interrupted experiment to resume" in " ".join(ran.out.split())
+    assert len(ran.calls) == 18
+    assert ran.json["experiment"]["reused"] == 0
+
+
+def test_without_a_log(suite):
+    """A resumption of nothing stored is a slip."""
+    assert suite.run("--promptune-resume", "--promptune-store=").refused("--promptune-store is empty")
+
+
+def test_with_replay(suite):
+    """They contradict each other."""
+    assert suite.run("--promptune-resume", "--promptune-replay=last").refused("contradict each other")
+
+
+CHANGES = {
+    "case": (
+        {"test_bot.py": SUITE.replace("input=i)", "input=i or 7)")},
+        [],
+        ["cases.test_bot.py::c00: changed"],
+    ),
+    "fewer cases": (
+        {"test_bot.py": SUITE.replace("range(6)", "range(5)")},
+        [],
+        ["cases.test_bot.py::c05: gone"],
+    ),
+    "module": ({"test_bot.py": SUITE + "\n# later\n"}, [], ["tests.test_bot.py: changed"]),
+    "conftest": ({"conftest.py": "x = 1\n"}, [], ["tests.conftest.py: changed"]),
+    "runs": ({}, ["--promptune-runs=4"], ["runs.test_bot.py: 4, was 3"]),
+    "selection": ({}, ["-k", "c00"], ["cases.test_bot.py::c01: gone", "c05: gone"]),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_other_conditions_are_refused(suite, change):
+    """Exit code 4, naming the experiment and what changed, before any call."""
+    files, args, words = CHANGES[change]
+    interrupted(suite)
+    before = history(suite.path)
+    suite.write(files)
+    ran = suite.run("--promptune-resume", *args)
+    assert ran.refused("--promptune-resume", before[0].id, *words)
+    assert history(suite.path) == before
+
+
+def test_another_variant_is_refused(tuned):
+    """A variant whose parameters changed is another one; the same one goes on."""
+    source = (tuned.path / "test_bot.py").read_text()
+    failing = "\n\ndef test_broken(case, sample):\n    if sample.run == 2 and (HERE / 'stop').exists():\n        raise OSError\n"
+    tuned.write(test_bot=f"from pathlib import Path\nHERE = Path(__file__).parent\n{source}{failing}")
+    tuned.write({"stop": ""})
+    assert tuned.run("--promptune-compare", "-x").code == 1
+    (tuned.path / "stop").unlink()
+    tuned.variant("worse", "c00")
+    assert tuned.run("--promptune-compare", "--promptune-resume").refused("variants.worse: changed")
+    tuned.variant("worse", "c00", "c01", "c02", "c03")
+    ran = tuned.run("--promptune-compare", "--promptune-resume")
+    assert ran.json["experiment"]["reused"] > 0, ran.text
+    assert ran.json["experiment"]["samples"] == 36
+
+
+def test_other_conditions_with_workers(suite):
+    """The same message from a worker; the app isn't called."""
+    interrupted(suite)
+    suite.write(test_bot=SUITE + "\n# later\n")
+    ran = suite.run("--promptune-resume", "-n", "2", plugins=XDIST)
+    assert ran.refused("tests.test_bot.py: changed")
