@@ -98,6 +98,7 @@ class Session:
         #: By module: items whose sample was not generated since the budget was spent.
         self._unpaid_items: Counter[str] = Counter()
         self._facts = Facts()
+        self._has_opened = False
         self._outbox: Outbox | None = None
         digits = self._started.replace("-", "").replace(":", "").rstrip("Z")
         self._recording = Recording(
@@ -165,8 +166,6 @@ class Session:
             self._outbox = Outbox()
         self._sampler = self._make_sampler(share)
         self._sampler.plan(selected)
-        # numpy and jinja2 load while the first samples wait for their model.
-        threading.Thread(target=self._load_what_the_end_needs, name="promptune-imports", daemon=True).start()
 
     def _load_what_the_end_needs(self) -> None:
         """After the log has loaded: items wait for that one, and both at once take twice as long."""
@@ -254,8 +253,12 @@ class Session:
 
     def _open(self) -> None:
         """Begin the experiment with the first sample that is asked for: looking at tests leaves none."""
-        if self._outbox is None:
-            self._recording.open(self._facts)
+        if self._outbox is not None or self._has_opened:
+            return
+        self._has_opened = True
+        self._recording.open(self._facts)
+        # numpy and jinja2 load while the first samples wait for their model.
+        threading.Thread(target=self._load_what_the_end_needs, name="promptune-imports", daemon=True).start()
 
     def is_reused(self, key: SampleKey) -> bool:
         """Whether a sample was taken from an earlier session."""

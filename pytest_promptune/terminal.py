@@ -74,8 +74,8 @@ def summary(view: View, *, verbosity: int, width: int) -> list[Line]:
     """
     width = max(width, 20)
     if view.interrupted:
-        more = [*_errors(view, width), *_written(view, width)] if verbosity >= 0 else []
-        return [*_paragraph(_titled(view), width, _WARN), *more]
+        more = [*_warnings(view, width), *_errors(view, width), *_written(view, width)]
+        return [*_paragraph(_titled(view), width, _WARN), *(more if verbosity >= 0 else [])]
     if verbosity < 0:
         return _quiet(view, verbosity, width)
     if view.mode == "check" and verbosity == 0 and not wording.is_wrong(view):

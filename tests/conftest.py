@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import gc
 import importlib
 import json
 import pkgutil
@@ -297,6 +298,9 @@ class Project:
                     done = self._pytester.runpytest_inprocess(
                         *loaded, *given, *args, plugins=[reports], no_reraise_ctrlc=True
                     )
+                    if "xdist.plugin" in plugins:  # its workers' pipes must not be found by a later test
+                        warnings.simplefilter("ignore", ResourceWarning)
+                        gc.collect()
         return Ran(
             code=int(done.ret),
             out=done.stdout.str(),
