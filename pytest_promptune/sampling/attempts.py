@@ -26,9 +26,9 @@ class Attempts:
         self.traces: list[Trace] = []
 
     @property
-    def spent(self) -> Iterator[tuple[Usage, bool]]:
-        """What each attempt used, and whether its cost is known: failed ones are paid for as well."""
-        return ((trace.usage, not trace.unpriced) for trace in self.traces)
+    def spent(self) -> Iterator[Usage]:
+        """What each attempt used: failed ones are paid for as well."""
+        return (trace.usage for trace in self.traces)
 
     @contextmanager
     def begin(self) -> Iterator[Trace | None]:

@@ -14,13 +14,10 @@ class Budget:
     def __init__(self, limit_usd: float) -> None:
         self.limit_usd = limit_usd
         self.spent_usd = 0.0
-        #: Some call had no known price, so that more was spent than is known.
-        self.is_blind = False
 
-    def spend(self, cost_usd: float | None, *, is_known: bool = True) -> None:
+    def spend(self, cost_usd: float | None) -> None:
         """Add what a call cost; ``None`` for one that cost nothing, or where it isn't known."""
         self.spent_usd += cost_usd or 0.0
-        self.is_blind = self.is_blind or not is_known
 
     @property
     def is_spent(self) -> bool:

@@ -40,8 +40,8 @@ class Execution:
         return self._call_async if self._app.is_async else self._call
 
     @property
-    def spent(self) -> Iterator[tuple[Usage, bool]]:
-        """What each attempt used, and whether its cost is known: failed ones are paid for as well."""
+    def spent(self) -> Iterator[Usage]:
+        """What each attempt used: failed ones are paid for as well."""
         return self._attempts.spent
 
     def logged(self, outcome: Outcome) -> LoggedSample:

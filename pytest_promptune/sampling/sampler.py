@@ -365,19 +365,19 @@ class Sampler:
         if usage.cost_usd is not None:
             self._cost_usd = (self._cost_usd or 0.0) + usage.cost_usd
 
-    def _spend(self, spent: Iterable[tuple[Usage, bool]]) -> None:
+    def _spend(self, spent: Iterable[Usage]) -> None:
         """In the engine's thread: scorers have used this."""
         calls = list(spent)
-        for usage, _ in calls:
+        for usage in calls:
             self._add_cost(usage)
         self._charge(calls)
 
-    def _charge(self, spent: Iterable[tuple[Usage, bool]]) -> None:
+    def _charge(self, spent: Iterable[Usage]) -> None:
         """In the engine's thread: see whether the budget is spent."""
         if self._budget is None or self._engine is None:
             return
-        for usage, is_known in spent:
-            self._budget.spend(usage.cost_usd, is_known=is_known)
+        for usage in spent:
+            self._budget.spend(usage.cost_usd)
         if self._budget.is_spent:
             self._engine.halt(f"{SPENT}: {self._budget}")
 

@@ -31,7 +31,7 @@ def retries_of(marks: Marks) -> int:
 class Scorers:
     """Which scorers which sample has, and what came of them."""
 
-    def __init__(self, prices: PriceList, spend: Callable[[Iterable[tuple[Usage, bool]]], None]) -> None:
+    def __init__(self, prices: PriceList, spend: Callable[[Iterable[Usage]], None]) -> None:
         """Nothing is known yet.
 
         Args:
