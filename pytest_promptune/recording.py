@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -212,6 +212,16 @@ class Recording:
         """Wait until a sample can't be lost any more."""
         if self._writer is not None:
             self._writer.wait_for(key)
+
+    def without_secrets(self, result: Result) -> Result:
+        """The result as it may be written: reports and results files quote its texts."""
+        sample = result.sample
+        if sample is not None and sample.error is not None:
+            error = replace(sample.error, message=self._redactor.text(sample.error.message))
+            sample = replace(sample, error=error)
+        elif not result.message:
+            return result
+        return replace(result, message=self._redactor.text(result.message), sample=sample)
 
     def wait_until_ready(self, timeout: float) -> None:
         """Wait until the store is open, or known not to open."""

@@ -286,6 +286,7 @@ class Session:
 
     def record(self, result: Result) -> None:
         """Take in what an item contributes."""
+        result = self._recording.without_secrets(result)
         if result.outcome == "skipped" and result.message.startswith(f"not run: {SPENT}"):
             result = self._unpaid(result)
         if result.sample is not None:  # one that is replayed or resumed in a worker comes unpacked

@@ -187,6 +187,25 @@ def test_secrets_are_not_stored(project):
         assert first.record.nodes[0].prompt[0][1].startswith("answer with [redacted] and [redacted]")
 
 
+def test_secrets_are_not_written_to_reports(bot):
+    """Errors of the app and messages of tests are quoted in results, report and gate: without keys."""
+    bot.record()
+    leak = (
+        (bot.path / "test_bot.py")
+        .read_text()
+        .replace('case.expected["a"]', f'case.expected["a"], "rejected {KEY}"')
+    )
+    conftest = (bot.path / "conftest.py").read_text().replace("the model is confused", f"confused by {KEY}")
+    bot.write({"test_bot.py": leak, "conftest.py": conftest})
+    ran = bot.run(miss="c00,c01,c02,c03", **{"raise": "c05"})
+    assert ran.code == 1, ran.text
+    written = [bot.path / "promptune-report.md", *bot.path.glob("results-*.json")]
+    texts = [path.read_text() for path in written]
+    assert "rejected [redacted]" in ran.out
+    assert any("confused by [redacted]" in text for text in texts)
+    assert not any(KEY in text for text in texts)
+
+
 def test_own_secrets_need_a_pattern(project):
     """What nobody declared a secret is stored: the test above would miss it otherwise."""
     project.write(test_leaky=LEAKY)
