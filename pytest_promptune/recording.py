@@ -30,6 +30,7 @@ from pytest_promptune.store.log import (
     sample_from_json,
     sample_to_json,
 )
+from pytest_promptune.store.writing import WritingProcess
 
 #: How many differences between two experiments are named.
 _MOST_DIFFERENCES = 8
@@ -90,8 +91,23 @@ def _with_conftests(modules: Iterable[str], root: Path) -> list[str]:
 class Recording:
     """What is stored of one session; where nothing can be stored, the session goes on without it."""
 
-    def __init__(self, settings: Settings, *, root: Path, id: str, started: str) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        root: Path,
+        id: str,
+        started: str,
+        process: WritingProcess | None = None,
+    ) -> None:
         """Nothing is opened yet.
+
+        Args:
+            settings: what the user asked for.
+            root: of the project.
+            id: of the experiment.
+            started: ISO 8601 in UTC.
+            process: writes the log; without one a thread does.
 
         Raises:
             SettingsError: for a store or a pattern that can't be meant.
@@ -108,6 +124,7 @@ class Recording:
         self._resumes = False
         #: Id of the experiment whose outputs are scored again.
         self.replay_of: str | None = None
+        self._process = process
         self._writer: LogWriter | None = None
         #: Of items that ended before the first sample was asked for.
         self._early: list[Result] = []
@@ -198,7 +215,13 @@ class Recording:
             python=python_version(),
             replay_of=self.replay_of,
         )
-        self._writer = LogWriter(self._location, manifest, redactor=self._redactor, resumes=self._resumes)
+        self._writer = LogWriter(
+            self._location,
+            manifest,
+            redactor=self._redactor,
+            resumes=self._resumes,
+            process=self._process,
+        )
         for result in self._early:
             self._writer.result(result)
         self._early.clear()
@@ -224,8 +247,8 @@ class Recording:
         return replace(result, message=self._redactor.text(result.message), sample=sample)
 
     def wait_until_ready(self, timeout: float) -> None:
-        """Wait until the store is open, or known not to open."""
-        if self._writer is not None:
+        """Where a thread writes: wait until the store is open, or known not to open."""
+        if self._writer is not None and self._process is None:
             self._writer.is_ready.wait(timeout)
 
     def result(self, result: Result) -> None:

@@ -37,6 +37,7 @@ from pytest_promptune.settings import DEFAULT_RUNS, Settings
 from pytest_promptune.sharding import Catalogue
 from pytest_promptune.store.baselines import baseline_path, read_baseline
 from pytest_promptune.store.log import LoggedSample, SampleKey
+from pytest_promptune.store.writing import WritingProcess
 from pytest_promptune.variants.reading import with_changes
 
 if TYPE_CHECKING:
@@ -59,6 +60,7 @@ class Session:
         careful: bool = False,
         more_variants: Callable[[], Iterable[Variant]] = tuple,
         while_waiting: Callable[[], None] = lambda: None,
+        process: WritingProcess | None = None,
     ) -> None:
         """Reads the variants; nothing runs yet.
 
@@ -68,6 +70,7 @@ class Session:
             careful: the session stops at the first failures.
             more_variants: variants that plugins give, asked once.
             while_waiting: called several times a second while an item waits for its sample.
+            process: writes the experiment log; without one a thread does.
 
         Raises:
             VariantError: when a variant can't be read, or one that was asked for doesn't exist.
@@ -102,7 +105,11 @@ class Session:
         self._outbox: Outbox | None = None
         digits = self._started.replace("-", "").replace(":", "").rstrip("Z")
         self._recording = Recording(
-            settings, root=root, id=f"{digits}-{secrets.token_hex(3)}", started=self._started
+            settings,
+            root=root,
+            id=f"{digits}-{secrets.token_hex(3)}",
+            started=self._started,
+            process=process,
         )
 
     # --- plan -------------------------------------------------------------------------------------
@@ -168,7 +175,7 @@ class Session:
         self._sampler.plan(selected)
 
     def _load_what_the_end_needs(self) -> None:
-        """After the log has loaded: items wait for that one, and both at once take twice as long."""
+        """After the log, where that loads in this process: items wait for it, and both take twice as long."""
         self._recording.wait_until_ready(_PATIENCE_S)
         for module in ("pytest_promptune.conclusion", "pytest_promptune.report.markdown"):
             import_module(module)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 from typing import Any, Literal
 
 from pytest_promptune.core.model import Case, SampleError, SampleRecord, Usage
@@ -20,6 +21,17 @@ MESSAGE_LENGTH = 300
 
 #: Value of the assertion metric by what became of the item; the others are not scored.
 _ASSERTION_VALUES = {"passed": 1.0, "missed": 0.0, "errored": 0.0}
+
+_BINARY = (0.0, 1.0)
+
+#: Name, kind and unit of what is known of every sample of an app.
+_APP_METRICS: Sequence[tuple[str, Kind, str | None]] = (
+    ("latency_s", "latency", "s"),
+    ("cost_usd", "cost", "USD"),
+    ("input_tokens", "cost", "tokens"),
+    ("output_tokens", "cost", "tokens"),
+    ("error_rate", "binary", None),
+)
 
 #: Case id -> one value per run in the order of the runs, ``None`` = missing.
 Scores = dict[str, list[float | None]]
@@ -209,9 +221,15 @@ class Column:
 
     def put(self, variant: str, case: str, run: int, value: float | None) -> None:
         """Set one value, at six significant digits, as it will stand in the baseline file."""
-        rounded = None if value is None else float(f"{value:.6g}")
-        self.has_values = self.has_values or rounded is not None
-        self.values.setdefault(variant, {}).setdefault(case, {})[run] = rounded
+        if value is not None:
+            self.has_values = True
+            if value not in _BINARY:
+                value = float(f"{value:.6g}")
+        self.values.setdefault(variant, {}).setdefault(case, {})[run] = value
+
+    def has(self, variant: str, case: str, run: int) -> bool:
+        """Whether there is a value, or it is known to be missing."""
+        return run in self.values.get(variant, {}).get(case, {})
 
     def all_scores(self, variant: str) -> Scores:
         """The values of one variant, of cases that were lost altogether too."""
@@ -234,6 +252,8 @@ class Experiment:
     def __init__(self) -> None:
         self.results: list[Result] = []
         self._columns: dict[tuple[str, str], Column] = {}
+        #: By module, app and the marker's gates.
+        self._columns_of_app: dict[tuple[str, str, tuple[str, ...] | None], Sequence[Column]] = {}
         self._samples: dict[tuple[str, str, str, str, int], SampleFacts] = {}
         self._case_hashes: dict[str, dict[str, str]] = {}
         self.scorers = ScorerTally()
@@ -287,17 +307,20 @@ class Experiment:
         column.put(result.variant, result.case_id, result.run, score.value)
 
     def _app_metrics(self, result: Result, facts: SampleFacts) -> None:
-        lost = facts.error is not None
-        values: list[tuple[str, float | None, Kind, str | None]] = [
-            ("latency_s", None if lost else facts.latency_s, "latency", "s"),
-            ("cost_usd", None if lost else facts.usage.cost_usd, "cost", "USD"),
-            ("input_tokens", None if lost else facts.usage.input_tokens, "cost", "tokens"),
-            ("output_tokens", None if lost else facts.usage.output_tokens, "cost", "tokens"),
-            ("error_rate", _error_value(facts.error), "binary", None),
-        ]
-        for name, value, kind, unit in values:
-            metric = f"{result.app}::{name}"
-            column = self._column(result, metric, result.app, kind=kind, direction="lower", unit=unit)
+        key = (result.module, result.app, result.gate)
+        columns = self._columns_of_app.get(key)
+        if columns is None:
+            columns = self._columns_of_app[key] = [
+                self._column(
+                    result, f"{result.app}::{name}", result.app, kind=kind, direction="lower", unit=unit
+                )
+                for name, kind, unit in _APP_METRICS
+            ]
+        used, error = facts.usage, facts.error
+        values = (facts.latency_s, used.cost_usd, used.input_tokens, used.output_tokens)
+        if error is not None:
+            values = (None, None, None, None)
+        for column, value in zip(columns, (*values, _error_value(error)), strict=True):
             column.put(result.variant, result.case_id, result.run, value)
 
     def _column(
@@ -334,6 +357,8 @@ class Experiment:
 
     def in_order(self) -> Experiment:
         """The same results as if they had arrived in the order of the items; xdist's workers race."""
+        if all(one.order <= next_.order for one, next_ in pairwise(self.results)):
+            return self
         whole = Experiment()
         for result in sorted(self.results, key=lambda result: result.order):
             whole.add(result)
@@ -353,9 +378,10 @@ class Experiment:
         for column in columns:
             module, _, test = column.name.test.partition("::")
             cells = set().union(*(executed.get((module, name), ()) for name in {test} | column.tests))
-            for variant, case, run in sorted(cells):
-                column.values.setdefault(variant, {}).setdefault(case, {}).setdefault(run, None)
-            if any(column.scores(variant) for variant in column.values):
+            lacking = [cell for cell in cells if not column.has(*cell)]
+            for variant, case, run in sorted(lacking):
+                column.put(variant, case, run, None)
+            if column.has_values:
                 yield column
 
     @property

@@ -114,7 +114,9 @@ class Redactor:
         Raises:
             SettingsError: for one that doesn't compile or matches the empty text, naming it.
         """
-        self._own = tuple(_compiled(pattern) for pattern in patterns)
+        #: The user's own.
+        self.patterns = tuple(patterns)
+        self._own = tuple(_compiled(pattern) for pattern in self.patterns)
         #: Names, ids and labels come again with every sample.
         self._short_text = lru_cache(maxsize=4096)(self._without_secrets)
 

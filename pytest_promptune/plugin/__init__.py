@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from pytest_promptune.core.plan import Cell
     from pytest_promptune.core.scoring import Sample
     from pytest_promptune.plugin.hooks import PromptuneHooks
+    from pytest_promptune.store.writing import WritingProcess
 
 
 # --- options --------------------------------------------------------------------------------------
@@ -109,18 +110,33 @@ def _check_store(settings: options.Settings, root: Path) -> None:
 def _hooks(config: pytest.Config) -> PromptuneHooks:
     """The session's state and the hooks that go with it, made when first needed."""
     if hooks_key not in config.stash:
+        process = _writing_process(config)
         from pytest_promptune.plugin.hooks import PromptuneHooks
         from pytest_promptune.plugin.muting import Muting
         from pytest_promptune.plugin.ordering import Regrouping
         from pytest_promptune.plugin.stopping import Stopping
 
-        hooks = PromptuneHooks(config)
+        hooks = PromptuneHooks(config, process)
         config.stash[hooks_key] = hooks
         config.pluginmanager.register(hooks, "promptune-session")
         config.pluginmanager.register(Regrouping(), "promptune-order")
         config.pluginmanager.register(Muting(config), "promptune-muting")
         config.pluginmanager.register(Stopping(), "promptune-stopping")
     return config.stash[hooks_key]
+
+
+def _writing_process(config: pytest.Config) -> WritingProcess | None:
+    """What will write the experiment log, if there will be one; it loads while the rest of us does."""
+    option = config.option
+    only_looks = option.collectonly or option.setuponly or option.setupplan
+    if only_looks or config.stash[settings_key].store == "" or is_xdist_worker(config):
+        return None
+    from pytest_promptune.store.writing import WritingProcess
+
+    process = WritingProcess.start()
+    if process is not None:
+        config.add_cleanup(process.close)
+    return process
 
 
 # --- collection -----------------------------------------------------------------------------------
@@ -163,25 +179,28 @@ def pytest_exception_interact(
 
 
 @pytest.fixture
-def _promptune_cell(request: pytest.FixtureRequest) -> Cell:
-    """Which variant and run this item measures."""
+def _promptune_cell(request: pytest.FixtureRequest) -> pytest.FixtureRequest:
+    """Which variant and run the item measures, as its parameter.
+
+    Gives the request for `sample` and `variant`: making one takes pytest longer than all we do for an item.
+    """
     __tracebackhide__ = True
     if not hasattr(request, "param"):
         raise PromptuneError(
             f"{request.node.nodeid} asks for `sample` while it runs, too late to be measured several times: "
             "request it as an argument of the test or of one of its fixtures."
         )
-    cell: Cell = request.param
-    return cell
+    return request
 
 
 @pytest.fixture
-def variant(request: pytest.FixtureRequest, _promptune_cell: Cell) -> Variant:
+def variant(_promptune_cell: pytest.FixtureRequest) -> Variant:
     """The variant that is measured; `current` is the app as it stands (pytest-promptune)."""
-    return _hooks(request.config).session.variant(_promptune_cell.variant)
+    cell: Cell = _promptune_cell.param
+    return _hooks(_promptune_cell.config).session.variant(cell.variant)
 
 
 @pytest.fixture
-def sample(request: pytest.FixtureRequest, _promptune_cell: Cell) -> Sample:
+def sample(_promptune_cell: pytest.FixtureRequest) -> Sample:
     """One execution of the app: output, latency and usage; shared by its tests (pytest-promptune)."""
-    return _hooks(request.config).sample(request)
+    return _hooks(_promptune_cell.config).sample(_promptune_cell)

@@ -1,4 +1,4 @@
-"""Whether the fixtures exist that tests name in their marks.
+"""What is known of fixtures: those that were set up, and whether those exist that tests name in their marks.
 
 A fixture that is named in a signature pytest looks up itself. The app is named in a mark, and would be
 missed only when the first test of its module is set up, after the calls that earlier modules paid for.
@@ -17,6 +17,44 @@ from pytest_promptune.core.plan import PlannedItem
 
 #: What ``@pytest.fixture`` leaves in a module.
 _Definition: Any = type(pytest.fixture(lambda: None))
+
+
+class KnownFixtures:
+    """Scope, home and needs of the fixtures that were set up: an app must outlive its samples."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, pytest.FixtureDef[Any]] = {}
+        self._needed: dict[str, frozenset[str] | None] = {}
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_fixture_setup(self, fixturedef: pytest.FixtureDef[Any]) -> None:
+        """A fixture is set up."""
+        name = fixturedef.argname
+        if self._known.get(name) is not fixturedef:
+            self._known[name] = fixturedef
+            self._needed.clear()
+
+    def scope_of(self, name: str) -> str | None:
+        """How long its value lives, ``None`` for one that was not set up."""
+        return self._known[name].scope if name in self._known else None
+
+    def is_everywhere(self, name: str) -> bool:
+        """Whether it may serve several modules."""
+        known = self._known.get(name)
+        return known is None or (known.scope != "module" and not str(known.baseid).endswith(".py"))
+
+    def needed_by(self, name: str) -> frozenset[str] | None:
+        """The fixtures that a fixture is made of; ``None`` where one of them asks for others as it runs."""
+        if name not in self._needed:
+            found: set[str] = set()
+            left = [name]
+            while left:
+                one = left.pop()
+                if one not in found:
+                    found.add(one)
+                    left.extend(self._known[one].argnames if one in self._known else ())
+            self._needed[name] = None if "request" in found else frozenset(found)
+        return self._needed[name]
 
 
 def no_app(nodeid: str, name: str) -> str:

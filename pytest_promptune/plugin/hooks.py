@@ -19,7 +19,7 @@ from pytest_promptune.core.scoring import Sample
 from pytest_promptune.engine import NotStartedError
 from pytest_promptune.plugin.decisions import report_decision
 from pytest_promptune.plugin.distribution import tell_share
-from pytest_promptune.plugin.fixtures import no_app, refuse_missing, too_narrow
+from pytest_promptune.plugin.fixtures import KnownFixtures, no_app, refuse_missing, too_narrow
 from pytest_promptune.plugin.items import (
     ItemState,
     SampleLostError,
@@ -35,6 +35,7 @@ from pytest_promptune.plugin.scorers import ScorerFixtures
 from pytest_promptune.plugin.state import CELL, is_xdist_worker, item_key, settings_key
 from pytest_promptune.session import Session
 from pytest_promptune.store.log import LoggedSample
+from pytest_promptune.store.writing import WritingProcess
 from pytest_promptune.terminal import summary
 
 if TYPE_CHECKING:
@@ -44,17 +45,17 @@ if TYPE_CHECKING:
 class PromptuneHooks:
     """Holds the session and passes on what pytest tells."""
 
-    def __init__(self, config: pytest.Config) -> None:
+    def __init__(self, config: pytest.Config, process: WritingProcess | None) -> None:
         self._config = config
+        self._process = process
         self._line = ProgressLine(config)
         config.pluginmanager.register(self._line, "promptune-progress")
         self._session: Session | None = None
         self._view: View | None = None
         self._output_error: PromptuneError | None = None
-        self._scopes: dict[str, str] = {}
-        self._homes: dict[str, str] = {}
-        self._needs: dict[str, tuple[str, ...]] = {}
+        self._fixtures = KnownFixtures()
         self._scorers = ScorerFixtures()
+        config.pluginmanager.register(self._fixtures, "promptune-fixtures")
         self._collected: list[PlannedItem] = []
         #: What an xdist worker found wrong before any item ran; its first item tells the controller.
         self._refusal: PromptuneError | None = None
@@ -71,6 +72,7 @@ class PromptuneHooks:
                 careful=bool(config.getoption("maxfail")),
                 while_waiting=lambda: self._line.waiting(lambda: self.session.progress),
                 more_variants=lambda: chain(*config.hook.pytest_promptune_variants(config=config)),
+                process=self._process,
             )
         return self._session
 
@@ -109,6 +111,8 @@ class PromptuneHooks:
         if not selected or self._config.option.collectonly:
             return
         self._scorers.expect(selected)
+        if any(item.marks.scorers for item in selected):
+            self._config.pluginmanager.register(self._scorers, "promptune-scorers")
         try:
             config = self._config
             whole = not config.getoption("lf", False) and not any("::" in arg for arg in config.args)
@@ -132,16 +136,6 @@ class PromptuneHooks:
         self._refusal = self._refusal or error
 
     # Items
-
-    @pytest.hookimpl(wrapper=True)
-    def pytest_fixture_setup(self, fixturedef: pytest.FixtureDef[Any]) -> Generator[None, object, object]:
-        """Remember the scopes of fixtures: an app must outlive its samples."""
-        self._scopes[fixturedef.argname] = fixturedef.scope
-        self._homes[fixturedef.argname] = str(fixturedef.baseid)
-        self._needs[fixturedef.argname] = tuple(fixturedef.argnames)
-        value = yield
-        self._scorers.note(fixturedef, value)
-        return value
 
     def sample(self, request: pytest.FixtureRequest) -> Sample:
         """What the fixture `sample` gives."""
@@ -171,23 +165,13 @@ class PromptuneHooks:
         planned = self._scorers.given(request, planned)
         if self._config.getoption("setuponly"):
             pytest.skip("--setup-only: the app is not called")
-        everywhere = self._scopes.get(name) != "module" and not self._homes.get(name, "").endswith(".py")
-        depends = self._depends_on(name)
+        known = self._fixtures
         try:
-            return self.session.sample(planned, case, app, everywhere=everywhere, depends=depends)
+            return self.session.sample(
+                planned, case, app, everywhere=known.is_everywhere(name), depends=known.needed_by(name)
+            )
         finally:
             self._line.clear()
-
-    def _depends_on(self, name: str) -> frozenset[str] | None:
-        """The fixtures that a fixture is made of; ``None`` where one of them asks for others as it runs."""
-        found: set[str] = set()
-        left = [name]
-        while left:
-            one = left.pop()
-            if one not in found:
-                found.add(one)
-                left.extend(self._needs.get(one, ()))
-        return None if "request" in found else frozenset(found)
 
     def _app(self, request: pytest.FixtureRequest, name: str) -> object:
         try:
@@ -196,7 +180,7 @@ class PromptuneHooks:
             if error.argname != name:
                 raise
             raise PromptuneError(no_app(request.node.nodeid, name)) from None
-        scope = self._scopes.get(name)
+        scope = self._fixtures.scope_of(name)
         if scope in ("function", "class"):
             raise PromptuneError(too_narrow("app", name, scope))
         return app
@@ -224,8 +208,9 @@ class PromptuneHooks:
         if call.when == "teardown":
             state.record = state.sample = None  # pytest keeps the item; its output must not stay with it
         if outcome is not None:
-            contribute(report, state, outcome, call)
-            if is_xdist_worker(self._config):
+            travels = is_xdist_worker(self._config)
+            contribute(report, state, outcome, call, travels=travels)
+            if travels:
                 self._tell(report)
         return report
 
@@ -266,6 +251,7 @@ class PromptuneHooks:
             return outcome, "e", (outcome.upper(), {"yellow": True})
         return None
 
+    @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Take in what an item contributes, from here or from an xdist worker."""
         if is_xdist_worker(self._config):
@@ -279,8 +265,9 @@ class PromptuneHooks:
             if packed := getattr(report, "promptune_sample", None):
                 session.unpack(packed)
                 del report.promptune_sample
-            session.record(Result.from_json(contribution))
-            kept = {key: contribution[key] for key in ("outcome", "message")}
+            result = contribution if isinstance(contribution, Result) else Result.from_json(contribution)
+            session.record(result)
+            kept = {"outcome": result.outcome, "message": result.message}
             report.promptune = kept  # type: ignore[attr-defined]  # pytest keeps all reports to the end
 
     @pytest.hookimpl(wrapper=True)

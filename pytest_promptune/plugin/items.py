@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,7 +12,7 @@ import pytest
 from pytest_promptune.core.errors import PromptuneError, SettingsError
 from pytest_promptune.core.experiment import Outcome, result_of
 from pytest_promptune.core.model import Case, SampleRecord
-from pytest_promptune.core.plan import Parameters, PlannedItem, labels, metric_name, read_marks
+from pytest_promptune.core.plan import Marks, Parameters, PlannedItem, labels, metric_name, read_marks
 from pytest_promptune.core.scoring import Sample
 from pytest_promptune.plugin.state import CELL
 from pytest_promptune.store.log import SampleKey
@@ -51,14 +52,55 @@ def planned_items(items: Sequence[pytest.Item]) -> list[PlannedItem]:
     """
     numbers = _Numbers()
     parameters = [_parameters(item, numbers) for item in items]
+    modules = _Modules()
     tests: dict[tuple[str, str], list[int]] = {}
     for position, item in enumerate(items):
-        tests.setdefault((_module(item), _bare_name(item)), []).append(position)
+        tests.setdefault((modules.of(item), _bare_name(item)), []).append(position)
     names = [""] * len(items)
     for (_, bare), members in tests.items():
         for member, label in zip(members, labels([parameters[m] for m in members]), strict=True):
             names[member] = f"{bare}[{label}]" if label else bare
-    return [_planned(item, name, given) for item, name, given in zip(items, names, parameters, strict=True)]
+    marked = _Marked()
+    return [
+        _planned(item, modules.of(item), name, given, marked)
+        for item, name, given in zip(items, names, parameters, strict=True)
+    ]
+
+
+class _Modules:
+    """The test module of an item relative to the root; a node id has no path for one outside of it."""
+
+    def __init__(self) -> None:
+        self._known: dict[Path, str] = {}
+
+    def of(self, item: pytest.Item) -> str:
+        path = item.path
+        if path not in self._known:
+            root = item.config.rootpath
+            inside = path.relative_to(root) if path.is_relative_to(root) else path
+            self._known[path] = inside.as_posix()
+        return self._known[path]
+
+
+class _Marked:
+    """What marks say; those of a test are the same objects in all its items."""
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[int, ...], tuple[Marks, bool]] = {}
+
+    def read(self, item: pytest.Item) -> tuple[Marks, bool]:
+        """Our own mark, and whether others may keep the test from running."""
+        marks = list(item.iter_markers())  # which keep their identity: pytest's items hold them
+        key = tuple(map(id, marks))
+        if key not in self._known:
+            mine = [(mark.args, mark.kwargs) for mark in marks if mark.name == "promptune"]
+            may_not_run = any(
+                mark.name in ("skip", "skipif")
+                or (mark.name == "xfail" and not mark.kwargs.get("run", True))
+                for mark in marks
+            )
+            self._known[key] = read_marks(mine, where=item.nodeid), may_not_run
+        return self._known[key]
 
 
 class _Numbers:
@@ -106,17 +148,17 @@ def _bare_name(item: pytest.Item) -> str:
     return item.nodeid.partition("::")[2].removesuffix(f"[{spec.id}]")
 
 
-def _planned(item: pytest.Item, test: str, given: Parameters) -> PlannedItem:
-    spec: Any = item.callspec  # type: ignore[attr-defined]
-    marks = read_marks(((m.args, m.kwargs) for m in item.iter_markers("promptune")), where=item.nodeid)
+def _planned(
+    item: pytest.Item, module: str, test: str, given: Parameters, marked: _Marked
+) -> PlannedItem:
+    spec: Any = item.callspec  # type: ignore[attr-defined]  # every such item is parametrized
+    marks, may_not_run = marked.read(item)
     case = next((value for value in spec.params.values() if isinstance(value, Case)), None)
     if case is None and not _may_give_case(item.fixturenames, marks.app):  # type: ignore[attr-defined]
         raise SettingsError(no_case(item.nodeid, ()))
-    may_not_run = any(item.iter_markers("skip")) or any(item.iter_markers("skipif"))
-    may_not_run = may_not_run or any(not mark.kwargs.get("run", True) for mark in item.iter_markers("xfail"))
     return PlannedItem(
         nodeid=item.nodeid,
-        module=_module(item),
+        module=module,
         test=test,
         metric=metric_name(marks, test),
         marks=marks,
@@ -125,13 +167,6 @@ def _planned(item: pytest.Item, test: str, given: Parameters) -> PlannedItem:
         parameters=tuple(sorted(given.numbers.items())),
         lazy=case is None or may_not_run,
     )
-
-
-def _module(item: pytest.Item) -> str:
-    """The test module relative to the root; a node id has no path for one outside of it."""
-    root = item.config.rootpath
-    path = item.path.relative_to(root) if item.path.is_relative_to(root) else item.path
-    return path.as_posix()
 
 
 def two_cases(nodeid: str, found: Mapping[str, Case]) -> str:
@@ -190,9 +225,17 @@ def outcome_of(report: pytest.TestReport, call: pytest.CallInfo[None], state: It
 
 
 def contribute(
-    report: pytest.TestReport, state: ItemState, outcome: Outcome, call: pytest.CallInfo[None]
+    report: pytest.TestReport,
+    state: ItemState,
+    outcome: Outcome,
+    call: pytest.CallInfo[None],
+    *,
+    travels: bool,
 ) -> None:
-    """Hang the item's contribution on its report, and turn a missed assertion into a pass."""
+    """Hang the item's contribution on its report, and turn a missed assertion into a pass.
+
+    A report that travels to another process carries it as plain data.
+    """
     message = str(call.excinfo.value) if call.excinfo else state.missed_inside
     case = state.case or state.planned.case
     if case is None:
@@ -209,4 +252,5 @@ def contribute(
         case_hash=state.key.case_hash if state.key else None,
         reused=state.is_reused,
     )
-    report.promptune = result.to_json()  # type: ignore[attr-defined]  # reports take extra attributes
+    contribution = result.to_json() if travels else result
+    report.promptune = contribution  # type: ignore[attr-defined]  # reports take extra attributes

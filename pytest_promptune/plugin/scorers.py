@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -47,11 +47,14 @@ class ScorerFixtures:
             self._of_app.setdefault(item.marks.app, {}).update(dict.fromkeys(item.marks.scorers))
             self._names.update(item.marks.scorers)
 
-    def note(self, fixturedef: pytest.FixtureDef[Any], value: object) -> None:
-        """A fixture was set up."""
+    @pytest.hookimpl(wrapper=True)
+    def pytest_fixture_setup(self, fixturedef: pytest.FixtureDef[Any]) -> Generator[None, object, object]:
+        """Remember where a scorer comes from."""
+        value = yield
         if fixturedef.argname in self._names:
             origin = _Origin(value, str(fixturedef.baseid), fixturedef.scope)
             self._origins[fixturedef.argname, id(value)] = origin
+        return value
 
     def given(self, request: pytest.FixtureRequest, planned: PlannedItem) -> PlannedItem:
         """The item with its scorers and those of others that may share its sample, as far as in reach.
@@ -59,6 +62,8 @@ class ScorerFixtures:
         Raises:
             PromptuneError: when one of its own doesn't exist, can't be a scorer, or is gone too early.
         """
+        if not self._names:
+            return planned
         found = [self._own(request, name) for name in planned.marks.scorers]
         for name in self._of_app.get(planned.marks.app, ()):
             if name not in planned.marks.scorers and (planned.module, name) not in self._out_of_reach:

@@ -28,6 +28,10 @@ class StoredSamples:
         for sample in samples:
             self._found.setdefault(_short(sample.key), {})[sample.key.scope] = sample
 
+    def __len__(self) -> int:
+        """How many keys have samples."""
+        return len(self._found)
+
     def get(self, key: SampleKey) -> LoggedSample | None:
         """The sample stored under this key."""
         return self._found.get(_short(key), {}).get(key.scope)

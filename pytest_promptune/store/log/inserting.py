@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection, Table, delete, func, insert, select, true, update
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.dialects import sqlite
 
 from pytest_promptune.core.codec import to_jsonable
 from pytest_promptune.core.errors import StoreError
@@ -17,9 +17,12 @@ from pytest_promptune.core.redaction import Redactor
 from pytest_promptune.store.log import rows, schema
 from pytest_promptune.store.log.location import Location
 from pytest_promptune.store.log.opening import open_for_writing
-from pytest_promptune.store.log.processes import is_alive, this_host, this_process
+from pytest_promptune.store.log.processes import is_alive, this_host
 from pytest_promptune.store.log.rows import Row
 from pytest_promptune.store.log.values import Manifest, conditions_hash
+
+#: Name of a method of `Inserter` and its arguments: what is written, in the order in which it was given.
+Step = tuple[str, tuple[Any, ...]]
 
 #: Tables that a session fills, parents first.
 _ORDER = (
@@ -46,6 +49,7 @@ class Inserter:
         self._file = _identity(location.path)
         self._connection = self._engine.connect()
         self._experiment = 0
+        self._process = ""
         self._gathered: dict[Table, list[Row]] = defaultdict(list)
         self._changes: Row = {}
         self._document: Row | None = None
@@ -61,12 +65,18 @@ class Inserter:
         self._connection.close()
         self._engine.dispose()
 
-    def begin(self, manifest: Manifest, *, resumes: bool) -> None:
+    def begin(self, manifest: Manifest, *, resumes: bool, process: str) -> None:
         """Write what is known of the experiment; from now on it can be resumed.
+
+        Args:
+            manifest: of the experiment.
+            resumes: it is there, and goes on.
+            process: the session's, see `processes.this_process`; while it lives, the experiment runs.
 
         Raises:
             StoreError: when the one to resume is gone, or goes on in another process.
         """
+        self._process = process
         row = self._plain(rows.experiment_row(manifest, hashed=conditions_hash(manifest.conditions)))
         row |= self._alive() | {"status": "running"}
         with self._connection.begin():
@@ -82,6 +92,16 @@ class Inserter:
             texts, prompts = rows.prompt_rows(manifest)
             self._insert(schema.texts, [self._plain(text) for text in texts])
             self._insert(schema.prompts, [self._mine(prompt) for prompt in prompts])
+
+    def write(self, steps: Sequence[Step]) -> None:
+        """Take these steps and commit; without any it is a sign of life.
+
+        Raises:
+            StoreError: see `commit`.
+        """
+        for name, arguments in steps:
+            getattr(self, name)(*arguments)
+        self.commit()
 
     def sample(self, row: Row, output: Row) -> None:
         """Gather a sample, unless the experiment has it."""
@@ -201,7 +221,7 @@ class Inserter:
         )
 
     def _alive(self) -> Row:
-        return {"host": this_host(), "process": this_process(), "heartbeat": self._clock()}
+        return {"host": this_host(), "process": self._process, "heartbeat": self._clock()}
 
     def _plain(self, row: Row) -> Row:
         """The one way into the store: without secrets."""
@@ -220,8 +240,11 @@ class Inserter:
 
 def _insert_new(connection: Connection, table: Table) -> Any:
     """Insert what isn't there yet."""
-    dialect = postgresql if connection.dialect.name == "postgresql" else sqlite
-    return dialect.insert(table).on_conflict_do_nothing()
+    if connection.dialect.name == "sqlite":
+        return sqlite.insert(table).on_conflict_do_nothing()
+    from sqlalchemy.dialects import postgresql  # large, and seldom needed
+
+    return postgresql.insert(table).on_conflict_do_nothing()
 
 
 def _identity(path: Path | None) -> tuple[int, int] | None:

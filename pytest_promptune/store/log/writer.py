@@ -1,4 +1,4 @@
-"""Writing the log beside the session: a thread of its own, one connection, many samples a commit.
+"""Writing the log beside the session: by a process or a thread of its own, many samples a commit.
 
 A lone sample is committed at once; in a burst commits come at most a hundred times a second, or as
 soon as somebody waits for one. Whatever goes wrong with the store, the session goes on: the writer
@@ -7,31 +7,41 @@ turns itself off and says why.
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, Literal
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from pytest_promptune.core.codec import to_jsonable
 from pytest_promptune.core.errors import StoreError
 from pytest_promptune.core.experiment import Result
 from pytest_promptune.core.redaction import Redactor
+from pytest_promptune.store.log.child import Failure, not_installed
 from pytest_promptune.store.log.location import Location
-from pytest_promptune.store.log.processes import HEARTBEAT_S
+from pytest_promptune.store.log.processes import HEARTBEAT_S, this_process
 from pytest_promptune.store.log.rows import Row, result_rows, snapshot
 from pytest_promptune.store.log.values import LoggedSample, Manifest, SampleKey
+from pytest_promptune.store.writing import EndedError, WritingProcess
 
 if TYPE_CHECKING:
-    from pytest_promptune.store.log.inserting import Inserter
+    from pytest_promptune.store.log.inserting import Step
 
 #: Seconds between two commits in a burst.
 GROUP_S = 0.01
 #: Seconds that anybody waits for the store before the session goes on without it.
 PATIENCE_S = 30.0
 
-#: What is written in the writer's thread, in the order in which it was given.
-Step = Callable[["Inserter"], None]
+
+class _Target(Protocol):
+    def write(self, steps: Sequence[Step]) -> None: ...
+
+    def close(self) -> None: ...
+
+
+class _FaultError(Exception):
+    """The other process says what went wrong."""
 
 
 class LogWriter:
@@ -45,6 +55,7 @@ class LogWriter:
         redactor: Redactor | None = None,
         resumes: bool = False,
         clock: Callable[[], float] = time.time,
+        process: WritingProcess | None = None,
     ) -> None:
         """Start writing; nothing waits for the store to open.
 
@@ -54,13 +65,15 @@ class LogWriter:
             redactor: takes the secrets out of everything that is written.
             resumes: continue an interrupted experiment: its samples stay, except those lost to the
                 infrastructure; its scores are written again.
-            clock: seconds since 1970.
+            clock: seconds since 1970; a process has its own.
+            process: writes; without one the writer's own thread does.
         """
         self._location = location
         self._manifest = manifest
         self._resumes = resumes
         self._redactor = redactor or Redactor()
         self._clock = clock
+        self._process = process
         self._lock = threading.Lock()
         self._steps: deque[Step] = deque()
         #: Steps that were given, and how many of them are written; the first is the beginning itself.
@@ -85,20 +98,20 @@ class LogWriter:
         """
         if self.problem is None and sample.key not in self._tickets:
             rows = snapshot(sample)
-            self._give(lambda inserter: inserter.sample(*rows), key=sample.key)
+            self._give("sample", *rows, key=sample.key)
 
     def result(self, result: Result) -> None:
         """Take in what an item contributes."""
         if self.problem is None:
             rows = result_rows(result)
-            self._give(lambda inserter: inserter.result(*rows))
+            self._give("result", *rows)
 
     def update(
         self, *, commit: str | None = None, branch: str | None = None, dirty: bool | None = None
     ) -> None:
         """Add what was not known when the experiment began."""
         values = {"commit": commit, "branch": branch, "dirty": dirty}
-        self._give(lambda inserter: inserter.update(values))
+        self._give("update", values)
 
     def finish(
         self,
@@ -120,7 +133,7 @@ class LogWriter:
         """
         row: Row = {"status": status, "finished": finished, "seconds": seconds, "exit_code": exit_code}
         document = to_jsonable(results or {}, where="the results")
-        self._give(lambda inserter: inserter.finish(row, document))
+        self._give("finish", row, document)
 
     def wait_for(self, key: SampleKey) -> None:
         """Wait until this sample can't be lost any more; at once for one that was never given."""
@@ -138,12 +151,12 @@ class LogWriter:
         self._thread.join(timeout=PATIENCE_S if self.problem is None else 1.0)
         return self.problem
 
-    def _give(self, step: Step, *, key: SampleKey | None = None) -> None:
+    def _give(self, step: str, *arguments: Any, key: SampleKey | None = None) -> None:
         with self._lock:  # so that tickets are in the order of the steps
             if self.problem is not None or self._closing:
                 return
             self._given += 1
-            self._steps.append(step)
+            self._steps.append((step, arguments))
             if key is not None:
                 self._tickets[key] = self._given
         if not self._work.is_set():  # waking a thread costs more than looking
@@ -181,21 +194,27 @@ class LogWriter:
             self._written.notify_all()
 
     def _explained(self, error: Exception) -> str:
-        try:
-            from pytest_promptune.store.log.opening import explained
-        except ImportError:
-            return f"{self._location}: the experiment log can't be used ({error}). Install sqlalchemy>=2.0."
-        since = ""
-        if self._durable and not isinstance(error, StoreError):
-            since = f" Stored until then: {self._durable - 1} of {self._given - 1} samples and results."
-        return explained(error, self._location) + since
+        refused = isinstance(error, StoreError)
+        if isinstance(error, EndedError):
+            text = (
+                f"{self._location}: the process that writes the experiment log has ended, perhaps for want "
+                "of memory; what this session measured from then on isn't stored."
+            )
+        elif isinstance(error, _FaultError):
+            text = str(error)
+        else:
+            try:
+                from pytest_promptune.store.log.opening import explained
+            except ImportError:
+                return not_installed(self._location, error)
+            text = explained(error, self._location)
+        if self._durable and not refused:
+            text += f" Stored until then: {self._durable - 1} of {self._given - 1} samples and results."
+        return text
 
     def _write_everything(self) -> None:
-        from pytest_promptune.store.log.inserting import Inserter
-
-        inserter = Inserter(self._location, self._redactor, clock=self._clock)
+        target = self._begun()
         try:
-            inserter.begin(self._manifest, resumes=self._resumes)
             self._are_written(1)
             self.is_ready.set()
             last = 0.0
@@ -206,23 +225,62 @@ class LogWriter:
                     self._urgent.wait(timeout=max(0.0, last + GROUP_S - time.monotonic()))
                 self._urgent.clear()
                 is_last = self._closing
-                self._commit(inserter, beat=is_idle)
+                self._commit(target, beat=is_idle)
                 last = time.monotonic()
                 if is_last:
                     return
         finally:
-            inserter.close()
+            target.close()
 
-    def _commit(self, inserter: Inserter, *, beat: bool) -> None:
-        count = 0
+    def _begun(self) -> _Target:
+        """What writes, with the experiment begun."""
+        if self._process is not None:
+            target = _Remote(self._process)
+            target.begin(self._location, self._redactor.patterns, self._manifest, self._resumes)
+            return target
+        from pytest_promptune.store.log.inserting import Inserter
+
+        inserter = Inserter(self._location, self._redactor, clock=self._clock)
+        try:
+            inserter.begin(self._manifest, resumes=self._resumes, process=this_process())
+        except BaseException:
+            inserter.close()
+            raise
+        return inserter
+
+    def _commit(self, target: _Target, *, beat: bool) -> None:
+        steps = []
         while self._steps:
-            self._steps.popleft()(inserter)
-            count += 1
-        if count or beat:
-            inserter.commit()
-            self._are_written(count)
+            steps.append(self._steps.popleft())
+        if steps or beat:
+            target.write(steps)
+            self._are_written(len(steps))
 
     def _are_written(self, count: int) -> None:
         with self._written:
             self._durable += count
             self._written.notify_all()
+
+
+class _Remote:
+    """An inserter in another process."""
+
+    def __init__(self, process: WritingProcess) -> None:
+        self._process = process
+
+    def begin(
+        self, location: Location, patterns: Sequence[str], manifest: Manifest, resumes: bool
+    ) -> None:
+        self._ask("begin", location, patterns, manifest, resumes, this_process())
+
+    def write(self, steps: Sequence[Step]) -> None:
+        self._ask("write", steps)
+
+    def close(self) -> None:
+        with contextlib.suppress(EndedError, StoreError, _FaultError):
+            self._ask("close")
+
+    def _ask(self, question: str, *arguments: Any) -> None:
+        failure: Failure | None = self._process.ask(question, *arguments)
+        if failure is not None:
+            raise StoreError(failure.text) if failure.is_refusal else _FaultError(failure.text)
