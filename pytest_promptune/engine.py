@@ -234,7 +234,10 @@ class Engine:
         They have their own time-outs and retries, but take no turn of the rate, which is that of jobs, and
         no place in the queue. Their keys and orders have no meaning.
         """
-        return list(await asyncio.gather(*(self._call_with_retries(job, paced=False) for job in jobs)))
+        # In contexts of their own: what the app left in its context is nothing to them.
+        return list(
+            await asyncio.gather(*(self._begin(self._call_with_retries(j, paced=False)) for j in jobs))
+        )
 
     async def ended(self, key: Hashable) -> Any:
         """What a submitted job gives, awaited in the loop; it must have started before who waits for it."""
@@ -365,7 +368,7 @@ class Engine:
         attempt = 1
         if paced:
             await self._take_turn()
-        outcome = await self._call(job)
+        outcome = await self._call(job, is_first=True)
         while attempt <= job.retries and outcome.error is not None and is_infrastructure(outcome.error):
             await asyncio.sleep(pause_before(attempt, outcome.error, random.random()))
             if self._halted is not None:
@@ -374,7 +377,7 @@ class Engine:
                 await self._take_turn()
             attempt += 1
             self._retries += 1
-            outcome = replace(await self._call(job), attempts=attempt)
+            outcome = replace(await self._call(job, is_first=False), attempts=attempt)
         return outcome
 
     async def _take_turn(self) -> None:
@@ -389,9 +392,16 @@ class Engine:
         if self._halted is not None:
             raise NotStartedError(self._halted)
 
-    async def _call(self, job: Job) -> Outcome:
-        """One attempt, in a task of its own: one that ignores its cancellation is left behind."""
+    async def _call(self, job: Job, *, is_first: bool) -> Outcome:
+        """One attempt.
+
+        With a time-out in a task of its own: one that ignores its cancellation is left behind. So are
+        further attempts, which shall not meet what the first one left in its context.
+        """
         began = time.perf_counter()
+        if job.timeout is None and is_first:
+            value, raised = await _attempt(job)
+            return Outcome(value=value, error=raised, latency_s=time.perf_counter() - began)
         attempt = self._begin(_attempt(job))
         try:
             done, _ = await asyncio.wait({attempt}, timeout=job.timeout)

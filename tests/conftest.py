@@ -24,7 +24,8 @@ import pytest_promptune
 pytest_plugins = ["pytester"]
 
 #: pytester forgets what a run inside this process imported; compiled modules can't be imported twice,
-#: and importing pandas again for every run would take most of the time.
+#: and importing pandas again for every run would take most of the time. With SQLAlchemy loaded, a thread
+#: writes the experiment log; in sessions that run in a process of their own another process does.
 _LOADED_ONCE = (
     "asyncio",
     "genai_prices.data",
@@ -37,6 +38,7 @@ _LOADED_ONCE = (
     "numpy",
     "pandas",
     "scipy.stats",
+    "sqlalchemy.dialects.sqlite",
     "yaml",
 )
 

@@ -54,6 +54,8 @@ class PromptuneHooks:
         self._view: View | None = None
         self._output_error: PromptuneError | None = None
         self._fixtures = KnownFixtures()
+        #: What fixtures gave that no parameter can change, by the class or module that asks and the name.
+        self._apps: dict[tuple[object, str], object] = {}
         self._scorers = ScorerFixtures()
         config.pluginmanager.register(self._fixtures, "promptune-fixtures")
         self._collected: list[PlannedItem] = []
@@ -174,6 +176,9 @@ class PromptuneHooks:
             self._line.clear()
 
     def _app(self, request: pytest.FixtureRequest, name: str) -> object:
+        place = (request.node.parent, name)
+        if place in self._apps:
+            return self._apps[place]
         try:
             app = request.getfixturevalue(name)
         except pytest.FixtureLookupError as error:
@@ -183,6 +188,9 @@ class PromptuneHooks:
         scope = self._fixtures.scope_of(name)
         if scope in ("function", "class"):
             raise PromptuneError(too_narrow("app", name, scope))
+        needed = self._fixtures.needed_by(name)
+        if scope == "session" and needed is not None and needed.isdisjoint(request.node.callspec.params):
+            self._apps[place] = app  # to the session's end, whatever the other items are parametrized with
         return app
 
     @pytest.hookimpl(wrapper=True)

@@ -95,8 +95,7 @@ class _Marked:
         if key not in self._known:
             mine = [(mark.args, mark.kwargs) for mark in marks if mark.name == "promptune"]
             may_not_run = any(
-                mark.name in ("skip", "skipif")
-                or (mark.name == "xfail" and not mark.kwargs.get("run", True))
+                mark.name in ("skip", "skipif") or (mark.name == "xfail" and not mark.kwargs.get("run", True))
                 for mark in marks
             )
             self._known[key] = read_marks(mine, where=item.nodeid), may_not_run
@@ -148,9 +147,7 @@ def _bare_name(item: pytest.Item) -> str:
     return item.nodeid.partition("::")[2].removesuffix(f"[{spec.id}]")
 
 
-def _planned(
-    item: pytest.Item, module: str, test: str, given: Parameters, marked: _Marked
-) -> PlannedItem:
+def _planned(item: pytest.Item, module: str, test: str, given: Parameters, marked: _Marked) -> PlannedItem:
     spec: Any = item.callspec  # type: ignore[attr-defined]  # every such item is parametrized
     marks, may_not_run = marked.read(item)
     case = next((value for value in spec.params.values() if isinstance(value, Case)), None)

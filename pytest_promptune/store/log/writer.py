@@ -268,9 +268,7 @@ class _Remote:
     def __init__(self, process: WritingProcess) -> None:
         self._process = process
 
-    def begin(
-        self, location: Location, patterns: Sequence[str], manifest: Manifest, resumes: bool
-    ) -> None:
+    def begin(self, location: Location, patterns: Sequence[str], manifest: Manifest, resumes: bool) -> None:
         self._ask("begin", location, patterns, manifest, resumes, this_process())
 
     def write(self, steps: Sequence[Step]) -> None:
