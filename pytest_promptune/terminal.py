@@ -7,7 +7,6 @@ characters when the segment is made, so no answer of a model reaches the termina
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 
 from pytest_promptune.core import wording
 from pytest_promptune.core.display import (
@@ -22,13 +21,22 @@ from pytest_promptune.core.display import (
     listed,
     mean,
     probability,
-    visible,
-    wrap,
+)
+from pytest_promptune.core.lines import (
+    BAD,
+    BOLD,
+    DIM,
+    INDENT,
+    WARN,
+    Line,
+    bullets,
+    line,
+    paragraph,
+    rule,
+    table,
 )
 from pytest_promptune.core.view import ComparisonRow, MetricRow, View
 
-_NARROWEST_NAME = 12
-_INDENT = "  "
 _UNGATED = " *"
 _COLOURS: Mapping[str, Mapping[str, bool]] = {
     "regressed": {"red": True, "bold": True},
@@ -36,34 +44,6 @@ _COLOURS: Mapping[str, Mapping[str, bool]] = {
     "improved": {"green": True, "bold": True},
     "unchanged": {},
 }
-_BOLD = {"bold": True}
-_BAD = {"red": True, "bold": True}
-_WARN = {"yellow": True}
-_DIM = {"light": True}
-
-
-@dataclass(frozen=True, slots=True)
-class Segment:
-    """A stretch of one line in one style."""
-
-    text: str
-    #: Keyword arguments of pytest's ``TerminalReporter.write``.
-    markup: Mapping[str, bool] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "text", visible(self.text))
-
-
-@dataclass(frozen=True, slots=True)
-class Line:
-    """One line, without its newline."""
-
-    segments: tuple[Segment, ...] = ()
-
-    @property
-    def text(self) -> str:
-        """The line without styles."""
-        return "".join(segment.text for segment in self.segments)
 
 
 def summary(view: View, *, verbosity: int, width: int) -> list[Line]:
@@ -75,7 +55,7 @@ def summary(view: View, *, verbosity: int, width: int) -> list[Line]:
     width = max(width, 20)
     if view.interrupted:
         more = [*_warnings(view, width), *_errors(view, width), *_written(view, width)]
-        return [*_paragraph(_titled(view), width, _WARN), *(more if verbosity >= 0 else [])]
+        return [*paragraph(_titled(view), width, WARN), *(more if verbosity >= 0 else [])]
     if verbosity < 0:
         return _quiet(view, verbosity, width)
     if view.mode == "check" and verbosity == 0 and not wording.is_wrong(view):
@@ -88,7 +68,7 @@ def summary(view: View, *, verbosity: int, width: int) -> list[Line]:
 
 def _quiet(view: View, verbosity: int, width: int) -> list[Line]:
     if wording.is_wrong(view):
-        lines = [*_paragraph(_titled(view), width, _BAD), *_failures(view, width), *_warnings(view, width)]
+        lines = [*paragraph(_titled(view), width, BAD), *_failures(view, width), *_warnings(view, width)]
         return [*lines, *_command(view, width), *_written(view, width)]
     return [*_one_line(view, width), *_warnings(view, width)] if verbosity == -1 else []
 
@@ -96,44 +76,44 @@ def _quiet(view: View, verbosity: int, width: int) -> list[Line]:
 def _short(view: View, width: int) -> list[Line]:
     lines = [*_one_line(view, width), *_warnings(view, width)]
     for text in wording.undecided(row for row in view.comparisons if row.gated):
-        lines += _paragraph(text, width, _WARN, _INDENT)
+        lines += paragraph(text, width, WARN, INDENT)
     for what, metric, ids in wording.case_changes(view.comparisons):
         lines += _ids(what, metric, ids, width) if not metric else []
     lines += _errors(view, width)
     to_do = [item for item in view.baselines if item.detail or item.action == "missing"]
-    lines += _bullets((wording.baseline(item) for item in to_do), width)
-    return [*lines, *_bullets(view.notes, width), *_command(view, width), *_written(view, width)]
+    lines += bullets((wording.baseline(item) for item in to_do), width)
+    return [*lines, *bullets(view.notes, width), *_command(view, width), *_written(view, width)]
 
 
 def _full(view: View, verbosity: int, width: int) -> list[Line]:
-    lines = [_rule(f"promptune: {view.mode}", width), *_paragraph(wording.effort(view), width, _DIM)]
+    lines = [rule(f"promptune: {view.mode}", width), *paragraph(wording.effort(view), width, DIM)]
     for rows in wording.comparisons(view):
         lines += _comparison(rows, view, verbosity, width)
     if view.mode == "baseline" or verbosity > 0 or not view.comparisons:
         for measured in wording.measurements(view):
             lines += _measurement(measured, view, width)
     if view.comparisons:
-        lines += [Line(), *_paragraph(wording.scope(view), width, _DIM)]
+        lines += [Line(), *paragraph(wording.scope(view), width, DIM)]
     lines += _errors(view, width)
-    lines += _bullets((wording.baseline(item) for item in view.baselines), width, "Baselines")
+    lines += bullets((wording.baseline(item) for item in view.baselines), width, "Baselines")
     lines += _warnings(view, width, "Warnings")
-    lines += _bullets(view.notes, width, "Notes")
+    lines += bullets(view.notes, width, "Notes")
     if wording.is_wrong(view):
         title = "Gate: failed" if wording.failed(view) else "Regressed, but the gate is off"
-        lines += [Line(), _line(title, _BAD), *_failures(view, width)]
+        lines += [Line(), line(title, BAD), *_failures(view, width)]
     if view.decision:
-        lines += [Line(), *_paragraph(f"Next: {wording.decision(view.decision)}", width, _BOLD)]
+        lines += [Line(), *paragraph(f"Next: {wording.decision(view.decision)}", width, BOLD)]
     return [*lines, *_command(view, width), *_written(view, width)]
 
 
 def _one_line(view: View, width: int) -> list[Line]:
     """The result, with as much of the conditions as fits on the line."""
     text = _titled(view)
-    colour = _WARN if not view.comparisons and view.mode != "baseline" else {}
+    colour = WARN if not view.comparisons and view.mode != "baseline" else {}
     for detail in _details(view):
         if columns(text) + columns(detail) <= width:
             text += detail
-    return [_line(cut(text, width), colour)]
+    return [line(cut(text, width), colour)]
 
 
 def _details(view: View) -> Iterable[str]:
@@ -167,19 +147,19 @@ def _comparison(rows: wording.Comparison, view: View, verbosity: int, width: int
     shown = [row for row in rows if row.gated or verbosity > 0 or view.mode == "compare"]
     tested = [row for row in shown if not row.constant]
     title = f"{wording.app_title(first.name, wording.modules(view))}: {clean(first.candidate)} against "
-    lines = [Line(), *_paragraph(title + wording.against(first.reference), width, _BOLD)]
+    lines = [Line(), *paragraph(title + wording.against(first.reference), width, BOLD)]
     lines += _verdicts(tested, width)
     for text in wording.constants(shown):
-        lines += _paragraph(text, width, indent=_INDENT)
+        lines += paragraph(text, width, indent=INDENT)
     for text in wording.undecided(shown):
-        lines += _paragraph(text, width, indent=_INDENT)
+        lines += paragraph(text, width, indent=INDENT)
     for what, metric, ids in wording.case_changes(row for row in shown if row.gated or verbosity > 0):
         lines += _ids(what, metric, ids, width)
     unnoticed = wording.detectable(rows, view.experiment.runs)
     if unnoticed:
-        lines += _paragraph(f"{unnoticed[0].upper()}{unnoticed[1:]}.", width, indent=_INDENT)
+        lines += paragraph(f"{unnoticed[0].upper()}{unnoticed[1:]}.", width, indent=INDENT)
     if any(not row.gated for row in tested):
-        lines += _paragraph("* compared and reported, not gated", width, _DIM, _INDENT)
+        lines += paragraph("* compared and reported, not gated", width, DIM, INDENT)
     return lines
 
 
@@ -191,14 +171,14 @@ def _verdicts(rows: Sequence[ComparisonRow], width: int) -> list[Line]:
     header, body = ["", *sides, "difference [interval]", "p", "adj. p"], [_cells(row) for row in rows]
     if not any(adjusted(row) for row in rows):
         header, body = header[:-1], [cells[:-1] for cells in body]
-    table = _table(header, body, width, right=(1, 2, 4, 5))
-    lines = [_line(text, _DIM) for text in table.header]
+    laid_out = table(header, body, width, right=(1, 2, 4, 5))
+    lines = [line(text, DIM) for text in laid_out.header]
     verdict = ""
-    for row, block in zip(rows, table.rows, strict=True):
+    for row, block in zip(rows, laid_out.rows, strict=True):
         if row.verdict != verdict:
             verdict = row.verdict
-            lines.append(_line(_INDENT + wording.VERDICTS[verdict], _COLOURS[verdict] or _BOLD))
-        lines += [_line(text, _COLOURS[verdict] if row.gated else {}) for text in block]
+            lines.append(line(INDENT + wording.VERDICTS[verdict], _COLOURS[verdict] or BOLD))
+        lines += [line(text, _COLOURS[verdict] if row.gated else {}) for text in block]
     return lines
 
 
@@ -219,9 +199,9 @@ def _measurement(rows: Sequence[MetricRow], view: View, width: int) -> list[Line
     title = f"{wording.app_title(first.name, wording.modules(view))}: {clean(first.variant)}"
     header = ["", "mean", "95 % interval", "sd of runs", "flaky"]
     header[2] = f"{(1 - view.experiment.alpha) * 100:.6g} % interval"
-    table = _table(header, [_measured(row) for row in rows], width, right=(1, 3, 4))
-    lines = [Line(), *_paragraph(title, width, _BOLD), *(_line(text, _DIM) for text in table.header)]
-    lines += [_line(text) for block in table.rows for text in block]
+    laid_out = table(header, [_measured(row) for row in rows], width, right=(1, 3, 4))
+    lines = [Line(), *paragraph(title, width, BOLD), *(line(text, DIM) for text in laid_out.header)]
+    lines += [line(text) for block in laid_out.rows for text in block]
     for row in rows:
         lines += _ids("flaky", wording.label(row.name), row.flaky_cases, width) if row.flaky_cases else []
     return lines
@@ -237,113 +217,49 @@ def _measured(row: MetricRow) -> list[str]:
     ]
 
 
-@dataclass(frozen=True, slots=True)
-class _Table:
-    """Rows as lines; a row that does not fit in one line has several."""
-
-    header: list[str]
-    rows: list[list[str]]
-
-
-def _table(header: Sequence[str], rows: Sequence[Sequence[str]], width: int, right: Sequence[int]) -> _Table:
-    """Columns where they fit beside short names, longer names on lines of their own; else all stacked."""
-    widths = [max(columns(row[i]) for row in (header, *rows)) for i in range(len(header))]
-    margin = 2 * _INDENT
-    room = width - len(margin) - sum(widths[1:]) - 2 * (len(widths) - 1)
-    if room < min(widths[0], _NARROWEST_NAME):
-        return _Table([], [_stacked(header, row, width) for row in rows])
-    widths[0] = min(widths[0], room)
-
-    def lines(cells: Sequence[str]) -> list[str]:
-        if columns(cells[0]) > room:
-            return [cut(margin + cells[0], width), *lines(["", *cells[1:]])]
-        padded = [_pad(text, widths[i], i in right) for i, text in enumerate(cells)]
-        return [(margin + "  ".join(padded)).rstrip()]
-
-    return _Table(lines(header), [lines(row) for row in rows])
-
-
-def _stacked(header: Sequence[str], row: Sequence[str], width: int) -> list[str]:
-    indent = 3 * _INDENT
-    values = ", ".join(f"{name} {text}" for name, text in zip(header[1:], row[1:], strict=True) if text)
-    name = cut(2 * _INDENT + row[0], width)
-    return [name, *(indent + line for line in wrap(values, width - len(indent)))]
-
-
-def _pad(text: str, width: int, right: bool) -> str:
-    space = " " * (width - columns(text))
-    return space + text if right else text + space
-
-
 # -- lists -----------------------------------------------------------------------------------------------
 
 
 def _ids(what: str, metric: str, ids: Sequence[str], width: int) -> list[Line]:
     """One line of case ids, cut to the width with a count."""
-    head = f"{_INDENT}cases {what}{f' ({metric})' if metric else ''}: "
+    head = f"{INDENT}cases {what}{f' ({metric})' if metric else ''}: "
     if columns(head) > width - 12:
         head = cut(head, max(width - 14, 6)) + ": "
-    return [_line(head + listed(ids, width - columns(head)))]
+    return [line(head + listed(ids, width - columns(head)))]
 
 
 def _errors(view: View, width: int) -> list[Line]:
     """Errors that are alike, once each."""
-    lines = [Line(), _line("Errors", _BOLD)] if view.errors else []
+    lines = [Line(), line("Errors", BOLD)] if view.errors else []
     for item in view.errors:
-        head = f"{_INDENT}{wording.error_count(item)}"
-        lines += _paragraph(f"{head.strip()}:", width, _WARN if item.infrastructure else _BAD, _INDENT)
-        lines.append(_line(cut(2 * _INDENT + clean(item.error), width)))
+        head = f"{INDENT}{wording.error_count(item)}"
+        lines += paragraph(f"{head.strip()}:", width, WARN if item.infrastructure else BAD, INDENT)
+        lines.append(line(cut(2 * INDENT + clean(item.error), width)))
         if item.cases:
-            label = f"{2 * _INDENT}cases "
-            lines.append(_line(label + listed(item.cases, width - len(label))))
+            label = f"{2 * INDENT}cases "
+            lines.append(line(label + listed(item.cases, width - len(label))))
     return lines
 
 
 def _failures(view: View, width: int) -> list[Line]:
     """Every failed gate and every regression no gate failed for, in full: nothing here is cut."""
     texts = wording.failed(view) + [wording.regression(row) for row in wording.regressed(view)]
-    return [line for text in texts for line in _paragraph(text, width, {"red": True}, _INDENT)]
-
-
-def _bullets(texts: Iterable[str], width: int, title: str = "") -> list[Line]:
-    lines = [line for text in texts for line in _paragraph(text, width, indent=_INDENT)]
-    return [Line(), _line(title, _BOLD), *lines] if title and lines else lines
+    return [each for text in texts for each in paragraph(text, width, {"red": True}, INDENT)]
 
 
 def _warnings(view: View, width: int, title: str = "") -> list[Line]:
     """What limits the verdict, in a colour that says so."""
-    lines = [line for text in view.warnings for line in _paragraph(text, width, _WARN, _INDENT)]
-    return [Line(), _line(title, _BOLD), *lines] if title and lines else lines
+    lines = [each for text in view.warnings for each in paragraph(text, width, WARN, INDENT)]
+    return [Line(), line(title, BOLD), *lines] if title and lines else lines
 
 
 def _written(view: View, width: int) -> list[Line]:
     """Where to read more."""
-    return _paragraph(f"Written: {', '.join(view.written)}", width, _DIM, _INDENT) if view.written else []
+    return paragraph(f"Written: {', '.join(view.written)}", width, DIM, INDENT) if view.written else []
 
 
 def _command(view: View, width: int) -> list[Line]:
     """The command to run next, never broken over lines: it is there to be copied."""
     if view.decision is None or not view.decision.command:
         return []
-    return [_line(cut(f"{_INDENT}$ {clean(view.decision.command)}", max(width, 200)), {"cyan": True})]
-
-
-# -- lines -----------------------------------------------------------------------------------------------
-
-
-def _line(text: str, markup: Mapping[str, bool] | None = None) -> Line:
-    return Line((Segment(text, markup or {}),)) if text else Line()
-
-
-def _paragraph(
-    text: str, width: int, markup: Mapping[str, bool] | None = None, indent: str = ""
-) -> list[Line]:
-    """`text` wrapped, with a hanging indent after the first line."""
-    hanging = indent + _INDENT
-    lines = wrap(clean(text), width - len(hanging))
-    return [_line((hanging if i else indent) + line, markup) for i, line in enumerate(lines)]
-
-
-def _rule(title: str, width: int) -> Line:
-    side = "=" * max((width - columns(title) - 2) // 2, 1)
-    return _line(cut(f"{side} {title} {side}{'=' * width}", width + 1).removesuffix("…")[:width], _BOLD)
+    return [line(cut(f"{INDENT}$ {clean(view.decision.command)}", max(width, 200)), {"cyan": True})]

@@ -8,8 +8,9 @@ import pytest
 import views
 
 from pytest_promptune.core.display import columns
+from pytest_promptune.core.lines import Line, Segment
 from pytest_promptune.core.view import BaselineView, CaseLists, Decision, ErrorView, GateItem
-from pytest_promptune.terminal import Line, Segment, summary
+from pytest_promptune.terminal import summary
 
 NASTY = "\x1b[31mred\x1b[0m\x07\r\nbell \u202eright to left"
 EVERY = {
