@@ -13,7 +13,13 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pytest_promptune.choosing import known_variants, measured_variants, too_many_changes
+from pytest_promptune.choosing import (
+    known_variants,
+    loaded_too_early,
+    measured_variants,
+    no_environment,
+    too_many_changes,
+)
 from pytest_promptune.conditions import Commit, CommitReader, own_version, timestamp
 from pytest_promptune.core.baseline import Baseline, Recorded
 from pytest_promptune.core.checks import refuse_contradictions, refuse_unknown_margins
@@ -23,6 +29,7 @@ from pytest_promptune.core.errors import VariantError
 from pytest_promptune.core.experiment import Experiment, Result, SampleFacts
 from pytest_promptune.core.model import Case, SampleError, Variant
 from pytest_promptune.core.plan import Cell, Marks, PlannedItem, cells
+from pytest_promptune.core.planning import expected_decisions
 from pytest_promptune.core.prices import unpriced_note
 from pytest_promptune.core.progress import Progress
 from pytest_promptune.core.shards import Shard
@@ -201,12 +208,7 @@ class Session:
         replacing = [variant for variant in self.variants if variant.templates]
         if spec is None:
             if replacing:
-                raise VariantError(
-                    f"variant {replacing[0].name!r} replaces {', '.join(map(repr, replacing[0].templates))}"
-                    ", but promptune_jinja_env doesn't say where the app's templates are. Set it in the "
-                    "ini file to the jinja2.Environment the app uses, as promptune_jinja_env = "
-                    '"app.prompts:env".'
-                )
+                raise VariantError(no_environment(replacing[0]))
             return
         from pytest_promptune.variants.templates import Templates, captured_templates, load_environment
 
@@ -216,10 +218,7 @@ class Session:
             self._templates.check(variant)
         captured = captured_templates(env, list(sys.modules.values())) if replacing else []
         if captured:
-            self._notes.append(
-                f"{', '.join(captured)} was loaded at import and doesn't see variants: call "
-                "env.get_template where the prompt is rendered."
-            )
+            self._notes.append(loaded_too_early(captured))
 
     def _baseline(self, module: str) -> Baseline | None:
         if module not in self._baselines:
@@ -339,18 +338,8 @@ class Session:
         """About how many decisions the gate will make, rather too many: scores aren't known yet."""
         if self.settings.mode == "baseline" or self.settings.gate == "off":
             return 0
-        number = 0
-        for module in {item.module for item in self._selected}:
-            items = [item for item in self._selected if item.module == module]
-            metrics = {item.metric for item in items} | {f"{item.marks.app}::error_rate" for item in items}
-            baseline = self._baseline(module)
-            if baseline is None:  # a score for each test, perhaps
-                expected = 2 * len(metrics)
-            else:
-                timed_or_paid = {name for name, metric in baseline.metrics.items() if metric.is_of_app_usage}
-                expected = len(metrics | set(baseline.scores) - timed_or_paid)
-            number += expected * (len(self.variants) - 1 + (baseline is not None))
-        return number
+        baselines = {item.module: self._baseline(item.module) for item in self._selected}
+        return expected_decisions(self._selected, baselines, len(self.variants))
 
     # --- the end ----------------------------------------------------------------------------------
 
@@ -476,9 +465,7 @@ class Session:
         """The text of each of the app's templates, as `current` has it."""
         if self._templates is None:
             return {}
-        names = self._templates.names(outside=self._folder)
-        texts = {name: self._templates.current(name) for name in names}
-        return {name: text for name, text in texts.items() if text is not None}
+        return self._templates.texts(outside=self._folder)
 
     def _prompts(self) -> Mapping[str, str]:
         """Hash of each of the app's templates, as the measured variant has it."""

@@ -279,6 +279,14 @@ class Settings:
         in_ini=False,
         metavar="EXPERIMENT",
     )
+    plan: bool = _option(
+        False,
+        "show what would be measured, what it would take and what would fail; nothing runs (exit code 1 if "
+        "something would fail)",
+        _flag,
+        kind="flag",
+        in_ini=False,
+    )
     store: str | None = _option(
         None,
         "experiment log: sqlite:///PATH or postgresql+psycopg://… (default: SQLite under .promptune/; an "

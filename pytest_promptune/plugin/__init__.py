@@ -21,6 +21,7 @@ from pytest_promptune.plugin.refusing import end_if_refused, mark_refused, or_us
 from pytest_promptune.plugin.state import (
     CELL,
     hooks_key,
+    is_planning,
     is_xdist_controller,
     is_xdist_worker,
     settings_key,
@@ -73,6 +74,12 @@ def pytest_configure(config: pytest.Config) -> None:
     settings = config.stash[settings_key] = _read_settings(config)
     if settings.store or settings.redact:
         or_usage_error(_check_store, settings, config.rootpath)
+    if is_planning(config):
+        from pytest_promptune.plugin.planning import PlanHooks
+
+        if hasattr(config.option, "dist"):  # of xdist, which starts no workers then
+            config.option.dist, config.option.tx = "no", []
+        config.pluginmanager.register(PlanHooks(config), "promptune-plan")
     if is_xdist_controller(config):
         from pytest_promptune.plugin.distribution import Controller
 
@@ -128,7 +135,7 @@ def _hooks(config: pytest.Config) -> PromptuneHooks:
 def _writing_process(config: pytest.Config) -> WritingProcess | None:
     """What will write the experiment log, if there will be one; it loads while the rest of us does."""
     option = config.option
-    only_looks = option.collectonly or option.setuponly or option.setupplan
+    only_looks = option.collectonly or option.setuponly or option.setupplan or is_planning(config)
     if only_looks or config.stash[settings_key].store == "" or is_xdist_worker(config):
         return None
     from pytest_promptune.store.writing import WritingProcess

@@ -32,7 +32,7 @@ from pytest_promptune.plugin.ordering import put_in_order
 from pytest_promptune.plugin.progress import ProgressLine
 from pytest_promptune.plugin.refusing import end_if_refused, mark_refused, or_usage_error
 from pytest_promptune.plugin.scorers import ScorerFixtures
-from pytest_promptune.plugin.state import CELL, is_xdist_worker, item_key, settings_key
+from pytest_promptune.plugin.state import CELL, is_planning, is_xdist_worker, item_key, settings_key
 from pytest_promptune.session import Session
 from pytest_promptune.store.log import LoggedSample
 from pytest_promptune.store.writing import WritingProcess
@@ -110,7 +110,7 @@ class PromptuneHooks:
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         """Check all that can be checked before the first call of an app."""
         selected = [item.stash[item_key].planned for item in session.items if item_key in item.stash]
-        if not selected or self._config.option.collectonly:
+        if not selected or self._config.option.collectonly or is_planning(self._config):
             return
         self._scorers.expect(selected)
         if any(item.marks.scorers for item in selected):
@@ -293,9 +293,9 @@ class PromptuneHooks:
     def pytest_runtestloop(self, session: pytest.Session) -> Generator[None, object, object]:
         """Compare and gate when all items have run; ``-x`` and Ctrl-C don't get here."""
         option = self._config.option
-        if not (option.collectonly or option.setuponly or option.setupplan):
+        if not (option.collectonly or option.setuponly or option.setupplan or is_planning(self._config)):
             self._check_apps(session.items)
-        not_here = is_xdist_worker(self._config) or option.collectonly
+        not_here = is_xdist_worker(self._config) or option.collectonly or is_planning(self._config)
         expected = 0 if self._session is None or not_here else self._session.expected_decisions()
         session.testscollected += expected  # so that the progress doesn't reach 100 % before the gate
         result = yield

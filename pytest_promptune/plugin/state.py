@@ -28,3 +28,10 @@ def is_xdist_controller(config: pytest.Config) -> bool:
 def is_xdist_worker(config: pytest.Config) -> bool:
     """This process runs items for a controller."""
     return hasattr(config, "workerinput")
+
+
+def is_planning(config: pytest.Config) -> bool:
+    """The session only shows what it would do; what else shows it without running wins."""
+    option = config.option
+    only_looks = option.collectonly or option.setuponly or option.setupplan
+    return config.stash[settings_key].plan and not only_looks

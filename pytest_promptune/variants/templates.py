@@ -89,6 +89,11 @@ class Templates:
         except (jinja2.TemplateNotFound, RuntimeError):
             return None
 
+    def texts(self, *, outside: Path | None = None) -> dict[str, str]:
+        """The text of each template of `current` that has a source, by name; see `names`."""
+        found = {name: self.current(name) for name in self.names(outside=outside)}
+        return {name: text for name, text in found.items() if text is not None}
+
     def check(self, variant: Variant) -> None:
         """Find what is wrong with a variant's templates before the app is called.
 

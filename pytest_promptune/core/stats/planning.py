@@ -10,9 +10,10 @@ import numpy as np
 
 from pytest_promptune.core.errors import StatsError
 from pytest_promptune.core.stats.cells import Table, cells, tabulate
+from pytest_promptune.core.stats.interval import binary_squared_error
 from pytest_promptune.core.stats.model import Scores, VarianceComponents, require_fraction
 from pytest_promptune.core.stats.special import normal_quantile
-from pytest_promptune.core.stats.variance import within_variance
+from pytest_promptune.core.stats.variance import harmonic_total, within_variance
 
 
 def variance_components(scores: Scores) -> VarianceComponents:
@@ -43,6 +44,18 @@ def table_components(table: Table) -> VarianceComponents:
         icc=between / (between + within) if known and between is not None and within is not None else None,
         flaky_cases=tuple(c for c, m in zip(table.cases, mixed, strict=True) if m) if binary else None,
     )
+
+
+def binary_run_variance(scores: Scores) -> float | None:
+    """Variance per run that a 0/1 metric is credited with, floored as its interval is.
+
+    ``None`` without any value.
+    """
+    table = tabulate(scores, metric="scores", kind="binary").filled()
+    if not table.cases:
+        return None
+    summary = cells(table.values)
+    return binary_squared_error(summary) * harmonic_total(summary)
 
 
 def minimum_detectable(

@@ -4,6 +4,7 @@
 package is cheap: SQLAlchemy loads in the writer's thread, or when a log is opened for reading.
 """
 
+from pytest_promptune.store.log.checking import check_writable
 from pytest_promptune.store.log.location import Location, locate
 from pytest_promptune.store.log.reader import ExperimentLog
 from pytest_promptune.store.log.rows import sample_from_json, sample_to_json
@@ -25,6 +26,7 @@ __all__ = [
     "LoggedSample",
     "Manifest",
     "SampleKey",
+    "check_writable",
     "conditions_hash",
     "differences",
     "locate",

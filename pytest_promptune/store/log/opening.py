@@ -54,7 +54,7 @@ def open_for_writing(location: Location) -> Engine:
         OSError, ImportError, sqlalchemy.exc.DBAPIError: for what `explained` puts into words.
     """
     location.make_folder()
-    engine = _engine(location, begin="BEGIN IMMEDIATE")
+    engine = _engine(location, begin="BEGIN IMMEDIATE", sets_up=True)
     try:
         with engine.connect() as connection:
             with connection.begin():
@@ -95,6 +95,24 @@ def open_for_reading(location: Location) -> Engine:
     return engine
 
 
+def try_to_write(location: Location) -> None:
+    """Begin a transaction that writes in a store that exists, and write nothing.
+
+    Raises:
+        StoreError: when the store is of a newer version.
+        OSError, ImportError, sqlalchemy.exc.DBAPIError: for what `explained` puts into words.
+    """
+    engine = _engine(location, begin="BEGIN IMMEDIATE")
+    try:
+        with engine.connect() as connection, connection.begin() as transaction:
+            found = migrations.version_of(connection)
+            if found is not None:
+                migrations.check(found, where=str(location))
+            transaction.rollback()
+    finally:
+        engine.dispose()
+
+
 def explained(error: Exception, location: Location) -> str:
     """One or two sentences: where, what, what to do."""
     if isinstance(error, StoreError):
@@ -123,7 +141,7 @@ def give_space_back(engine: Engine) -> None:
         connection.close()
 
 
-def _engine(location: Location, *, begin: str) -> Engine:
+def _engine(location: Location, *, begin: str, sets_up: bool = False) -> Engine:
     if location.path is None:
         return create_engine(
             make_url(location.url or ""),
@@ -142,7 +160,7 @@ def _engine(location: Location, *, begin: str) -> Engine:
     def set_up(connection: Any, _: object) -> None:
         connection.isolation_level = None  # we say BEGIN ourselves, sqlite3 would do so too late
         connection.execute("PRAGMA foreign_keys = ON")
-        if begin != "BEGIN":
+        if sets_up:
             _write_ahead(connection, until=time.monotonic() + BUSY_S)
 
     @event.listens_for(engine, "begin")
