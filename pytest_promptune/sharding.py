@@ -44,6 +44,7 @@ OWN = (
     "json",
     "max_cost",
     "one_change",
+    "plan",
     "rate",
     "redact",
     "replay",

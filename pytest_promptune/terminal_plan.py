@@ -43,7 +43,7 @@ def plan_lines(plan: Plan, *, verbosity: int, width: int) -> list[Line]:
     lines += _estimates(plan, width)
     lines += _sensitivities(plan.sensitivities, width)
     lines += _variants(plan, width)
-    lines += bullets(plan.notes, width, "Not known yet")
+    lines += bullets(plan.notes, width, "Notes")
     lines += [Line(), line("Checklist", BOLD), *_checks(plan.checks, width)]
     return [*lines, Line(), *_verdict(plan, width)]
 

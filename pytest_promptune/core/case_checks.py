@@ -75,7 +75,7 @@ def _balance(cases: Sequence[Case]) -> list[Check]:
             *judge(counts, len(tagged)),
             *([f"{count(untagged, 'case')} without it"] if untagged else []),
         ]
-        shares = ", ".join(f"{value} {number / len(tagged):.0%}" for value, number in counts.items())
+        shares = ", ".join(f"{value} {_percent(number / len(tagged))} %" for value, number in counts.items())
         what = f"balance of {tag}"
         if advice:
             text = (
@@ -98,10 +98,14 @@ def _off_the_mix(counts: Mapping[str, int], total: int) -> list[str]:
     if not set(shares) & set(DIFFICULTIES):
         return []  # levels of another name
     return [
-        f"{level} should be {low:.0%}–{high:.0%}"
+        f"{level} should be {_percent(low)}–{_percent(high)} %"
         for level, (low, high) in DIFFICULTIES.items()
         if not low - 1 / total < shares.get(level, 0.0) < high + 1 / total
     ]
+
+
+def _percent(share: float) -> str:
+    return f"{share * 100:.0f}"
 
 
 def _named(ids: Sequence[str]) -> str:

@@ -142,7 +142,7 @@ class Planner:
             self._variants.problem(variant.name, str(error))
         except PromptuneError as error:
             problems[str(error)] = False
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             problems[f"building it for {variant.name!r} raises {first_line(error)}. {LOOK}"] = False
         else:
             self._variants.learn(built.default_context())
@@ -211,7 +211,7 @@ class Planner:
             *baselines.checks(),
             *self._budget_checks(estimates),
         ]
-        notes = (history.note, missing, *self._recording.notes)
+        notes = (history.note, missing, self._nothing_to_resume())
         return Plan(
             mode=settings.mode,
             against=settings.against,
@@ -226,6 +226,11 @@ class Planner:
             checks=tuple(self._short(check) for check in checks),
             notes=tuple(text.replace(f"{self._root}/", "") for text in notes if text),
         )
+
+    def _nothing_to_resume(self) -> str:
+        if not self._settings.resume or self._recording.stored:
+            return ""
+        return "There is no interrupted experiment to resume: everything would be measured."
 
     def _short(self, check: Check) -> Check:
         """Paths as short as they can be."""

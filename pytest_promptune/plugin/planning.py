@@ -22,9 +22,13 @@ if TYPE_CHECKING:
     from pytest_promptune.core.planning import Plan
     from pytest_promptune.planning import Given, Planner
 
-_Outcomes: Any = (Exception, pytest.skip.Exception, pytest.fail.Exception)
+_Outcomes: Any = (Exception, pytest.skip.Exception, pytest.fail.Exception, SystemExit)
 _Skipped: Any = pytest.skip.Exception
 _Failed: Any = pytest.fail.Exception
+
+
+class _AskedError(Exception):
+    """A probe has asked already, while it was set up."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -44,10 +48,17 @@ class PlanHooks:
         self._collected: list[pytest.Item] = []
         self._plan: Plan | None = None
         self._has_looked = False
+        #: What the probe that is set up now would do.
+        self._ask_now: Callable[[pytest.FixtureRequest], None] | None = None
 
     @pytest.hookimpl(tryfirst=True)
-    def pytest_fixture_setup(self, fixturedef: pytest.FixtureDef[Any]) -> None:
-        """Remember what is set up."""
+    def pytest_fixture_setup(
+        self, fixturedef: pytest.FixtureDef[Any], request: pytest.FixtureRequest
+    ) -> None:
+        """Remember what is set up; where a probe's fixture wants a sample, ask instead, and go no further."""
+        if fixturedef.argname == "sample" and self._ask_now is not None:
+            self._ask_now(request)
+            raise _AskedError
         self._fixtures.pytest_fixture_setup(fixturedef)
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
@@ -96,15 +107,20 @@ class PlanHooks:
             planned = _planned(item)
             key = (item.parent, planned.parameters, planned.marks.app, planned.marks.scorers)
             groups.setdefault(key, _Group(first=item)).items.append(planned)
-        probes = [_probe_for(group.first, partial(self._ask, planner, group)) for group in groups.values()]
-        for position, (probe, group) in enumerate(zip(probes, groups.values(), strict=True)):
-            following = probes[position + 1] if position + 1 < len(probes) else None
+        asks = [partial(self._ask, planner, group) for group in groups.values()]
+        probes = [_probe_for(group.first, ask) for group, ask in zip(groups.values(), asks, strict=True)]
+        for number, (probe, group, ask) in enumerate(zip(probes, groups.values(), asks, strict=True)):
+            following = probes[number + 1] if number + 1 < len(probes) else None
+            self._ask_now = ask
             try:
                 probe.ihook.pytest_runtest_setup(item=probe)
                 probe.ihook.pytest_runtest_call(item=probe)  # inside of which pytest captures
+            except _AskedError:
+                pass
             except _Outcomes as error:
                 self._cannot_ask(planner, group, error)
             finally:
+                self._ask_now = None
                 self._tear_down(planner, group, probe, following)
 
     def _cannot_ask(self, planner: Planner, group: _Group, error: BaseException) -> None:
@@ -149,9 +165,9 @@ class PlanHooks:
         from pytest_promptune.planning.planner import LOOK, first_line
 
         if isinstance(error, _Skipped):
-            return self._given(name, planned, None, skips=str(error) or "it doesn't say why")
-        text = str(error).splitlines()[0] if isinstance(error, _Failed) else f"raises {first_line(error)}"
-        return self._given(name, planned, None, problem=f"its fixture {text}. {LOOK}")
+            return self._given(name, planned, None, skips=str(error) or "no reason given")
+        verb = "fails" if isinstance(error, _Failed) else "raises"
+        return self._given(name, planned, None, problem=f"its fixture {verb} {first_line(error)}. {LOOK}")
 
     def _given(self, name: str, planned: PlannedItem, value: object, **more: Any) -> Given:
         from pytest_promptune.planning import Given

@@ -197,8 +197,8 @@ def test_recommended_mix():
     assert found(cases(*["easy"] * 4, *["medium"] * 4, *["hard"] * 2))[1][0] == "ok"
     status, text = found(cases(*["hard"] * 10))[1]
     assert status == "warning"
-    assert "easy should be 40%–50%" in text
-    assert "hard should be 10%–20%" in text
+    assert "easy should be 40–50 %" in text
+    assert "hard should be 10–20 %" in text
 
 
 def test_few_cases_need_not_meet_the_mix_exactly():

@@ -581,7 +581,8 @@ def test_it(case, sample):
     assert "the same input under different ids, which counts it several times: a = b" in text
     assert "no expected in 1 of 4 cases: c" in text
     assert (
-        "warning balance of difficulty: hard 75%, easy 25%: medium should be 30%–40%; hard should be" in text
+        "warning balance of difficulty: hard 75 %, easy 25 %: medium should be 30–40 %; hard should be"
+        in text
     )
     project.write(test_bot=suite.replace('id="b"', 'id="a"'))
     failed_line(planned(project, code=1), "two cases have the id 'a'")
@@ -606,3 +607,89 @@ def test_what_fixtures_print_is_captured(bot):
         }
     )
     assert "LOUD" not in planned(bot).out
+
+
+def test_a_fixture_of_all_tests_may_want_the_sample(bot):
+    """An autouse fixture that uses it gets none; the app is asked for all the same, and not called."""
+    auto = "\n\n@pytest.fixture(autouse=True)\ndef looks(sample, variant):\n    assert sample.output\n"
+    bot.write({"test_bot.py": (bot.path / "test_bot.py").read_text() + auto})
+    assert bot.run().code == 0
+    ran = planned(bot)
+    assert "ok app bot: exists and can be called" in words(ran)
+    assert row(ran) == ("6", "1", "3", "18", "36", "0")
+
+
+@pytest.mark.parametrize(
+    ("statement", "said"),
+    [
+        ("import sys; sys.exit('no key')", "raises SystemExit: no key"),
+        ("pytest.fail('no key')", "fails Failed: no key"),
+        ("pytest.fail('')", "fails Failed."),
+        ("pytest.exit('no key')", "raises Exit: no key"),
+    ],
+)
+def test_however_a_fixture_ends(bot, statement, said):
+    """It is a failed line, not the end of the plan."""
+    text = (bot.path / "conftest.py").read_text()
+    bot.write({"conftest.py": text.replace("    return answer\n\n\n@", f"    {statement}\n\n\n@", 1)})
+    failed_line(planned(bot, code=1), f"failed app bot: its fixture {said}")
+
+
+def test_what_cannot_be_taken_down_is_said(bot):
+    """A warning: the samples would be there by then."""
+    text = (bot.path / "conftest.py").read_text()
+    broken = "    yield answer\n    raise OSError('already closed')\n\n\n@"
+    bot.write({"conftest.py": text.replace("    return answer\n\n\n@", broken, 1)})
+    assert "warning app bot: taking its fixtures down raises OSError: already closed" in words(planned(bot))
+
+
+def test_nothing_but_skipped_tests(bot):
+    """There is nothing to count and nothing to build."""
+    text = (bot.path / "test_bot.py").read_text()
+    bot.write({"test_bot.py": text + "\npytestmark = [pytestmark, pytest.mark.skip]\n"})
+    assert "36 tests not counted" in words(planned(bot))
+    assert "0 samples, 0 tests" in planned(bot, "-q").out
+
+
+def test_nothing_to_resume(bot):
+    """It would measure everything, and says so."""
+    assert "everything would be measured" in words(planned(bot, "--promptune-resume"))
+    bot.run()
+    assert "everything would be measured" in words(planned(bot, "--promptune-resume"))
+    assert bot.run(PLAN, "--promptune-replay=nothing").refused("nothing")
+
+
+def test_an_async_builder_is_awaited(tuned):
+    """As a session does; what it builds isn't called."""
+    text = (tuned.path / "conftest.py").read_text()
+    tuned.write({"conftest.py": text.replace("    def build(variant)", "    async def build(variant)")})
+    assert "ok app tuned" in words(planned(tuned, "--promptune-compare"))
+
+
+def test_a_case_that_only_a_fixture_knows(project):
+    """Each of its tests is taken to have one."""
+    project.write(
+        test_bot="""
+import pytest
+from pytest_promptune import Case
+
+pytestmark = pytest.mark.promptune(app="bot", runs=2)
+
+
+@pytest.fixture
+def case():
+    return Case(id="a", input="x")
+
+
+@pytest.fixture(scope="session")
+def bot():
+    return lambda inputs: 1
+
+
+def test_it(case, sample):
+    pass
+"""
+    )
+    ran = planned(project)
+    assert row(ran) == ("?", "1", "2", "2", "2", "0")
+    assert "warning cases: known only when fixtures run" in words(ran)
