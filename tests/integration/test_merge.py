@@ -422,7 +422,7 @@ def judge():
 
 
 def test_scorers_are_judged_over_all_shards(suite: Suite):
-    """A merge fails for a scorer that scored nowhere or low, as one run does."""
+    """A merge fails for a scorer that scored nowhere and quotes one that scored low, as one run does."""
     tests = TESTS.replace("retries=0)", 'retries=0, scorers=["judge"])')
     suite.project.write({"conftest.py": BOT + JUDGE, "tests/test_one.py": tests})
     suite.project.record()
@@ -438,6 +438,7 @@ def test_scorers_are_judged_over_all_shards(suite: Suite):
         assert not item["hint"]
         told = [text for text in merged["warnings"] if "The scorer 'judge' gave no score" in text]
         assert told == [text for text in whole.json["warnings"] if "The scorer 'judge'" in text]
+    assert item["examples"][0] == "c00: 0.250, of 0 (3 times)"
     some = [suite.measure(BY_CASES[0]), suite.measure(BY_CASES[1], judge="raise")]
     assert suite.merged(*some, "--gate")["warnings"]
 

@@ -274,6 +274,38 @@ def test_a_scorer_that_is_silent_under_a_variant(moody):
     assert ran.json["decision"]["action"] != "adopt"
 
 
+def test_failed_gates_quote_their_scorer(moody):
+    """Terminal, report and results say why a judge gave so little: its words, harmless, short, no secrets."""
+    moody.record()
+    ran = moody.run(judge="harsh")
+    assert ran.code == 1
+    (item,) = [item for item in ran.json["gate"] if item["failed"]]
+    assert item["nodeid"] == "test_bot.py::bot::gate[bot::mood-current]"
+    assert len(item["examples"]) == 5
+    first = item["examples"][0]
+    assert first.startswith("c00: 0.250, |<b>0</b> said [redacted] and on and on")
+    assert first.endswith("… (2 times)")
+    assert len(first) < 240
+    assert "c00: 0.250, |<b>0</b> said [redacted] and on" in ran.out.partition("FAILURES")[2]
+    report = (moody.path / "promptune-report.md").read_text()
+    assert "c00: 0.250, \\|\\<b>0\\</b> said \\[redacted] and on" in report.replace("\\[", "[").replace(
+        "[redacted]", "\\[redacted]"
+    )
+    assert "sk-proj" not in ran.text + report + json.dumps(ran.json)
+    assert "\x1b[2J" not in ran.text + report
+
+
+def test_comments_stand_in_the_log_once(moody):
+    """With the sample, in full; what an item contributes is stored without them."""
+    moody.record(judge="harsh")
+    with ExperimentLog(locate(None, root=moody.path)) as log:
+        sample = next(iter(log.samples("last")))
+        results = list(log.results("last"))
+    assert len(sample.record.scorings[0].scores[0].comment) > 700
+    scores = [result.scores["bot::mood"] for result in results]
+    assert {(score.scorer, score.comment) for score in scores} == {("moody", "")}
+
+
 def test_errored_samples_are_not_scored(suite):
     """There is nothing to judge: the score is missing, and no scorer is to blame."""
     project = suite("right")

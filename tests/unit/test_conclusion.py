@@ -853,3 +853,50 @@ def test_without_stored_outputs_the_tests_run_again(concluded):
     concluded(judged(), baseline=True)
     (item,) = [i for i in concluded(judged(failure=BROKEN_JUDGE), store="").gate if i.failed]
     assert item.hint.endswith("pytest --lf")
+
+
+# --- what scorers said ------------------------------------------------------------------------------
+
+
+def test_comments_of_the_worst_samples(concluded):
+    """A failed metric of a scorer quotes its comments, lowest value of the cases that got worse first."""
+    concluded(judged(0.9), baseline=True)
+    values = {"c0": 0.25, "c1": 0.5, "c2": 0.0}
+    now = [
+        replace(
+            one,
+            scores={
+                "bot::judge": Score(
+                    value=values.get(one.case_id, 0.9), kind="score", scorer="judge",
+                    comment=f"run {one.run} of\n\x1b[31m{one.case_id}" if one.case_id == "c2" else "so so",
+                )
+            },
+        )
+        for one in results()
+    ]  # fmt: skip
+    twice = [replace(one, test="test_b", metric="test_b") for one in now]  # tests share the sample
+    (item,) = [item for item in concluded(now, twice).gate if "bot::judge" in item.nodeid]
+    assert item.failed
+    assert item.examples == tuple(f"c2: 0, run {run} of c2 (1 time)" for run in range(1, 6))
+
+
+def test_comments_that_are_alike_are_counted(concluded):
+    """One line for what was said of a case in each run; of the best samples nothing is quoted."""
+    concluded(judged(0.9, comment="fine"), baseline=True)
+    worse = judged(0.25, comment="dry", cases=CASES[:4])
+    (item,) = [
+        item
+        for item in concluded(worse, judged(0.9, comment="fine", cases=CASES[4:])).gate
+        if "bot::judge" in item.nodeid
+    ]
+    assert item.failed
+    assert item.examples == tuple(f"{case}: 0.250, dry (5 times)" for case in CASES[:4])
+
+
+def test_long_comments_are_cut(concluded):
+    """A judge may write an essay."""
+    concluded(judged(0.9), baseline=True)
+    found = concluded(judged(0.1, comment="word " * 100))
+    (item,) = [item for item in found.gate if "bot::judge" in item.nodeid]
+    assert item.examples
+    assert all(len(text) < 230 for text in item.examples)
