@@ -238,13 +238,19 @@ class Recording:
 
     def without_secrets(self, result: Result) -> Result:
         """The result as it may be written: reports and results files quote its texts."""
+        clean = self._redactor.text
         sample = result.sample
         if sample is not None and sample.error is not None:
-            error = replace(sample.error, message=self._redactor.text(sample.error.message))
-            sample = replace(sample, error=error)
-        elif not result.message:
+            sample = replace(sample, error=replace(sample.error, message=clean(sample.error.message)))
+        if sample is not None and sample.scorer_errors:
+            errors = (replace(each, reason=clean(each.reason)) for each in sample.scorer_errors)
+            sample = replace(sample, scorer_errors=tuple(errors))
+        scores = result.scores
+        if any(score.comment for score in scores.values()):
+            scores = {name: replace(s, comment=clean(s.comment)) for name, s in scores.items()}
+        if sample is result.sample and scores is result.scores and not result.message:
             return result
-        return replace(result, message=self._redactor.text(result.message), sample=sample)
+        return replace(result, message=clean(result.message), sample=sample, scores=scores)
 
     def wait_until_ready(self, timeout: float) -> None:
         """Where a thread writes: wait until the store is open, or known not to open."""
@@ -252,7 +258,10 @@ class Recording:
             self._writer.is_ready.wait(timeout)
 
     def result(self, result: Result) -> None:
-        """Store what an item contributes."""
+        """Store what an item contributes; comments are there already, with the sample."""
+        if any(score.comment for score in result.scores.values()):
+            scores = {name: replace(score, comment="") for name, score in result.scores.items()}
+            result = replace(result, scores=scores)
         if self._writer is not None:
             self._writer.result(result)
         elif self._location is not None:

@@ -56,7 +56,7 @@ def combine(documents: Sequence[Document], *, allow_partial: bool = False) -> Co
     first = documents[0].shard
     shards = [document.shard for document in documents]
     results = _in_order((r for shard in shards for r in shard.results), shards, modules)
-    shared = tuple(replace(r, sample=r.sample and facts[_sample_key(r)]) for r in results)
+    shared = tuple(replace(r, sample=r.sample and _shared(r.sample, facts[_sample_key(r)])) for r in results)
     shard = Shard(
         settings=first.settings,
         variants=first.variants,
@@ -70,6 +70,11 @@ def combine(documents: Sequence[Document], *, allow_partial: bool = False) -> Co
         notes=_unique(text for shard in shards for text in shard.notes),
     )
     return Combined(shard=shard, twice=sum(len(paths) > 1 for paths in makers.values()))
+
+
+def _shared(own: SampleFacts, first: SampleFacts) -> SampleFacts:
+    """What the first document says of a sample; scorers are those of the item."""
+    return replace(first, scorer_errors=own.scorer_errors)
 
 
 def is_whole(shard: Shard) -> bool:

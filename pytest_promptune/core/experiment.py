@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from pytest_promptune.core.model import Case, SampleError, SampleRecord, Usage
 from pytest_promptune.core.plan import PlannedItem
-from pytest_promptune.core.scorers import ScorerTally, scores_of
+from pytest_promptune.core.scorers import ScorerTally, Unscored, scores_of
 from pytest_promptune.core.scoring import Classification, Sample, Score
 from pytest_promptune.core.stats.model import Direction, Kind
 from pytest_promptune.core.view import MetricName
@@ -53,7 +53,7 @@ class SampleFacts:
     scorer_cost_usd: float | None = None
     scorer_unpriced: tuple[str, ...] = ()
     #: Scorers of the item that gave no score, and why.
-    scorer_errors: tuple[tuple[str, str], ...] = ()
+    scorer_errors: tuple[Unscored, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """Plain data."""
@@ -68,7 +68,7 @@ class SampleFacts:
             "scorers": [
                 self.scorer_cost_usd,
                 list(self.scorer_unpriced),
-                [list(each) for each in self.scorer_errors],
+                [[each.scorer, each.reason, each.infrastructure] for each in self.scorer_errors],
             ],
         }
 
@@ -87,7 +87,10 @@ class SampleFacts:
             unpriced=tuple(data["unpriced"]),
             scorer_cost_usd=scorer_cost,
             scorer_unpriced=tuple(scorer_unpriced),
-            scorer_errors=tuple((scorer, reason) for scorer, reason in scorer_errors),
+            scorer_errors=tuple(
+                Unscored(scorer=scorer, reason=reason, infrastructure=lost)
+                for scorer, reason, lost in scorer_errors
+            ),
         )
 
 
@@ -134,6 +137,7 @@ class Result:
             "order": self.order,
             "gate": None if self.gate is None else list(self.gate),
             "scores": {k: [s.value, s.kind, s.direction, s.unit] for k, s in self.scores.items()},
+            "judged": {k: [s.scorer, s.comment] for k, s in self.scores.items() if s.scorer},
             "classification": None if pair is None else [pair.predicted, pair.expected],
             "message": self.message,
             "sample": None if self.sample is None else self.sample.to_json(),
@@ -144,10 +148,14 @@ class Result:
         """The inverse of `to_json`."""
         values = dict(data)
         values["sample"] = values["sample"] and SampleFacts.from_json(values["sample"])
-        values["scores"] = {
-            name: Score(value=value, kind=kind, direction=direction, unit=unit)
-            for name, (value, kind, direction, unit) in values["scores"].items()
-        }
+        judged = values.pop("judged")
+        scores = {}
+        for name, (value, kind, direction, unit) in values["scores"].items():
+            scorer, comment = judged.get(name, ("", ""))
+            scores[name] = Score(
+                value=value, kind=kind, direction=direction, unit=unit, scorer=scorer, comment=comment
+            )
+        values["scores"] = scores
         pair = values["classification"]
         values["classification"] = pair and Classification(predicted=pair[0], expected=pair[1])
         values["gate"] = None if values["gate"] is None else tuple(values["gate"])
@@ -182,7 +190,7 @@ def result_of(
             unpriced=record.unpriced,
             scorer_cost_usd=usage.cost_usd,
             scorer_unpriced=tuple(dict.fromkeys(m for each in record.scorings for m in each.unpriced)),
-            scorer_errors=tuple(errors.items()),
+            scorer_errors=errors,
         )
     lines = message.strip().splitlines()
     return Result(
@@ -264,14 +272,14 @@ class Experiment:
         """Take in what one item contributes."""
         self.results.append(result)
         self._case_hashes.setdefault(result.module, {})[result.case_id] = result.case_hash
+        place = (result.variant, result.case_id, result.run)
         if result.sample is not None:
             facts = result.sample
             self.scorers.add(cost_usd=facts.scorer_cost_usd, unpriced=facts.scorer_unpriced)
-            for scorer, reason in facts.scorer_errors:
-                self.scorers.fail(result.app, scorer, reason, result.variant, result.case_id, result.run)
+            for error in facts.scorer_errors:
+                self.scorers.fail(result.app, error.scorer, error.reason, *place)
         if result.outcome == "skipped":
             return
-        place = (result.variant, result.case_id, result.run)
         column = self._column(result, result.metric, result.test, kind="binary", direction="higher")
         column.put(*place, _ASSERTION_VALUES.get(result.outcome))
         for name, score in result.scores.items():

@@ -7,9 +7,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from pytest_promptune.core.codec import sha256
+from pytest_promptune.core.display import clean, cut
 from pytest_promptune.core.experiment import Experiment
 from pytest_promptune.core.model import Usage
-from pytest_promptune.core.view import UsageView
+from pytest_promptune.core.view import ErrorView, UsageView
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,6 +59,26 @@ def tally(experiment: Experiment) -> Tally:
             cost_usd=total.cost_usd if is_known else None,
         ),
     )
+
+
+def grouped_errors(experiment: Experiment) -> list[ErrorView]:
+    """Failed samples, grouped by what they say."""
+    groups: dict[tuple[str, str, str, bool], list[str]] = {}
+    for (_, app, variant, case, _run), facts in experiment.samples.items():
+        if facts.error is not None:
+            text = cut(clean(str(facts.error)), 300)
+            groups.setdefault((app, variant, text, facts.error.infrastructure), []).append(case)
+    return [
+        ErrorView(
+            app=app,
+            variant=variant,
+            error=text,
+            infrastructure=infrastructure,
+            count=len(cases),
+            cases=tuple(dict.fromkeys(cases)),
+        )
+        for (app, variant, text, infrastructure), cases in groups.items()
+    ]
 
 
 def hash_of_tests(modules: Mapping[str, str]) -> str:

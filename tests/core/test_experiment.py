@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from pytest_promptune.core.experiment import Column, Experiment, Result, SampleFacts, result_of
 from pytest_promptune.core.model import Case, NodeRun, SampleError, SampleRecord, Usage, Variant
 from pytest_promptune.core.plan import Cell, Marks, PlannedItem
+from pytest_promptune.core.scorers import Unscored
 from pytest_promptune.core.scoring import Classification, Sample, Score
 from pytest_promptune.core.view import MetricName
 
@@ -38,7 +39,8 @@ RESULTS = st.builds(
             kind=st.sampled_from(["binary", "score"]),
             direction=st.sampled_from(["higher", "lower"]),
             unit=st.none() | TEXT,
-        ),
+        )
+        | st.builds(Score, value=FLOATS, kind=st.just("score"), scorer=st.just("judge"), comment=TEXT),
         max_size=3,
     ),
     classification=st.none() | st.builds(Classification, predicted=TEXT, expected=TEXT),
@@ -54,6 +56,9 @@ RESULTS = st.builds(
         ),
         error=st.none() | st.builds(SampleError, type=TEXT, message=TEXT, infrastructure=st.booleans()),
         models=st.lists(TEXT, max_size=2).map(tuple),
+        scorer_errors=st.lists(
+            st.builds(Unscored, scorer=TEXT, reason=TEXT, infrastructure=st.booleans()), max_size=2
+        ).map(tuple),
     ),
 )
 
