@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
+from types import MappingProxyType
 from typing import Any, Literal
 
 from pytest_promptune.core.model import Case, SampleError, SampleRecord, Usage
@@ -23,6 +24,9 @@ MESSAGE_LENGTH = 300
 _ASSERTION_VALUES = {"passed": 1.0, "missed": 0.0, "errored": 0.0}
 
 _BINARY = (0.0, 1.0)
+
+#: One for all results that have none.
+_NO_SCORES: Mapping[str, Score] = MappingProxyType({})
 
 #: Name, kind and unit of what is known of every sample of an app.
 _APP_METRICS: Sequence[tuple[str, Kind, str | None]] = (
@@ -175,23 +179,10 @@ def result_of(
 ) -> Result:
     """What an item contributes, from all that is known of it at its end."""
     facts = None
-    scores = dict(sample.scores) if sample is not None else {}
+    scores: Mapping[str, Score] = sample.scores if sample is not None else {}
     if record is not None:
-        given, errors = scores_of(record.scorings, app=item.marks.app)
-        scores |= given
-        usage = sum((scoring.usage for scoring in record.scorings), Usage())
-        models = tuple(dict.fromkeys(model for node in record.nodes for model in node.models))
-        facts = SampleFacts(
-            latency_s=record.latency_s,
-            usage=record.usage,
-            error=record.error,
-            models=models,
-            reused=reused,
-            unpriced=record.unpriced,
-            scorer_cost_usd=usage.cost_usd,
-            scorer_unpriced=tuple(dict.fromkeys(m for each in record.scorings for m in each.unpriced)),
-            scorer_errors=errors,
-        )
+        given, facts = _facts_of(record, item.marks.app, reused=reused)
+        scores = {**scores, **given}
     lines = message.strip().splitlines()
     return Result(
         nodeid=item.nodeid,
@@ -206,10 +197,30 @@ def result_of(
         outcome=outcome,
         order=item.order,
         gate=item.marks.gate,
-        scores=scores,
+        scores=scores or _NO_SCORES,
         classification=sample.classification if sample is not None else None,
         message=lines[0][:MESSAGE_LENGTH] if lines else "",
         sample=facts,
+    )
+
+
+def _facts_of(record: SampleRecord, app: str, *, reused: bool) -> tuple[Mapping[str, Score], SampleFacts]:
+    """What the scorers gave, and what else is kept of a sample."""
+    facts = SampleFacts(
+        latency_s=record.latency_s,
+        usage=record.usage,
+        error=record.error,
+        models=tuple(dict.fromkeys(model for node in record.nodes for model in node.models)),
+        reused=reused,
+        unpriced=record.unpriced,
+    )
+    if not record.scorings:
+        return _NO_SCORES, facts
+    given, errors = scores_of(record.scorings, app=app)
+    used = sum((scoring.usage for scoring in record.scorings), Usage())
+    unpriced = tuple(dict.fromkeys(m for each in record.scorings for m in each.unpriced))
+    return given, replace(
+        facts, scorer_cost_usd=used.cost_usd, scorer_unpriced=unpriced, scorer_errors=errors
     )
 
 

@@ -41,6 +41,9 @@ from pytest_promptune.terminal import summary
 if TYPE_CHECKING:
     from pytest_promptune.core.view import View
 
+#: What most reports carry to the end.
+_PASSED = {"outcome": "passed", "message": ""}
+
 
 class PromptuneHooks:
     """Holds the session and passes on what pytest tells."""
@@ -275,7 +278,8 @@ class PromptuneHooks:
                 del report.promptune_sample
             result = contribution if isinstance(contribution, Result) else Result.from_json(contribution)
             session.record(result)
-            kept = {"outcome": result.outcome, "message": result.message}
+            passed = result.outcome == "passed"
+            kept = _PASSED if passed else {"outcome": result.outcome, "message": result.message}
             report.promptune = kept  # type: ignore[attr-defined]  # pytest keeps all reports to the end
 
     @pytest.hookimpl(wrapper=True)
