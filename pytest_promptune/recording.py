@@ -213,6 +213,10 @@ class Recording:
         if self._writer is not None:
             self._writer.wait_for(key)
 
+    def redacted(self, text: str) -> str:
+        """`text` without secrets."""
+        return self._redactor.text(text)
+
     def without_secrets(self, result: Result) -> Result:
         """The result as it may be written: reports and results files quote its texts."""
         sample = result.sample

@@ -284,6 +284,10 @@ class Session:
         if self._sampler is not None:
             self._sampler.done(nodeid)
 
+    def redacted(self, text: str) -> str:
+        """`text` as it may be shown: without secrets."""
+        return self._recording.redacted(text)
+
     def record(self, result: Result) -> None:
         """Take in what an item contributes."""
         result = self._recording.without_secrets(result)

@@ -158,7 +158,8 @@ class PromptuneHooks:
         state.key, state.record = found.key, found.record
         state.is_reused = self.session.is_reused(found.key)
         if state.record.error is not None:
-            raise SampleLostError(f"the app gave no output: {state.record.error}")
+            said = self.session.redacted(str(state.record.error))  # pytest shows it, junit writes it
+            raise SampleLostError(f"the app gave no output: {said}")
         state.sample = Sample(case=state.case, variant=variant, record=state.record)
         return state.sample
 
@@ -224,7 +225,7 @@ class PromptuneHooks:
         if call.when == "teardown":
             state.record = state.sample = None  # pytest keeps the item; its output must not stay with it
         if outcome is not None:
-            contribute(report, state, outcome, call)
+            contribute(report, state, outcome, call, self.session.redacted)
             if is_xdist_worker(self._config):
                 self._tell(report)
         return report

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import pytest
@@ -190,10 +190,17 @@ def outcome_of(report: pytest.TestReport, call: pytest.CallInfo[None], state: It
 
 
 def contribute(
-    report: pytest.TestReport, state: ItemState, outcome: Outcome, call: pytest.CallInfo[None]
+    report: pytest.TestReport,
+    state: ItemState,
+    outcome: Outcome,
+    call: pytest.CallInfo[None],
+    redacted: Callable[[str], str],
 ) -> None:
-    """Hang the item's contribution on its report, and turn a missed assertion into a pass."""
-    message = str(call.excinfo.value) if call.excinfo else state.missed_inside
+    """Hang the item's contribution on its report, and turn a missed assertion into a pass.
+
+    Its message is redacted before it is cut: half a key would not be recognised.
+    """
+    message = redacted(str(call.excinfo.value) if call.excinfo else state.missed_inside)
     case = state.case or state.planned.case
     if case is None:
         return
