@@ -347,7 +347,7 @@ def _shown_path(root: Path, module: str, against: str) -> str:
 def _errors(experiment: Experiment) -> list[ErrorView]:
     """Failed samples, grouped by what they say."""
     groups: dict[tuple[str, str, str, bool], list[str]] = {}
-    for (_, app, variant, case, _run), facts in experiment.samples.items():
+    for (app, _, variant, case, _, _), facts in experiment.distinct_samples.items():
         if facts.error is not None:
             text = cut(clean(str(facts.error)), 300)
             groups.setdefault((app, variant, text, facts.error.infrastructure), []).append(case)

@@ -244,6 +244,14 @@ class Session:
         self._recording.wait_for(found.key)
         return found
 
+    def key(
+        self, item: PlannedItem, case: Case, *, everywhere: bool, depends: Container[str] | None
+    ) -> SampleKey:
+        """What the sample of an item is called, also where it isn't generated."""
+        if self._sampler is None:
+            raise RuntimeError("begin() comes first")
+        return self._sampler.key(item, case, everywhere=everywhere, depends=depends)
+
     def replayed(self, item: PlannedItem, case: Case) -> LoggedSample:
         """The stored sample of an item; see `Sampler.replayed`."""
         if self._sampler is None:

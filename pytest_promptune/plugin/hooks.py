@@ -174,6 +174,8 @@ class PromptuneHooks:
             pytest.skip("--setup-only: the app is not called")
         everywhere = self._scopes.get(name) != "module" and not self._homes.get(name, "").endswith(".py")
         depends = self._depends_on(name)
+        state: ItemState = request.node.stash[item_key]
+        state.key = self.session.key(planned, case, everywhere=everywhere, depends=depends)
         try:
             return self.session.sample(planned, case, app, everywhere=everywhere, depends=depends)
         finally:

@@ -214,6 +214,7 @@ def contribute(
         outcome=outcome,
         message=message,
         case_hash=state.key.case_hash if state.key else None,
+        scope=state.key.scope if state.key else None,
         reused=state.is_reused,
     )
     report.promptune = result.to_json()  # type: ignore[attr-defined]  # reports take extra attributes
