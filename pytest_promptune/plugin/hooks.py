@@ -18,7 +18,7 @@ from pytest_promptune.core.plan import PlannedItem, ordered
 from pytest_promptune.core.scoring import Sample
 from pytest_promptune.engine import NotStartedError
 from pytest_promptune.plugin.decisions import report_decision
-from pytest_promptune.plugin.distribution import tell_share
+from pytest_promptune.plugin.distribution import Messenger, take_in, tell_share
 from pytest_promptune.plugin.fixtures import no_app, refuse_missing, too_narrow
 from pytest_promptune.plugin.items import (
     ItemState,
@@ -58,7 +58,9 @@ class PromptuneHooks:
         self._collected: list[PlannedItem] = []
         #: What an xdist worker found wrong before any item ran; its first item tells the controller.
         self._refusal: PromptuneError | None = None
-        self._has_told = False
+        self._messenger = Messenger(lambda: self.session)
+        #: That asks for its sample.
+        self._asking: pytest.Item | None = None
 
     @property
     def session(self) -> Session:
@@ -69,10 +71,17 @@ class PromptuneHooks:
                 config.stash[settings_key],
                 root=config.rootpath,
                 careful=bool(config.getoption("maxfail")),
-                while_waiting=lambda: self._line.waiting(lambda: self.session.progress),
+                while_waiting=self._while_waiting,
                 more_variants=lambda: chain(*config.hook.pytest_promptune_variants(config=config)),
             )
         return self._session
+
+    def _while_waiting(self) -> None:
+        """Several times a second: an xdist worker sends what has finished, any other process shows it."""
+        if not is_xdist_worker(self._config):
+            self._line.waiting(lambda: self.session.progress)
+        elif self._asking is not None:
+            self._messenger.meanwhile(self._asking)
 
     # Collection
 
@@ -147,6 +156,7 @@ class PromptuneHooks:
         """What the fixture `sample` gives."""
         if self._refusal is not None:
             raise self._refusal
+        self._asking = request.node
         state: ItemState = request.node.stash[item_key]
         planned = state.planned
         state.case = resolve_case(request, planned)
@@ -229,15 +239,8 @@ class PromptuneHooks:
         if outcome is not None:
             contribute(report, state, outcome, call, self.session.redacted)
             if is_xdist_worker(self._config):
-                self._tell(report)
+                self._messenger.tell(report)
         return report
-
-    def _tell(self, report: Any) -> None:
-        """Let a worker's report carry what the controller has to know beside the item's contribution."""
-        if not self._has_told:
-            self._has_told = True
-            report.promptune_knowledge = self.session.knowledge()
-        report.promptune_sample = self.session.packed()
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_call(self, item: pytest.Item) -> Generator[None, object, object]:
@@ -275,13 +278,10 @@ class PromptuneHooks:
             return
         end_if_refused(report)
         contribution = getattr(report, "promptune", None)
-        if contribution is not None:
+        if contribution is not None or hasattr(report, "promptune_sample"):
             session = or_usage_error(lambda: self.session)
-            if knowledge := getattr(report, "promptune_knowledge", None):
-                session.know(knowledge)
-            if packed := getattr(report, "promptune_sample", None):
-                session.unpack(packed)
-                del report.promptune_sample
+            take_in(report, session)
+        if contribution is not None:
             session.record(Result.from_json(contribution))
             kept = {key: contribution[key] for key in ("outcome", "message")}
             report.promptune = kept  # type: ignore[attr-defined]  # pytest keeps all reports to the end

@@ -139,6 +139,32 @@ def killed(path: Path, how: int, *args: str) -> Counter[str]:
     return finished(path)
 
 
+def killed_with_workers(path: Path, held: str, wanted: int) -> Counter[str]:
+    """Start a session with two workers, kill all processes once the log has so many samples, or none more."""
+    names = ("PYTEST_ADDOPTS", "CI", "GITHUB_STEP_SUMMARY")
+    env = {name: value for name, value in os.environ.items() if name not in names}
+    env |= {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "BOT_HOLD": held}
+    plugins = ["-p", "xdist.plugin", "-p", "pytest_promptune.plugin"]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "pytest", *plugins, "--promptune-runs=1", "-n", "2"],
+        cwd=path,
+        env=env,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+    try:
+        until = time.monotonic() + UNTIL_S
+        while finished(path).total() < wanted and time.monotonic() < until:
+            assert process.poll() is None, process.communicate()[0]
+            time.sleep(0.05)
+    finally:
+        os.killpg(process.pid, signal.SIGKILL)  # controller and workers
+    process.communicate(timeout=UNTIL_S)
+    return finished(path)
+
+
 # --- going on -------------------------------------------------------------------------------------
 
 
@@ -159,6 +185,20 @@ def test_after_a_kill(suite, how):
     assert findings(ran) == findings(whole)
     (after,) = history(suite.path)
     assert (after.id, after.status, after.samples) == (before.id, "finished", 6)
+
+
+@posix
+@pytest.mark.parametrize("held", ["c00", "c00,c01"], ids=["one worker waits", "both wait"])
+def test_after_a_kill_of_workers(suite, held):
+    """What a worker generated ahead while its first item waits is stored: only what hung is called again."""
+    pytest.importorskip("xdist")
+    others = {f"c{i:02d}": 1 for i in range(6)}
+    hung = {case: others.pop(case) for case in held.split(",")}
+    assert killed_with_workers(suite.path, held, len(others)) == others
+    ran = suite.run("--promptune-runs=1", "--promptune-resume", "-n", "2", plugins=XDIST)
+    assert ran.code == 0, ran.text
+    assert ran.per_case == hung
+    assert ran.json["experiment"]["reused"] == len(others)
 
 
 @posix
