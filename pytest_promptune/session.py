@@ -100,6 +100,8 @@ class Session:
         self._facts = Facts()
         self._has_opened = False
         self._outbox: Outbox | None = None
+        #: As other processes of this session told it.
+        self._stalled_elsewhere: float | None = None
         digits = self._started.replace("-", "").replace(":", "").rstrip("Z")
         self._recording = Recording(
             settings, root=root, id=f"{digits}-{secrets.token_hex(3)}", started=self._started
@@ -286,6 +288,16 @@ class Session:
     def progress(self) -> Progress:
         """How far the samples are."""
         return self._sampler.progress if self._sampler else Progress(done=0, total=0, in_flight=0)
+
+    @property
+    def stalled_s(self) -> float | None:
+        """For how long an app kept all samples of a process waiting, ``None`` if none did."""
+        known = [self._stalled_elsewhere, self._sampler.stalled_s if self._sampler else None]
+        return max((stalled for stalled in known if stalled is not None), default=None)
+
+    def know_stalled(self, stalled_s: float) -> None:
+        """Take over what another process measured."""
+        self._stalled_elsewhere = max(stalled_s, self._stalled_elsewhere or 0.0)
 
     def item_ended(self, nodeid: str) -> None:
         """The item's tests are over, whatever came of them."""
@@ -522,9 +534,9 @@ class Session:
             )
         if self._recording.problem:
             found.append(self._recording.problem)
-        if self._sampler is not None and self._sampler.stalled_s is not None:
+        if self.stalled_s is not None:
             found.append(
-                f"An app kept all samples waiting for {seconds(self._sampler.stalled_s)}: it blocks the "
+                f"An app kept all samples waiting for {seconds(self.stalled_s)}: it blocks the "
                 "event loop. Await its calls, or make it a synchronous function, which runs in a thread."
             )
         if self._unpaid_items:

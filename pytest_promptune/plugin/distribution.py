@@ -122,6 +122,7 @@ class Messenger:
         self._clock = clock
         self._told_at = clock()
         self._has_told = False
+        self._stalled_s: float | None = None
 
     def tell(self, report: pytest.TestReport) -> None:
         """Send everything that is new along with an item's report."""
@@ -152,6 +153,9 @@ class Messenger:
     def _hang(self, report: Any, packed: str | None) -> None:
         self._told_at = self._clock()
         report.promptune_sample = packed
+        stalled_s = self._session().stalled_s
+        if stalled_s != self._stalled_s:
+            report.promptune_stalled_s = self._stalled_s = stalled_s
         if not self._has_told:
             self._has_told = True
             report.promptune_knowledge = self._session().knowledge()
@@ -162,6 +166,9 @@ def take_in(report: Any, session: Session) -> None:
     knowledge = report.__dict__.pop("promptune_knowledge", None)
     if knowledge is not None:
         session.know(knowledge)
+    stalled_s = report.__dict__.pop("promptune_stalled_s", None)
+    if stalled_s is not None:
+        session.know_stalled(stalled_s)
     packed = report.__dict__.pop("promptune_sample", None)
     if packed is not None:
         session.unpack(packed)

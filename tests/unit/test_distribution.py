@@ -14,6 +14,7 @@ class FakeSession:
     def __init__(self) -> None:
         self.finished: list[str] = []
         self.taken: list[Any] = []
+        self.stalled_s: float | None = None
 
     def packed(self) -> str | None:
         packed = ",".join(self.finished)
@@ -25,6 +26,9 @@ class FakeSession:
 
     def know(self, knowledge: dict[str, Any]) -> None:
         self.taken.append(knowledge)
+
+    def know_stalled(self, stalled_s: float) -> None:
+        self.taken.append(stalled_s)
 
     def unpack(self, packed: str) -> None:
         self.taken.append(packed)
@@ -89,6 +93,20 @@ def test_the_first_report_carries_the_knowledge(worker):
     worker.messenger.tell(last)
     assert worker.sent[0].promptune_knowledge == {"notes": []}
     assert not hasattr(last, "promptune_knowledge")
+
+
+def test_an_app_that_blocks_the_loop_is_told_once(worker):
+    """As soon as it is known, and again when it was longer; the controller hears it."""
+    told: list[Any] = []
+    for stalled_s in (None, 4.0, 4.0, 9.0):
+        worker.session.stalled_s = stalled_s
+        worker.messenger.tell(last := report())
+        told.append(getattr(last, "promptune_stalled_s", None))
+    assert told == [None, 4.0, None, 9.0]
+    controller: Any = FakeSession()
+    take_in(last, controller)
+    assert controller.taken == [9.0]
+    assert not hasattr(last, "promptune_stalled_s")
 
 
 def test_it_reads_as_a_setup_that_passed(worker):
