@@ -163,7 +163,7 @@ class Session:
         self._is_whole = whole and len(selected) == len(collected)
         self._is_everything = self._is_whole and everything
         self._facts = facts_of(selected, self.variants, self._app_templates(), root=self.root)
-        self._recording.prepare(self._facts)
+        self._recording.prepare(self._facts, share)
         if share is not None:  # the controller stores what the workers generate
             self._outbox = Outbox()
         self._sampler = self._make_sampler(share)
@@ -225,6 +225,11 @@ class Session:
     # --- samples and scores -----------------------------------------------------------------------
 
     @property
+    def continues(self) -> str | None:
+        """Id of the experiment that this session goes on with or replays."""
+        return self._recording.continues
+
+    @property
     def replays(self) -> bool:
         """Stored outputs are scored again: the app is never called, nor made."""
         return self._recording.stored.replays
@@ -272,7 +277,8 @@ class Session:
 
     def is_reused(self, key: SampleKey) -> bool:
         """Whether a sample was taken from an earlier session."""
-        return self._sampler is not None and self._sampler.is_reused(key)
+        is_taken = self._sampler is not None and self._sampler.is_reused(key)
+        return is_taken and key not in self._recording.of_this_session
 
     def packed(self) -> str | None:
         """In an xdist worker: the finished samples that the controller hasn't got yet, as text."""

@@ -15,7 +15,7 @@ import pytest
 from pytest_promptune.core.sharing import Share, slots
 from pytest_promptune.plugin.items import ItemState
 from pytest_promptune.plugin.scheduling import Node, SampleScheduling
-from pytest_promptune.plugin.state import item_key
+from pytest_promptune.plugin.state import hooks_key, item_key
 
 if TYPE_CHECKING:
     from pytest_promptune.session import Session
@@ -38,6 +38,7 @@ class Controller:
         self._vacant: list[int] = []
         self._crashes: dict[int, int] = {}
         self._scheduling: SampleScheduling | None = None
+        self._began = time.time()
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_configure_node(self, node: Any) -> None:
@@ -49,6 +50,8 @@ class Controller:
             "dist": self._config.getoption("dist"),
             "begin": self._scheduling.first_left(slot) if self._scheduling else 0,
             "ahead": self._crashes.get(slot, 0) <= _CRASHES_TRUSTED,
+            "continues": self._config.stash[hooks_key].continues,
+            "began": self._began,
         }
 
     @pytest.hookimpl(optionalhook=True, tryfirst=True)
@@ -103,7 +106,13 @@ def tell_share(config: pytest.Config, items: Sequence[pytest.Item]) -> Share:
         for index, (item, slot) in enumerate(zip(items, found, strict=True))
         if slot == told["slot"] and index >= told["begin"] and item_key in item.stash
     )
-    return Share(slot=told["slot"], workers=workers, ahead=frozenset(mine if told["ahead"] else ()))
+    return Share(
+        slot=told["slot"],
+        workers=workers,
+        ahead=frozenset(mine if told["ahead"] else ()),
+        continues=told["continues"],
+        began=told["began"],
+    )
 
 
 class Messenger:

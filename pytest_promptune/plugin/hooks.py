@@ -76,6 +76,11 @@ class PromptuneHooks:
             )
         return self._session
 
+    @property
+    def continues(self) -> str | None:
+        """Id of the experiment that the session goes on with or replays, as far as that is known."""
+        return self._session.continues if self._session else None
+
     def _while_waiting(self) -> None:
         """Several times a second: an xdist worker sends what has finished, any other process shows it."""
         if not is_xdist_worker(self._config):

@@ -22,7 +22,7 @@ UNTIL_S = 40
 posix = pytest.mark.skipif(sys.platform == "win32", reason="signals")
 
 #: BOT_HOLD: cases without an answer. BOT_LOSE: cases whose connection is lost, BOT_RAISE: where the app
-#: raises. BOT_FAIL: the test of this case fails. Answers depend on case and run alone, by BOT_DRAWS.
+#: raises. BOT_DIE: whose first call ends the process. BOT_FAIL: the test of this case fails. Answers depend on case and run alone, by BOT_DRAWS.
 SUITE = """
 import asyncio, os
 from collections import Counter
@@ -56,6 +56,10 @@ def bot():
         if case in named("HOLD"):
             note("held.log", case)
             await asyncio.sleep(40)
+        if case in named("DIE") and not (HERE / "died").exists():
+            (HERE / "died").touch()
+            await asyncio.sleep(3)
+            os._exit(7)
         if case in named("LOSE"):
             raise ConnectionError("connection reset by peer")
         if case in named("RAISE"):
@@ -242,6 +246,23 @@ def test_with_workers(suite, first, then):
     assert findings(ran) == findings(whole)
     (after,) = history(suite.path)
     assert (after.status, after.samples) == ("finished", 18)
+
+
+def test_a_crash_while_resuming(suite):
+    """The crashed worker's replacement takes what is stored, from before or by that worker; the latter isn't reused."""
+    pytest.importorskip("xdist")
+    interrupted(suite, "--promptune-concurrency=2", lose="c01")
+    before, done = history(suite.path)[0], finished(suite.path)
+    del done["c01"]
+    assert 0 < done.total() < 15
+    ran = suite.run("--promptune-resume", "-n", "2", plugins=XDIST, die="c01")
+    assert ran.code == 1, ran.text
+    assert ran.counts["failed"] == 1
+    assert "c01-current-run1" in ran.out
+    assert ran.json["experiment"]["id"] == before.id
+    assert ran.per_case == {f"c{i:02d}": 3 - done[f"c{i:02d}"] for i in range(6)}
+    assert ran.json["experiment"]["reused"] == done.total()
+    assert finished(suite.path).total() == 17
 
 
 def test_lost_samples_are_measured_again(suite):
