@@ -37,6 +37,9 @@ _APP_METRICS: Sequence[tuple[str, Kind, str | None]] = (
     ("error_rate", "binary", None),
 )
 
+#: App, its scope, variant, case, its hash and run: what a sample is, whichever tests share it.
+SampleIdentity = tuple[str, str, str, str, str, int]
+
 #: Case id -> one value per run in the order of the runs, ``None`` = missing.
 Scores = dict[str, list[float | None]]
 
@@ -123,6 +126,14 @@ class Result:
     message: str = ""
     #: ``None`` when the item never got its sample.
     sample: SampleFacts | None = None
+    #: Whose app it is (see `SampleKey.scope`): empty for one that modules share; ``None`` where unknown.
+    scope: str | None = None
+
+    @property
+    def sample_identity(self) -> SampleIdentity:
+        """Which sample the item has; where it isn't known whose app it is, that of its module."""
+        scope = self.module if self.scope is None else self.scope
+        return self.app, scope, self.variant, self.case_id, self.case_hash, self.run
 
     def to_json(self) -> dict[str, Any]:
         """Plain data, for the report of the item."""
@@ -145,6 +156,7 @@ class Result:
             "classification": None if pair is None else [pair.predicted, pair.expected],
             "message": self.message,
             "sample": None if self.sample is None else self.sample.to_json(),
+            "scope": self.scope,
         }
 
     @classmethod
@@ -175,6 +187,7 @@ def result_of(
     outcome: Outcome,
     message: str,
     case_hash: str | None = None,
+    scope: str | None = None,
     reused: bool = False,
 ) -> Result:
     """What an item contributes, from all that is known of it at its end."""
@@ -201,6 +214,7 @@ def result_of(
         classification=sample.classification if sample is not None else None,
         message=lines[0][:MESSAGE_LENGTH] if lines else "",
         sample=facts,
+        scope=scope,
     )
 
 
@@ -274,6 +288,7 @@ class Experiment:
         #: By module, app and the marker's gates.
         self._columns_of_app: dict[tuple[str, str, tuple[str, ...] | None], Sequence[Column]] = {}
         self._samples: dict[tuple[str, str, str, str, int], SampleFacts] = {}
+        self._distinct: dict[SampleIdentity, SampleFacts] = {}
         self._case_hashes: dict[str, dict[str, str]] = {}
         self.scorers = ScorerTally()
         #: What contradicts itself in the scores, one sentence each.
@@ -297,6 +312,9 @@ class Experiment:
             self._score(result, name, score)
         if result.sample is not None:
             self._samples.setdefault((result.module, result.app, *place), result.sample)
+            first = self._distinct.setdefault(result.sample_identity, result.sample)
+            if first.error is None and result.sample.error is not None:  # of another machine: don't hide it
+                self._distinct[result.sample_identity] = result.sample
             self._app_metrics(result, result.sample)
 
     def _score(self, result: Result, name: str, score: Score) -> None:
@@ -405,8 +423,13 @@ class Experiment:
 
     @property
     def samples(self) -> Mapping[tuple[str, str, str, str, int], SampleFacts]:
-        """Facts by module, app, variant, case and run."""
+        """Facts by module, app, variant, case and run: a sample that modules share stands in each of them."""
         return self._samples
+
+    @property
+    def distinct_samples(self) -> Mapping[SampleIdentity, SampleFacts]:
+        """Facts of every sample, each once."""
+        return self._distinct
 
     def case_hashes(self, module: str) -> Mapping[str, str]:
         """Hash of input and expected by case id."""

@@ -37,6 +37,8 @@ _ERROR_LENGTH = 500
 _COLUMNS = ("latency_s", "input_tokens", "output_tokens", "cost_usd", "reused")
 
 Row = dict[str, Any]
+#: App, its scope, variant and run.
+_SampleRow = tuple[str, str | None, str, int]
 
 
 class Texts:
@@ -84,6 +86,7 @@ def _item_row(key: tuple[Any, ...], group: Mapping[str, Result], cases: Sequence
         "test": test,
         "metric": metric,
         "app": app,
+        "scope": next((result.scope for result in present if result.scope is not None), None),
         "gate": None if gate is None else list(gate),
         "variant": variant,
         "run": run,
@@ -138,21 +141,20 @@ def _comment(result: Result, name: str, texts: Texts) -> int | None:
 
 def sample_rows(results: Iterable[Result], cases: Sequence[str], texts: Texts) -> list[Row]:
     """The facts of one module's samples, whatever tests shared them."""
-    groups: dict[tuple[str, str, int], dict[str, SampleFacts]] = {}
+    groups: dict[_SampleRow, dict[str, SampleFacts]] = {}
     for result in results:
         if result.sample is not None:
-            row = groups.setdefault((result.app, result.variant, result.run), {})
+            row = groups.setdefault((result.app, result.scope, result.variant, result.run), {})
             row.setdefault(result.case_id, result.sample)
     return [_sample_row(key, group, cases, texts) for key, group in groups.items()]
 
 
-def _sample_row(
-    key: tuple[str, str, int], group: Mapping[str, SampleFacts], cases: Sequence[str], texts: Texts
-) -> Row:
-    app, variant, run = key
+def _sample_row(key: _SampleRow, group: Mapping[str, SampleFacts], cases: Sequence[str], texts: Texts) -> Row:
+    app, scope, variant, run = key
     present = [group[case] for case in cases if case in group]
     row: Row = {
         "app": app,
+        "scope": scope,
         "variant": variant,
         "run": run,
         "samples": _letters(cases, {case: _state(facts) for case, facts in group.items()}),
@@ -222,12 +224,12 @@ def results_of(
         scores = _scores_of(row, len(present))
         messages = _messages(row, [letter for _, letter in present], texts)
         classes = row.get("classes") or [None] * len(present)
-        gate = row["gate"]
+        gate, scope = row["gate"], _scope(row)
         unscored = row.get("unscored") or [()] * len(present)
         _take_comments(row.get("comments", {}), scores, texts)
         rows = zip(present, outcomes, scores, messages, classes, unscored, strict=True)
         for (case, _), outcome, of_item, message, pair, lost in rows:
-            sample = facts.get((row["app"], row["variant"], row["run"], case))
+            sample = facts.get((row["app"], scope, row["variant"], row["run"], case))
             if lost and sample is not None:
                 sample = replace(sample, scorer_errors=tuple(_unscored(each, texts) for each in lost))
             yield Result(
@@ -246,12 +248,13 @@ def results_of(
                 classification=pair and Classification(predicted=texts[pair[0]], expected=texts[pair[1]]),
                 message=message,
                 sample=sample,
+                scope=scope,
             )
 
 
 def _facts(
     rows: Sequence[Row], cases: Sequence[str], texts: Texts
-) -> Iterator[tuple[tuple[str, str, int, str], SampleFacts]]:
+) -> Iterator[tuple[tuple[str, str | None, str, int, str], SampleFacts]]:
     for row in rows:
         present = _present(row["samples"], cases)
         columns = [_unfolded(row.get(name), len(present)) for name in _COLUMNS]
@@ -272,7 +275,7 @@ def _facts(
                 reused=bool(reused),
                 unpriced=unpriced,
             )
-            yield (row["app"], row["variant"], row["run"], case), facts
+            yield (row["app"], _scope(row), row["variant"], row["run"], case), facts
 
 
 def _present(letters: str, cases: Sequence[str]) -> list[tuple[str, str]]:
@@ -330,6 +333,11 @@ def _unfolded(values: Any, length: int) -> list[float | None]:
     if not all(v is None or (isinstance(v, int | float) and not isinstance(v, bool)) for v in found):
         raise TypeError("not a list of numbers")
     return found
+
+
+def _scope(row: Row) -> str | None:
+    """Whose app it is, ``None`` where that isn't known."""
+    return None if row.get("scope") is None else _text(row["scope"])
 
 
 def _text(value: Any) -> str:

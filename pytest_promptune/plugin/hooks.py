@@ -18,7 +18,7 @@ from pytest_promptune.core.plan import PlannedItem, ordered
 from pytest_promptune.core.scoring import Sample
 from pytest_promptune.engine import NotStartedError
 from pytest_promptune.plugin.decisions import report_decision
-from pytest_promptune.plugin.distribution import tell_share
+from pytest_promptune.plugin.distribution import Messenger, take_in, tell_share
 from pytest_promptune.plugin.fixtures import KnownFixtures, no_app, refuse_missing, too_narrow
 from pytest_promptune.plugin.items import (
     ItemState,
@@ -64,7 +64,9 @@ class PromptuneHooks:
         self._collected: list[PlannedItem] = []
         #: What an xdist worker found wrong before any item ran; its first item tells the controller.
         self._refusal: PromptuneError | None = None
-        self._has_told = False
+        self._messenger = Messenger(lambda: self.session)
+        #: That asks for its sample.
+        self._asking: pytest.Item | None = None
 
     @property
     def session(self) -> Session:
@@ -75,11 +77,23 @@ class PromptuneHooks:
                 config.stash[settings_key],
                 root=config.rootpath,
                 careful=bool(config.getoption("maxfail")),
-                while_waiting=lambda: self._line.waiting(lambda: self.session.progress),
+                while_waiting=self._while_waiting,
                 more_variants=lambda: chain(*config.hook.pytest_promptune_variants(config=config)),
                 process=self._process,
             )
         return self._session
+
+    @property
+    def continues(self) -> str | None:
+        """Id of the experiment that the session goes on with or replays, as far as that is known."""
+        return self._session.continues if self._session else None
+
+    def _while_waiting(self) -> None:
+        """Several times a second: an xdist worker sends what has finished, any other process shows it."""
+        if not is_xdist_worker(self._config):
+            self._line.waiting(lambda: self.session.progress)
+        elif self._asking is not None:
+            self._messenger.meanwhile(self._asking)
 
     # Collection
 
@@ -146,6 +160,7 @@ class PromptuneHooks:
         """What the fixture `sample` gives."""
         if self._refusal is not None:
             raise self._refusal
+        self._asking = request.node
         state: ItemState = request.node.stash[item_key]
         planned = state.planned
         state.case = resolve_case(request, planned)
@@ -157,7 +172,8 @@ class PromptuneHooks:
         state.key, state.record = found.key, found.record
         state.is_reused = self.session.is_reused(found.key)
         if state.record.error is not None:
-            raise SampleLostError(f"the app gave no output: {state.record.error}")
+            said = self.session.redacted(str(state.record.error))  # pytest shows it, junit writes it
+            raise SampleLostError(f"the app gave no output: {said}")
         state.sample = Sample(case=state.case, variant=variant, record=state.record)
         return state.sample
 
@@ -170,11 +186,13 @@ class PromptuneHooks:
         planned = self._scorers.given(request, planned)
         if self._config.getoption("setuponly"):
             pytest.skip("--setup-only: the app is not called")
-        known = self._fixtures
+        everywhere, depends = self._fixtures.is_everywhere(name), self._fixtures.needed_by(name)
         try:
-            return self.session.sample(
-                planned, case, app, everywhere=known.is_everywhere(name), depends=known.needed_by(name)
-            )
+            return self.session.sample(planned, case, app, everywhere=everywhere, depends=depends)
+        except NotStartedError:
+            state: ItemState = request.node.stash[item_key]
+            state.key = self.session.key(planned, case, everywhere=everywhere, depends=depends)
+            raise
         finally:
             self._line.clear()
 
@@ -220,17 +238,10 @@ class PromptuneHooks:
             state.record = state.sample = None  # pytest keeps the item; its output must not stay with it
         if outcome is not None:
             travels = is_xdist_worker(self._config)
-            contribute(report, state, outcome, call, travels=travels)
+            contribute(report, state, outcome, call, self.session.redacted, travels=travels)
             if travels:
-                self._tell(report)
+                self._messenger.tell(report)
         return report
-
-    def _tell(self, report: Any) -> None:
-        """Let a worker's report carry what the controller has to know beside the item's contribution."""
-        if not self._has_told:
-            self._has_told = True
-            report.promptune_knowledge = self.session.knowledge()
-        report.promptune_sample = self.session.packed()
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_call(self, item: pytest.Item) -> Generator[None, object, object]:
@@ -269,13 +280,10 @@ class PromptuneHooks:
             return
         end_if_refused(report)
         contribution = getattr(report, "promptune", None)
-        if contribution is not None:
+        if contribution is not None or hasattr(report, "promptune_sample"):
             session = or_usage_error(lambda: self.session)
-            if knowledge := getattr(report, "promptune_knowledge", None):
-                session.know(knowledge)
-            if packed := getattr(report, "promptune_sample", None):
-                session.unpack(packed)
-                del report.promptune_sample
+            take_in(report, session)
+        if contribution is not None:
             result = contribution if isinstance(contribution, Result) else Result.from_json(contribution)
             session.record(result)
             passed = result.outcome == "passed"

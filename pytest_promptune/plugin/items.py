@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -226,14 +226,16 @@ def contribute(
     state: ItemState,
     outcome: Outcome,
     call: pytest.CallInfo[None],
+    redacted: Callable[[str], str],
     *,
     travels: bool,
 ) -> None:
     """Hang the item's contribution on its report, and turn a missed assertion into a pass.
 
-    A report that travels to another process carries it as plain data.
+    Its message is redacted before it is cut: half a key would not be recognised. A report that travels to
+    another process carries it all as plain data.
     """
-    message = str(call.excinfo.value) if call.excinfo else state.missed_inside
+    message = redacted(str(call.excinfo.value) if call.excinfo else state.missed_inside)
     case = state.case or state.planned.case
     if case is None:
         return
@@ -247,6 +249,7 @@ def contribute(
         outcome=outcome,
         message=message,
         case_hash=state.key.case_hash if state.key else None,
+        scope=state.key.scope if state.key else None,
         reused=state.is_reused,
     )
     contribution = result.to_json() if travels else result

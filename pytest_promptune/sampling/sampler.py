@@ -169,6 +169,17 @@ class Sampler:
         known = self._kept(found) if self.is_reused(found.key) else found.record.scorings
         return self._late.complete(engine, item, case, found, key, known, place)
 
+    def key(
+        self,
+        item: PlannedItem,
+        case: Case,
+        *,
+        everywhere: bool = False,
+        depends: Container[str] | None = None,
+    ) -> SampleKey:
+        """What the sample of an item is called, also where it isn't generated; see `sample`."""
+        return Reach(item, everywhere=everywhere, depends=depends).key(item, case, self._fingerprint(case))
+
     def replayed(self, item: PlannedItem, case: Case) -> LoggedSample:
         """The stored sample of an item; the app isn't even made.
 

@@ -128,6 +128,7 @@ results = st.builds(
     case=st.sampled_from(CASES),
     run=st.integers(1, 3),
     test=st.sampled_from(["test_a", "test_b"]),
+    scope=st.just(""),
     outcome=st.sampled_from(["passed", "missed", "errored", "missing", "failed", "skipped"]),
     gate=st.none() | st.just(("words",)),
     scores=scores,
@@ -160,6 +161,7 @@ def test_what_is_written_is_read(given_results: list[Result]):
         assert read.gate == one.gate
         assert read.sample == rounded(one.sample)
         assert read.case_hash == one.case_hash
+        assert read.scope == one.scope
         if one.outcome not in ("missed", "errored"):
             assert read.message == ""
 
@@ -245,6 +247,26 @@ def test_shared_samples():
         experiment.add(r)
     usage = total_usage([one, other], tally(experiment).usage)
     assert usage == UsageView(input_tokens=8, cost_usd=0.3)
+
+
+def test_samples_shared_by_modules():
+    """Modules of two machines with one app: counted once, said to be generated twice, own facts in each."""
+    slow = SampleFacts(latency_s=9.0)
+    modules = {MODULE: PART, "other.py": PART}
+    one = document("a", round_trip(shard([result(scope="")], modules=modules)).results, modules=modules)
+    theirs = [
+        result(module="other.py", scope="", sample=slow),
+        result("c1", test="test_b", module="other.py", scope="other.py"),
+    ]
+    other = document("b", round_trip(shard(theirs, modules=modules)).results, modules=modules)
+    combined = combine([one, other])
+    assert combined.twice == 1
+    found = {(r.module, r.case_id): r.sample.latency_s for r in combined.shard.results if r.sample}
+    assert found == {(MODULE, "c0"): 0.25, ("other.py", "c0"): 9.0, ("other.py", "c1"): 0.25}
+    experiment = Experiment()
+    for r in combined.shard.results:
+        experiment.add(r)
+    assert tally(experiment).samples == 2
 
 
 def test_an_unknown_price_stays_unknown():

@@ -121,13 +121,15 @@ def test_an_app_that_ignores_its_cancellation(project):
     assert ran.counts == {"passed": 2, "errored": 1}
 
 
-def test_an_app_that_blocks_the_loop(project, monkeypatch):
-    """A warning says so, and how to mend it."""
+@pytest.mark.parametrize("workers", [0, 2])
+def test_an_app_that_blocks_the_loop(project, monkeypatch, workers):
+    """A warning says so, and how to mend it; also where it did so in an xdist worker."""
     monkeypatch.setattr("pytest_promptune.engine.STALL_S", 0.3)
     project.write(
-        test_app=suite("async def call(n):\n    time.sleep(1)\n    return n\nreturn call", runs=1, cases=2)
+        conftest="from pytest_promptune import engine\nengine.STALL_S = 0.3\n",  # for workers
+        test_app=suite("async def call(n):\n    time.sleep(1)\n    return n\nreturn call", runs=1, cases=2),
     )
-    ran = project.run()
+    ran = project.run(*(("-n", "2") if workers else ()), plugins=XDIST if workers else ())
     assert "blocks the event loop" in " ".join(ran.out.split())
     assert any("blocks the event loop" in text for text in ran.json["warnings"])
 

@@ -206,6 +206,36 @@ def test_secrets_are_not_written_to_reports(bot):
     assert not any(KEY in text for text in texts)
 
 
+@pytest.mark.parametrize("workers", [0, 2])
+def test_secrets_are_not_shown(bot, monkeypatch, workers):
+    """``-v`` and junit's file say why a sample missed or has no output: without keys, whole or cut."""
+    suite, conftest = (bot.path / "test_bot.py").read_text(), (bot.path / "conftest.py").read_text()
+    said = f'"x" * (285 if case.id == "c01" else 0) + " {KEY}"'  # messages are cut at 300 characters
+    suite = suite.replace('case.expected["a"]', f'case.expected["a"], {said}')
+    for reason in ("the model is confused", "connection reset by peer"):
+        conftest = conftest.replace(reason, f"told {KEY}")
+    bot.write({"test_bot.py": suite, "conftest.py": conftest})
+    monkeypatch.setenv("COLUMNS", "200")
+    args = ("-n", str(workers)) if workers else ()
+    ran = bot.run(
+        "-v",
+        "--junitxml=junit.xml",
+        *args,
+        plugins=XDIST if workers else (),
+        miss="c00,c01",
+        lose="c04",
+        **{"raise": "c05"},
+    )
+    assert ran.counts == {"passed": 18, "missed": 6, "errored": 6, "missing": 6}, ran.text
+    junit = (bot.path / "junit.xml").read_text()
+    assert "MISSED ([redacted])" in ran.out
+    if not workers:  # pytest shows reasons of skipped tests only then
+        assert ran.out.count("the app gave no output: RuntimeError: told [redacted])") == 6
+    assert "told [redacted]" in junit
+    for text in (ran.text, junit, json.dumps(ran.json)):
+        assert KEY[:6] not in text
+
+
 def test_own_secrets_need_a_pattern(project):
     """What nobody declared a secret is stored: the test above would miss it otherwise."""
     project.write(test_leaky=LEAKY)
