@@ -59,6 +59,17 @@ class PromptuneHooks:
         #: What an xdist worker found wrong before any item ran; its first item tells the controller.
         self._refusal: PromptuneError | None = None
         self._has_told = False
+        #: Why items shall wait no longer.
+        self._stopped: str | None = None
+
+    def stop(self, reason: str) -> None:
+        """The item that waits for its sample, and all after it, are not run; callable from any thread."""
+        self._stopped = reason
+
+    def _waiting(self) -> None:
+        if self._stopped is not None:
+            raise NotStartedError(self._stopped)
+        self._line.waiting(lambda: self.session.progress)
 
     @property
     def session(self) -> Session:
@@ -69,7 +80,7 @@ class PromptuneHooks:
                 config.stash[settings_key],
                 root=config.rootpath,
                 careful=bool(config.getoption("maxfail")),
-                while_waiting=lambda: self._line.waiting(lambda: self.session.progress),
+                while_waiting=self._waiting,
                 more_variants=lambda: chain(*config.hook.pytest_promptune_variants(config=config)),
             )
         return self._session
