@@ -50,7 +50,6 @@ class PromptuneHooks:
         config.pluginmanager.register(self._line, "promptune-progress")
         self._session: Session | None = None
         self._view: View | None = None
-        self._output_error: PromptuneError | None = None
         self._scopes: dict[str, str] = {}
         self._homes: dict[str, str] = {}
         self._needs: dict[str, tuple[str, ...]] = {}
@@ -344,12 +343,9 @@ class PromptuneHooks:
         if is_xdist_worker(self._config):
             return
         self._remember_for_last_failed()
-        try:
-            self._view = self.session.finish(int(exitstatus))
-        except PromptuneError as error:
-            self._output_error = error
-            if exitstatus == pytest.ExitCode.OK:
-                session.exitstatus = pytest.ExitCode.USAGE_ERROR
+        self._view = self.session.finish(int(exitstatus))
+        if self.session.output_error is not None and exitstatus == pytest.ExitCode.OK:
+            session.exitstatus = pytest.ExitCode.USAGE_ERROR
 
     def _remember_for_last_failed(self) -> None:
         cache = getattr(self._config, "cache", None)  # absent under -p no:cacheprovider
@@ -363,8 +359,6 @@ class PromptuneHooks:
         """Say what was found."""
         if is_xdist_worker(self._config):
             return
-        if self._output_error is not None:
-            terminalreporter.write_line(f"promptune: {self._output_error}", red=True)
         if self._view is None:
             return
         width = self._config.get_terminal_writer().fullwidth
@@ -372,6 +366,8 @@ class PromptuneHooks:
             for segment in line.segments:
                 terminalreporter.write(segment.text, **segment.markup)
             terminalreporter.line("")
+        for problem in str(self.session.output_error or "").splitlines():
+            terminalreporter.write_line(f"promptune: {problem}", red=True)
 
     def pytest_unconfigure(self) -> None:
         """End what still runs, whatever stopped the session."""
