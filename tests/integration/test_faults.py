@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sqlite3
 import sys
 from pathlib import Path
@@ -161,14 +162,32 @@ PRINTS = {
 @pytest.mark.parametrize("kind", PRINTS)
 @pytest.mark.parametrize("workers", [0, 2])
 def test_what_apps_print(project, kind, capture, workers):
-    """It gets neither between pytest's lines nor into another test's output; what tests print does."""
+    """It gets neither between pytest's lines nor into another test's output: a test that fails shows that of
+    its own sample and what it prints itself."""
     body = "print('OWN', case.id)\n    if case.id == 'c04':\n        raise OSError('see above')"
     project.write(test_app=suite(PRINTS[kind], cases=9, body=body))
     args = ("-n", "2", "-p", "xdist.plugin") if workers else ()
     ran = project.run(capture, *args, subprocess=True)
-    assert "LEAKED" not in ran.text
     assert ran.counts == {"passed": 16, "failed": 2}
     assert ran.out.count("OWN c04") == 2
+    assert re.findall("LEAKED (.)", ran.text) == ["4"] * 4
+    for stream in ("stdout", "stderr"):
+        assert len(re.findall(rf"^-+ Captured {stream} setup -+\nLEAKED 4$", ran.out, re.MULTILINE)) == 2
+
+
+def test_what_apps_print_is_told_once(project):
+    """Of the tests that share a sample the first one has it; of what never ends a beginning is kept."""
+    second = (
+        "\n\n@pytest.mark.promptune(app='app', runs=2)\n@pytest.mark.parametrize('case', CASES, ids=str)\n"
+        "def test_other(case, sample):\n    pass\n"
+    )
+    app = "def call(n):\n    print('LEAKED', n, '.' * 20_000, 'END')\n    return n\nreturn call"
+    project.write(test_app=suite(app) + second)
+    ran = project.run("-rP")
+    assert ran.counts == {"passed": 12}
+    assert sorted(re.findall("LEAKED (.)", ran.out)) == list("001122")
+    assert "END" not in ran.out
+    assert 9_000 * 6 < ran.out.count(".") < 11_000 * 6
 
 
 def test_streams_are_given_back(project):
