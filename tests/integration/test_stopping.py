@@ -273,7 +273,7 @@ def test_stopping_with_workers(one, stop, args, code, words):
     assert words in ran.text
     assert "::gate[" not in ran.text
     assert (newest(one.path).status, newest(one.path).exit_code) == ("interrupted", code)
-    assert finished(one.path) >= {("c00", 1), ("c01", 1)}
+    assert ("c00", 1) in finished(one.path)  # the worker that stops has reported it before
     assert {case for case, _ in finished(one.path)} <= {"c00", "c01", "c02"}
 
 
