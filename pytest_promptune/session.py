@@ -29,7 +29,7 @@ from pytest_promptune.core.shards import Shard
 from pytest_promptune.core.sharing import Share
 from pytest_promptune.core.tally import tally
 from pytest_promptune.core.view import GateItem, View
-from pytest_promptune.outputs import write_outputs
+from pytest_promptune.outputs import OutputError, write_outputs
 from pytest_promptune.recording import Facts, Outbox, Recording, facts_of, unpacked
 from pytest_promptune.sampling import Budget, Sampler
 from pytest_promptune.sampling.budget import SPENT
@@ -97,6 +97,8 @@ class Session:
         self._commit = CommitReader(root)
         self._commit_known: Commit | None = None
         self._conclusion: Conclusion | None = None
+        #: What could not be written at the end.
+        self.output_error: OutputError | None = None
         self._while_waiting = while_waiting
         #: By module: items whose sample was not generated since the budget was spent.
         self._unpaid_items: Counter[str] = Counter()
@@ -418,8 +420,7 @@ class Session:
     def finish(self, exit_code: int) -> View | None:
         """Write the outputs and give what is to be shown, ``None`` when no sample was asked for.
 
-        Raises:
-            PromptuneError: when an output can't be rendered or written.
+        What can't be written is left in `output_error`: the results are shown all the same.
         """
         if not self._experiment.results:
             self._store_early_end(exit_code)
@@ -428,6 +429,9 @@ class Session:
         try:
             shard = self._shard() if self.settings.json is not None else None
             return replace(view, written=write_outputs(view, self.settings, root=self.root, shard=shard))
+        except OutputError as error:
+            self.output_error = error
+            return replace(view, written=error.written)
         finally:
             self._store(view)
 

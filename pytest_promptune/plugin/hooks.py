@@ -55,7 +55,6 @@ class PromptuneHooks:
         config.pluginmanager.register(self._line, "promptune-progress")
         self._session: Session | None = None
         self._view: View | None = None
-        self._output_error: PromptuneError | None = None
         self._fixtures = KnownFixtures()
         #: What fixtures gave that no parameter can change, by the class or module that asks and the name.
         self._apps: dict[tuple[object, str], object] = {}
@@ -67,6 +66,12 @@ class PromptuneHooks:
         self._messenger = Messenger(lambda: self.session)
         #: That asks for its sample.
         self._asking: pytest.Item | None = None
+        #: Why items shall wait no longer.
+        self._stopped: str | None = None
+
+    def stop(self, reason: str) -> None:
+        """The item that waits for its sample, and all after it, are not run; callable from any thread."""
+        self._stopped = reason
 
     @property
     def session(self) -> Session:
@@ -90,6 +95,8 @@ class PromptuneHooks:
 
     def _while_waiting(self) -> None:
         """Several times a second: an xdist worker sends what has finished, any other process shows it."""
+        if self._stopped is not None:
+            raise NotStartedError(self._stopped)
         if not is_xdist_worker(self._config):
             self._line.waiting(lambda: self.session.progress)
         elif self._asking is not None:
@@ -340,12 +347,9 @@ class PromptuneHooks:
         if is_xdist_worker(self._config):
             return
         self._remember_for_last_failed()
-        try:
-            self._view = self.session.finish(int(exitstatus))
-        except PromptuneError as error:
-            self._output_error = error
-            if exitstatus == pytest.ExitCode.OK:
-                session.exitstatus = pytest.ExitCode.USAGE_ERROR
+        self._view = self.session.finish(int(exitstatus))
+        if self.session.output_error is not None and exitstatus == pytest.ExitCode.OK:
+            session.exitstatus = pytest.ExitCode.USAGE_ERROR
 
     def _remember_for_last_failed(self) -> None:
         cache = getattr(self._config, "cache", None)  # absent under -p no:cacheprovider
@@ -359,8 +363,6 @@ class PromptuneHooks:
         """Say what was found."""
         if is_xdist_worker(self._config):
             return
-        if self._output_error is not None:
-            terminalreporter.write_line(f"promptune: {self._output_error}", red=True)
         if self._view is None:
             return
         width = self._config.get_terminal_writer().fullwidth
@@ -368,6 +370,8 @@ class PromptuneHooks:
             for segment in line.segments:
                 terminalreporter.write(segment.text, **segment.markup)
             terminalreporter.line("")
+        for problem in str(self.session.output_error or "").splitlines():
+            terminalreporter.write_line(f"promptune: {problem}", red=True)
 
     def pytest_unconfigure(self) -> None:
         """End what still runs, whatever stopped the session."""

@@ -291,6 +291,30 @@ def test_looking_leaves_no_experiment(bot, option, workers):
     assert not (bot.path / ".promptune").exists()
 
 
+@pytest.mark.parametrize("option", ["--collect-only", "--setup-plan", "--setup-only"])
+def test_looking_builds_and_scores_nothing(project, option):
+    """Neither the builder of an app nor an async app nor a scorer is called, since each may cost money."""
+    project.write(
+        test_app=(
+            "import pytest\nfrom pathlib import Path\nfrom pytest_promptune import Case\n\n"
+            "def note(what):\n    with Path(__file__).with_name('calls.log').open('a') as file:\n"
+            "        file.write(what + '\\n')\n\n"
+            "@pytest.fixture(scope='session')\ndef app():\n"
+            "    def build(variant):\n        note('built')\n"
+            "        async def call(n):\n            note('called')\n            return n\n        return call\n"
+            "    return build\n\n"
+            "@pytest.fixture(scope='session')\ndef judge():\n"
+            "    def judge(outputs):\n        note('judged')\n        return 1.0\n    return judge\n\n"
+            "@pytest.mark.promptune(app='app', runs=1, scorers=['judge'])\n"
+            "@pytest.mark.parametrize('case', [Case(id='a', input=1)], ids=str)\n"
+            "def test_it(case, sample):\n    pass\n"
+        )
+    )
+    assert project.run(option).code == 0
+    assert not (project.path / "calls.log").exists()
+    assert list(project.run().calls) == ["built", "called", "judged"]
+
+
 def test_looking_does_not_take_over(bot):
     """--setup-plan with --promptune-resume or --promptune-replay touches no experiment."""
     bot.run()
