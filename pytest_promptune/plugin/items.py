@@ -14,6 +14,7 @@ from pytest_promptune.core.experiment import Outcome, result_of
 from pytest_promptune.core.model import Case, SampleRecord
 from pytest_promptune.core.plan import Marks, Parameters, PlannedItem, labels, metric_name, read_marks
 from pytest_promptune.core.scoring import Sample
+from pytest_promptune.plugin.fixtures import Homes
 from pytest_promptune.plugin.state import CELL
 from pytest_promptune.store.log import SampleKey
 
@@ -60,9 +61,9 @@ def planned_items(items: Sequence[pytest.Item]) -> list[PlannedItem]:
     for (_, bare), members in tests.items():
         for member, label in zip(members, labels([parameters[m] for m in members]), strict=True):
             names[member] = f"{bare}[{label}]" if label else bare
-    marked = _Marked()
+    marked, homes = _Marked(), Homes()
     return [
-        _planned(item, modules.of(item), name, given, marked)
+        _planned(item, modules.of(item), name, given, marked, homes)
         for item, name, given in zip(items, names, parameters, strict=True)
     ]
 
@@ -147,7 +148,9 @@ def _bare_name(item: pytest.Item) -> str:
     return item.nodeid.partition("::")[2].removesuffix(f"[{spec.id}]")
 
 
-def _planned(item: pytest.Item, module: str, test: str, given: Parameters, marked: _Marked) -> PlannedItem:
+def _planned(
+    item: pytest.Item, module: str, test: str, given: Parameters, marked: _Marked, homes: Homes
+) -> PlannedItem:
     spec: Any = item.callspec  # type: ignore[attr-defined]  # every such item is parametrized
     marks, may_not_run = marked.read(item)
     case = next((value for value in spec.params.values() if isinstance(value, Case)), None)
@@ -163,6 +166,7 @@ def _planned(item: pytest.Item, module: str, test: str, given: Parameters, marke
         case=case,
         parameters=tuple(sorted(given.numbers.items())),
         lazy=case is None or may_not_run,
+        home=homes.of(item, marks.app),
     )
 
 

@@ -20,7 +20,7 @@ from pytest_promptune.sampling.apps import BuiltApp
 from pytest_promptune.sampling.budget import SPENT, Budget
 from pytest_promptune.sampling.execution import Execution
 from pytest_promptune.sampling.late import LateScorers, Place
-from pytest_promptune.sampling.reach import Reach
+from pytest_promptune.sampling.reach import Reach, folder_of
 from pytest_promptune.sampling.scorers import Scorers, retries_of
 from pytest_promptune.sampling.stored import StoredSamples
 from pytest_promptune.sampling.uses import Uses
@@ -195,7 +195,7 @@ class Sampler:
             variant=item.cell.variant,
             run=item.cell.run,
         )
-        found = self._stored.of_any_scope(key)
+        found = self._stored.of_any_scope(key, folder_of(item))
         if not found:
             raise NotStartedError(f"{where} has no sample of this case, as it is now, variant and run")
         if len(found) > 1:
@@ -205,7 +205,8 @@ class Sampler:
         def place(other: PlannedItem, its_case: Case) -> Place | None:
             wanted = replace(key, case_id=its_case.id, case_hash=self._fingerprint(its_case))
             wanted = replace(wanted, variant=other.cell.variant, run=other.cell.run)
-            stored = self._stored.of_any_scope(wanted) if other.marks.app == item.marks.app else []
+            same = other.marks.app == item.marks.app
+            stored = self._stored.of_any_scope(wanted, folder_of(item)) if same else []
             return Place((0, *self._use(other, its_case)), stored[0]) if len(stored) == 1 else None
 
         engine = self._engine or self._start()
