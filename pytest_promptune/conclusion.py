@@ -26,11 +26,26 @@ from pytest_promptune.core.comparison import (
     match,
     measured,
 )
-from pytest_promptune.core.display import clean, count, cut
+from pytest_promptune.core.display import count
 from pytest_promptune.core.experiment import Column, Experiment, Result
-from pytest_promptune.core.gate import decide, gate_items, gate_nodeid, missing_baseline, rerun_hint
+from pytest_promptune.core.gate import (
+    decide,
+    gate_items,
+    missing_baseline,
+    replay_hint,
+    rerun_hint,
+)
 from pytest_promptune.core.model import CURRENT
+from pytest_promptune.core.quotes import examples
+from pytest_promptune.core.silence import (
+    Silence,
+    failing_rows,
+    items_of_apps,
+    items_of_scorers,
+    silences,
+)
 from pytest_promptune.core.stats.wording import ONE_RUN_HINT
+from pytest_promptune.core.tally import grouped_errors
 from pytest_promptune.core.view import (
     BaselineView,
     ComparisonRow,
@@ -43,9 +58,6 @@ from pytest_promptune.core.view import (
 )
 from pytest_promptune.settings import Settings
 from pytest_promptune.store.baselines import baseline_path, other_baselines, write_baseline
-
-#: How many samples behind a failed decision are quoted.
-MOST_EXAMPLES = 5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,6 +93,8 @@ class Conclusion:
     errors: list[ErrorView] = field(default_factory=list)
     gate: list[GateItem] = field(default_factory=list)
     decision: Decision | None = None
+    #: The gate failed for a scorer that gave no score: nothing to be recorded.
+    unscored: bool = False
     #: What limits the worth of the verdict, and what else is worth knowing.
     warnings: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
@@ -105,13 +119,15 @@ class Conclusion:
 def conclude(evidence: Evidence) -> Conclusion:
     """Compare, judge and record; writes baseline files in baseline mode only."""
     settings = evidence.settings
-    found = Conclusion(errors=_errors(evidence.experiment), notes=[*evidence.experiment.contradictions])
+    found = Conclusion(
+        errors=grouped_errors(evidence.experiment), notes=[*evidence.experiment.contradictions]
+    )
     columns = list(evidence.experiment.columns())
     for column in columns:
         for variant in evidence.variants:
             if column.scores(variant):
                 found.metrics.append(measured(column, variant, alpha=settings.alpha))
-    found.gate.extend(_nothing_measured(evidence))
+    found.gate.extend(items_of_apps(evidence.experiment, evidence.variants[0]))
     if settings.mode == "baseline":
         _record(evidence, columns, found)
     else:
@@ -127,7 +143,7 @@ def conclude(evidence: Evidence) -> Conclusion:
         settings.mode,
         found.comparisons,
         failed=any(item.failed for item in found.gate),
-        baseline_missing=any(view.action == "missing" for view in found.baselines),
+        baseline_missing=not found.unscored and any(view.action == "missing" for view in found.baselines),
         against=settings.against,
         runs=runs,
         variant=evidence.variants[0],
@@ -152,22 +168,47 @@ def _compare(evidence: Evidence, columns: Sequence[Column], found: Conclusion) -
             if column.scores(first) or column.scores(variant):
                 matches.append(match(column, sides[0], sides[1], gated=gated))
     rules = Rules(alpha=settings.alpha, gate=settings.gate, margins=settings.margin, scope=settings.scope)
-    found.comparisons.extend(compare(matches, rules))
+    silent = silences(evidence.experiment, evidence.baselines, whole=evidence.is_whole)
+    found.comparisons.extend(failing_rows(compare(matches, rules), silent))
     for item, row in zip(
         gate_items(found.comparisons), (r for r in found.comparisons if r.gate != "off"), strict=True
     ):
         if item.failed:
+            worse = {*row.cases.regressed, *row.cases.suspect}
+            quoted = examples(evidence.experiment.results, row.name, row.candidate, worse)
             hint = rerun_hint(settings.mode, settings.against, evidence.variants[0])
-            item = replace(item, examples=_examples(evidence.experiment, row), hint=hint)
+            item = replace(item, examples=quoted, hint=hint)
         found.gate.append(item)
     found.rerun.extend(_rerun(evidence.experiment, found.comparisons))
+    if settings.gate != "off":
+        _gate_silences(evidence, silent, found)
+    of_silent = [silence.name for silence in silent]  # these are not gone, and not to be recorded again
     for module in evidence.experiment.modules:
         found.baselines.append(_compared_view(evidence, module))
         baseline = evidence.baselines.get(module)
         if baseline is not None and evidence.is_whole:
-            names = [column.name for column in columns if column.name.module == module]
+            names = [name for name in [c.name for c in columns] + of_silent if name.module == module]
             gone = remarks.gone(baseline, names, _shown_path(evidence.root, module, settings.against))
             found.warnings.extend([gone] if gone else [])
+
+
+def _gate_silences(evidence: Evidence, silent: Sequence[Silence], found: Conclusion) -> None:
+    """What a scorer should have measured and didn't fails, although there is no comparison of it."""
+    settings = evidence.settings
+    hint_of = rerun_hint if settings.store == "" else replay_hint
+    hint = hint_of(settings.mode, settings.against, evidence.variants[0])
+    decided = items_of_scorers(
+        silent,
+        found.comparisons,
+        baselines=evidence.baselines,
+        compares=len(evidence.variants) > 1,
+        required=settings.require_baseline,
+    )
+    for silence, item in decided:
+        quoted = examples(evidence.experiment.results, silence.name, silence.variant, silence.cases)
+        found.gate.append(replace(item, examples=quoted, hint=hint))
+        found.unscored = True
+        found.rerun = list(dict.fromkeys([*found.rerun, *silence.nodeids]))
 
 
 def _measured_side(evidence: Evidence, column: Column, variant: str) -> Side:
@@ -258,22 +299,6 @@ def _rerun(experiment: Experiment, rows: Iterable[ComparisonRow]) -> list[str]:
     return list(chosen)
 
 
-def _examples(experiment: Experiment, row: ComparisonRow) -> tuple[str, ...]:
-    """What missed or errored samples of the metric said, of the cases first that got worse."""
-    worse = {*row.cases.regressed, *row.cases.suspect}
-    is_error_rate = row.name.metric == f"{row.name.app}::error_rate"
-    said: dict[tuple[bool, str, str], int] = {}
-    for result in experiment.results:
-        if result.variant != row.candidate or result.module != row.name.module:
-            continue
-        mine = result.app == row.name.app if is_error_rate else result.metric == row.name.metric
-        if mine and result.message and result.outcome in ("missed", "errored"):
-            key = (result.case_id not in worse, result.case_id, cut(clean(result.message), 200))
-            said[key] = said.get(key, 0) + 1
-    shown = sorted(said.items(), key=lambda entry: (entry[0][0], -entry[1], entry[0][1]))[:MOST_EXAMPLES]
-    return tuple(f"{case}: {text} ({count(times, 'time')})" for (_, case, text), times in shown)
-
-
 def _test_id(result: Result) -> str:
     return f"{result.module}::{result.test}"
 
@@ -285,6 +310,7 @@ def _record(evidence: Evidence, columns: Sequence[Column], found: Conclusion) ->
     against = evidence.settings.against
     unusable = {item.nodeid.partition("::")[0] for item in found.gate}
     measured_modules = {module for module, *_ in evidence.experiment.samples}
+    silent = silences(evidence.experiment, evidence.baselines, whole=evidence.is_whole)
     for module in evidence.experiment.modules:
         path = _shown_path(evidence.root, module, against)
         obstacle = ""
@@ -303,7 +329,8 @@ def _record(evidence: Evidence, columns: Sequence[Column], found: Conclusion) ->
         else:
             mine = [column for column in columns if column.name.module == module]
             view = _record_module(evidence, module, path, mine)
-            losses = remarks.losses(evidence.experiment, module)
+            not_scored = [silence for silence in silent if silence.name.module == module]
+            losses = remarks.losses(evidence.experiment, module, not_scored)
             found.warnings.extend([losses] if losses else [])
         found.baselines.append(view)
 
@@ -341,54 +368,7 @@ def _shown_path(root: Path, module: str, against: str) -> str:
     return (path.relative_to(root) if path.is_relative_to(root) else path).as_posix()
 
 
-# --- what went wrong ------------------------------------------------------------------------------
-
-
-def _errors(experiment: Experiment) -> list[ErrorView]:
-    """Failed samples, grouped by what they say."""
-    groups: dict[tuple[str, str, str, bool], list[str]] = {}
-    for (_, app, variant, case, _run), facts in experiment.samples.items():
-        if facts.error is not None:
-            text = cut(clean(str(facts.error)), 300)
-            groups.setdefault((app, variant, text, facts.error.infrastructure), []).append(case)
-    return [
-        ErrorView(
-            app=app,
-            variant=variant,
-            error=text,
-            infrastructure=infrastructure,
-            count=len(cases),
-            cases=tuple(dict.fromkeys(cases)),
-        )
-        for (app, variant, text, infrastructure), cases in groups.items()
-    ]
-
-
-def _nothing_measured(evidence: Evidence) -> list[GateItem]:
-    """An app that never answered was not measured: that is no pass, whatever the baseline says."""
-    by_app: dict[tuple[str, str], list[str]] = {}
-    answered: set[tuple[str, str]] = set()
-    for (module, app, *_), facts in evidence.experiment.samples.items():
-        if facts.error is None:
-            answered.add((module, app))
-        else:
-            by_app.setdefault((module, app), []).append(clean(str(facts.error)))
-    items = []
-    for (module, app), errors in by_app.items():
-        if (module, app) in answered:
-            continue
-        name = MetricName(
-            metric=f"{app}::output",
-            test=f"{module}::{app}",
-            module=module,
-            app=app,
-            kind="binary",
-            direction="higher",
-        )
-        message = f"the app {app!r} gave no output in any of {count(len(errors), 'sample')}: {errors[0]}"
-        nodeid = gate_nodeid(name, evidence.variants[0])
-        items.append(GateItem(nodeid=nodeid, failed=True, message=cut(message, 400)))
-    return items
+# --- what is named ----------------------------------------------------------------------------------
 
 
 def _named(evidence: Evidence, columns: Sequence[Column]) -> list[tuple[str, str]]:

@@ -23,7 +23,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from pytest_promptune.core.failures import is_infrastructure, pause_before
+from pytest_promptune.core.failures import is_worth_another_try, pause_before
 
 if TYPE_CHECKING:
     from aiolimiter import AsyncLimiter
@@ -369,7 +369,7 @@ class Engine:
         if paced:
             await self._take_turn()
         outcome = await self._call(job, is_first=True)
-        while attempt <= job.retries and outcome.error is not None and is_infrastructure(outcome.error):
+        while attempt <= job.retries and outcome.error is not None and is_worth_another_try(outcome.error):
             await asyncio.sleep(pause_before(attempt, outcome.error, random.random()))
             if self._halted is not None:
                 break

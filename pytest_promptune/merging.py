@@ -22,7 +22,9 @@ from pytest_promptune.core.combining import (
 )
 from pytest_promptune.core.display import clean, count
 from pytest_promptune.core.experiment import Experiment
+from pytest_promptune.core.gate import REPLAY
 from pytest_promptune.core.model import CURRENT
+from pytest_promptune.core.scorers import failures_told
 from pytest_promptune.core.shards import Document, ShardError, from_json
 from pytest_promptune.core.tally import Tally, hash_of_tests, tally
 from pytest_promptune.core.view import Decision, ExperimentView, GateItem, View
@@ -31,11 +33,12 @@ from pytest_promptune.settings import SPECS, Gate, Settings
 from pytest_promptune.sharding import settings_from_json
 from pytest_promptune.store.baselines import baseline_path, read_baseline
 
+#: Commands that need pytest's cache or the experiment log: they aren't on the machine that merges.
+_LAST_FAILED = "pytest --lf"
+_ELSEWHERE = (_LAST_FAILED, REPLAY)
+
 #: The rule of the gate where the shards themselves ran without it.
 DEFAULT_RULE: Gate = "regression"
-
-#: Where pytest's cache would tell the command which tests to run: it isn't on the machine that merges.
-_LAST_FAILED = "pytest --lf"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,7 +78,7 @@ def merge(paths: Sequence[str], wishes: Wishes) -> View:
     view = replace(
         view,
         exit_code=int(wishes.gate and failed),
-        gate=tuple(_without_last_failed(item) for item in view.gate),
+        gate=tuple(_with_hints_for_here(item) for item in view.gate),
         decision=_runnable(view.decision),
     )
     # the next merge must find the shards' own rule, and not this one's
@@ -223,7 +226,7 @@ def _with_gaps(view: View, combined: Combined, experiment: Experiment, documents
     warnings = [*gaps(combined)]
     if cut_short:
         warnings.insert(0, f"Ended early: {', '.join(cut_short)}.")
-    warnings.append(failed_tests(experiment))
+    warnings += [failed_tests(experiment), *failures_told(experiment.scorers.failures)]
     merged = f"Merged from {count(len(documents), 'file')}: {', '.join(d.path for d in documents)}."
     notes = [merged, spent_twice(combined, documents[0].path)]
     return replace(
@@ -233,8 +236,8 @@ def _with_gaps(view: View, combined: Combined, experiment: Experiment, documents
     )
 
 
-def _without_last_failed(item: GateItem) -> GateItem:
-    return replace(item, hint="") if _LAST_FAILED in item.hint else item
+def _with_hints_for_here(item: GateItem) -> GateItem:
+    return replace(item, hint="") if any(command in item.hint for command in _ELSEWHERE) else item
 
 
 def _runnable(decision: Decision | None) -> Decision | None:

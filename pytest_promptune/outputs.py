@@ -3,12 +3,24 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable, Sequence
+from functools import cache
 from pathlib import Path
 
+from pytest_promptune.core.errors import PromptuneError
 from pytest_promptune.core.shards import Shard
 from pytest_promptune.core.view import View
 from pytest_promptune.settings import Settings
 from pytest_promptune.store.files import append_text, write_text
+
+
+class OutputError(PromptuneError):
+    """Not everything could be rendered or written; what could be is there."""
+
+    def __init__(self, errors: Sequence[PromptuneError], written: tuple[str, ...]) -> None:
+        super().__init__("\n".join(dict.fromkeys(map(str, errors))))
+        #: Paths as `write_outputs` returns them.
+        self.written = written
 
 
 def write_outputs(
@@ -26,25 +38,48 @@ def write_outputs(
         The paths of reports and JSON, relative to `root` where they lie below it.
 
     Raises:
-        PromptuneError: when one can't be rendered or written.
+        OutputError: when one can't be rendered or written, after the others were tried.
     """
-    if settings.json is not None:
+    errors: list[PromptuneError] = []
+    written = []
+    for name, write in _outputs(view, settings, root, shard):
+        try:
+            write()
+        except PromptuneError as error:
+            errors.append(error)
+        else:
+            written.append(name)
+    paths = (*settings.report, *([settings.json] if settings.json is not None else []))
+    shown = tuple(_shown(root / path, root) for path in paths if path in written)
+    if errors:
+        raise OutputError(errors, shown)
+    return shown
+
+
+def _outputs(
+    view: View, settings: Settings, root: Path, shard: Shard | None
+) -> list[tuple[object, Callable[[], None]]]:
+    """What is asked for, and how it is written."""
+    found: list[tuple[object, Callable[[], None]]] = []
+    results = settings.json
+    if results is not None:
         from pytest_promptune.report.json_results import dumps
 
-        write_text(root / settings.json, dumps(view, shard))
-    if settings.report:
+        found.append((results, lambda: write_text(root / results, dumps(view, shard))))
+
+    @cache
+    def report() -> str:
         from pytest_promptune.report.markdown import render_markdown
 
-        templates = root / settings.templates if settings.templates else None
-        text = render_markdown(view, templates=templates)
-        for path in settings.report:
-            write_text(root / path, text)
+        return render_markdown(view, templates=root / settings.templates if settings.templates else None)
+
+    for path in settings.report:
+        found.append((path, lambda path=path: write_text(root / path, report())))  # type: ignore[misc]
     if job_summary := os.environ.get("GITHUB_STEP_SUMMARY"):
         from pytest_promptune.report.github import step_summary
 
-        append_text(Path(job_summary), step_summary(view))
-    written = (*settings.report, *([settings.json] if settings.json is not None else []))
-    return tuple(_shown(root / path, root) for path in written)
+        found.append((None, lambda: append_text(Path(job_summary), step_summary(view))))
+    return found
 
 
 def _shown(path: Path, root: Path) -> str:

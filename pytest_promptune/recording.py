@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -16,6 +16,7 @@ from pytest_promptune.core.experiment import Result
 from pytest_promptune.core.model import CURRENT, Variant
 from pytest_promptune.core.plan import PlannedItem
 from pytest_promptune.core.redaction import Redactor
+from pytest_promptune.core.sharing import Share
 from pytest_promptune.sampling import StoredSamples
 from pytest_promptune.settings import Settings
 from pytest_promptune.store.log import (
@@ -116,6 +117,8 @@ class Recording:
         self.id = id
         self.notes: list[str] = []
         self.stored = StoredSamples()
+        #: Stored ones that another process of this session generated, which crashed since.
+        self.of_this_session: Container[SampleKey] = ()
         self._settings = settings
         self._started = started
         self._location = None if settings.store == "" else locate(settings.store, root=root)
@@ -139,15 +142,26 @@ class Recording:
         """Why the session isn't stored, or not from some moment on."""
         return self._writer.problem if self._writer else None
 
-    def prepare(self, facts: Facts) -> None:
+    @property
+    def continues(self) -> str | None:
+        """Id of the experiment that is continued or replayed."""
+        return self.replay_of or (self.id if self._resumes else None)
+
+    def prepare(self, facts: Facts, share: Share | None = None) -> None:
         """Find the samples of an earlier session that are asked for.
+
+        Args:
+            facts: what is measured.
+            share: of this process, where there are several; it may know the experiment already.
 
         Raises:
             StoreError: when there is no such session, or it was measured under other conditions.
         """
         self._facts = facts
         if self._settings.replay is not None:
-            self._replay(self._settings.replay)
+            self._replay((share and share.continues) or self._settings.replay)
+        elif self._settings.resume and share is not None and share.continues:
+            self._join(share.continues, share.began)
         elif self._settings.resume:
             self._resume()
 
@@ -176,6 +190,16 @@ class Recording:
                 return
             self.stored = StoredSamples(log.finished_samples(found.id), name=found.id)
         self.take_over(found.id)
+
+    def _join(self, id_: str, began: float | None) -> None:
+        """Replace a process that crashed: the experiment, found by others before, is running by now."""
+        with self._log("--promptune-resume") as log:
+            samples = list(log.finished_samples(id_))
+        self.stored = StoredSamples(samples, name=id_)
+        self.of_this_session = frozenset(
+            sample.key for sample in samples if began is not None and (sample.finished or 0.0) >= began
+        )
+        self.take_over(id_)
 
     def _other_conditions(self, id_: str, before: Mapping[str, Any]) -> str:
         changes = differences(before, self._facts.conditions)
@@ -236,15 +260,25 @@ class Recording:
         if self._writer is not None:
             self._writer.wait_for(key)
 
+    def redacted(self, text: str) -> str:
+        """`text` without secrets."""
+        return self._redactor.text(text)
+
     def without_secrets(self, result: Result) -> Result:
         """The result as it may be written: reports and results files quote its texts."""
+        clean = self._redactor.text
         sample = result.sample
         if sample is not None and sample.error is not None:
-            error = replace(sample.error, message=self._redactor.text(sample.error.message))
-            sample = replace(sample, error=error)
-        elif not result.message:
+            sample = replace(sample, error=replace(sample.error, message=clean(sample.error.message)))
+        if sample is not None and sample.scorer_errors:
+            errors = (replace(each, reason=clean(each.reason)) for each in sample.scorer_errors)
+            sample = replace(sample, scorer_errors=tuple(errors))
+        scores = result.scores
+        if any(score.comment for score in scores.values()):
+            scores = {name: replace(s, comment=clean(s.comment)) for name, s in scores.items()}
+        if sample is result.sample and scores is result.scores and not result.message:
             return result
-        return replace(result, message=self._redactor.text(result.message), sample=sample)
+        return replace(result, message=clean(result.message), sample=sample, scores=scores)
 
     def wait_until_ready(self, timeout: float) -> None:
         """Where a thread writes: wait until the store is open, or known not to open."""
@@ -252,7 +286,10 @@ class Recording:
             self._writer.is_ready.wait(timeout)
 
     def result(self, result: Result) -> None:
-        """Store what an item contributes."""
+        """Store what an item contributes; comments are there already, with the sample."""
+        if any(score.comment for score in result.scores.values()):
+            scores = {name: replace(score, comment="") for name, score in result.scores.items()}
+            result = replace(result, scores=scores)
         if self._writer is not None:
             self._writer.result(result)
         elif self._location is not None:

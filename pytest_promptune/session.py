@@ -36,7 +36,7 @@ from pytest_promptune.core.shards import Shard
 from pytest_promptune.core.sharing import Share
 from pytest_promptune.core.tally import tally
 from pytest_promptune.core.view import GateItem, View
-from pytest_promptune.outputs import write_outputs
+from pytest_promptune.outputs import OutputError, write_outputs
 from pytest_promptune.recording import Facts, Outbox, Recording, facts_of, unpacked
 from pytest_promptune.sampling import Budget, Sampler
 from pytest_promptune.sampling.budget import SPENT
@@ -104,12 +104,16 @@ class Session:
         self._commit = CommitReader(root)
         self._commit_known: Commit | None = None
         self._conclusion: Conclusion | None = None
+        #: What could not be written at the end.
+        self.output_error: OutputError | None = None
         self._while_waiting = while_waiting
         #: By module: items whose sample was not generated since the budget was spent.
         self._unpaid_items: Counter[str] = Counter()
         self._facts = Facts()
         self._has_opened = False
         self._outbox: Outbox | None = None
+        #: As other processes of this session told it.
+        self._stalled_elsewhere: float | None = None
         digits = self._started.replace("-", "").replace(":", "").rstrip("Z")
         self._recording = Recording(
             settings,
@@ -175,7 +179,7 @@ class Session:
         self._is_whole = whole and len(selected) == len(collected)
         self._is_everything = self._is_whole and everything
         self._facts = facts_of(selected, self.variants, self._app_templates(), root=self.root)
-        self._recording.prepare(self._facts)
+        self._recording.prepare(self._facts, share)
         if share is not None:  # the controller stores what the workers generate
             self._outbox = Outbox()
         self._sampler = self._make_sampler(share)
@@ -229,6 +233,11 @@ class Session:
     # --- samples and scores -----------------------------------------------------------------------
 
     @property
+    def continues(self) -> str | None:
+        """Id of the experiment that this session goes on with or replays."""
+        return self._recording.continues
+
+    @property
     def replays(self) -> bool:
         """Stored outputs are scored again: the app is never called, nor made."""
         return self._recording.stored.replays
@@ -250,6 +259,14 @@ class Session:
         self._recording.wait_for(found.key)
         return found
 
+    def key(
+        self, item: PlannedItem, case: Case, *, everywhere: bool, depends: Container[str] | None
+    ) -> SampleKey:
+        """What the sample of an item is called, also where it isn't generated."""
+        if self._sampler is None:
+            raise RuntimeError("begin() comes first")
+        return self._sampler.key(item, case, everywhere=everywhere, depends=depends)
+
     def replayed(self, item: PlannedItem, case: Case) -> LoggedSample:
         """The stored sample of an item; see `Sampler.replayed`."""
         if self._sampler is None:
@@ -268,7 +285,8 @@ class Session:
 
     def is_reused(self, key: SampleKey) -> bool:
         """Whether a sample was taken from an earlier session."""
-        return self._sampler is not None and self._sampler.is_reused(key)
+        is_taken = self._sampler is not None and self._sampler.is_reused(key)
+        return is_taken and key not in self._recording.of_this_session
 
     def packed(self) -> str | None:
         """In an xdist worker: the finished samples that the controller hasn't got yet, as text."""
@@ -285,10 +303,24 @@ class Session:
         """How far the samples are."""
         return self._sampler.progress if self._sampler else Progress(done=0, total=0, in_flight=0)
 
+    @property
+    def stalled_s(self) -> float | None:
+        """For how long an app kept all samples of a process waiting, ``None`` if none did."""
+        known = [self._stalled_elsewhere, self._sampler.stalled_s if self._sampler else None]
+        return max((stalled for stalled in known if stalled is not None), default=None)
+
+    def know_stalled(self, stalled_s: float) -> None:
+        """Take over what another process measured."""
+        self._stalled_elsewhere = max(stalled_s, self._stalled_elsewhere or 0.0)
+
     def item_ended(self, nodeid: str) -> None:
         """The item's tests are over, whatever came of them."""
         if self._sampler is not None:
             self._sampler.done(nodeid)
+
+    def redacted(self, text: str) -> str:
+        """`text` as it may be shown: without secrets."""
+        return self._recording.redacted(text)
 
     def record(self, result: Result) -> None:
         """Take in what an item contributes."""
@@ -377,8 +409,7 @@ class Session:
     def finish(self, exit_code: int) -> View | None:
         """Write the outputs and give what is to be shown, ``None`` when no sample was asked for.
 
-        Raises:
-            PromptuneError: when an output can't be rendered or written.
+        What can't be written is left in `output_error`: the results are shown all the same.
         """
         if not self._experiment.results:
             self._store_early_end(exit_code)
@@ -387,6 +418,9 @@ class Session:
         try:
             shard = self._shard() if self.settings.json is not None else None
             return replace(view, written=write_outputs(view, self.settings, root=self.root, shard=shard))
+        except OutputError as error:
+            self.output_error = error
+            return replace(view, written=error.written)
         finally:
             self._store(view)
 
@@ -504,9 +538,9 @@ class Session:
             )
         if self._recording.problem:
             found.append(self._recording.problem)
-        if self._sampler is not None and self._sampler.stalled_s is not None:
+        if self.stalled_s is not None:
             found.append(
-                f"An app kept all samples waiting for {seconds(self._sampler.stalled_s)}: it blocks the "
+                f"An app kept all samples waiting for {seconds(self.stalled_s)}: it blocks the "
                 "event loop. Await its calls, or make it a synchronous function, which runs in a thread."
             )
         if self._unpaid_items:

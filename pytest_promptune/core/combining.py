@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from pytest_promptune.core.display import count, cut
-from pytest_promptune.core.experiment import Experiment, Result, SampleFacts
+from pytest_promptune.core.experiment import Experiment, Result, SampleFacts, SampleIdentity
 from pytest_promptune.core.shards import Document, ModulePart, Shard, ShardError
 from pytest_promptune.core.view import UsageView
 
@@ -31,8 +31,8 @@ class Combined:
 def combine(documents: Sequence[Document], *, allow_partial: bool = False) -> Combined:
     """Put the shards together; the order in which they are given doesn't matter but for shared samples.
 
-    Tests of one sample may come from different shards. The sample was generated in each of them then; its
-    latency, usage and error are those of the first document that has it.
+    Tests of one sample may come from different shards. The sample was generated in each of them then; in each
+    module its latency, usage and error are those of the first document that has it.
 
     Args:
         documents: at least one.
@@ -47,16 +47,16 @@ def combine(documents: Sequence[Document], *, allow_partial: bool = False) -> Co
     _refuse_overlap(documents)
     modules = _modules([document.shard.modules for document in documents])
     facts: dict[_SampleKey, SampleFacts] = {}
-    makers: dict[_SampleKey, set[str]] = {}
+    makers: dict[SampleIdentity, set[str]] = {}
     for document in documents:
         for result in document.shard.results:
             if result.sample is not None:
                 facts.setdefault(_sample_key(result), result.sample)
-                makers.setdefault(_sample_key(result), set()).add(document.path)
+                makers.setdefault(result.sample_identity, set()).add(document.path)
     first = documents[0].shard
     shards = [document.shard for document in documents]
     results = _in_order((r for shard in shards for r in shard.results), shards, modules)
-    shared = tuple(replace(r, sample=r.sample and facts[_sample_key(r)]) for r in results)
+    shared = tuple(replace(r, sample=r.sample and _shared(r.sample, facts[_sample_key(r)])) for r in results)
     shard = Shard(
         settings=first.settings,
         variants=first.variants,
@@ -70,6 +70,11 @@ def combine(documents: Sequence[Document], *, allow_partial: bool = False) -> Co
         notes=_unique(text for shard in shards for text in shard.notes),
     )
     return Combined(shard=shard, twice=sum(len(paths) > 1 for paths in makers.values()))
+
+
+def _shared(own: SampleFacts, first: SampleFacts) -> SampleFacts:
+    """What the first document says of a sample; scorers are those of the item."""
+    return replace(first, scorer_errors=own.scorer_errors)
 
 
 def is_whole(shard: Shard) -> bool:
@@ -314,8 +319,9 @@ def spent_twice(combined: Combined, path: str) -> str:
         return ""
     return (
         f"{count(combined.twice, 'sample')} had tests in more than one file and {_was(combined.twice)} "
-        f"generated in each: latency, tokens and errors of such a sample are those of the first file given "
-        f"({path} and on), its tests judged the output of their own machine, and the usage counts all."
+        f"generated in each: latency, tokens and errors of such a sample are, in each module, those of the "
+        f"first file given ({path} and on), its tests judged the output of their own machine, and the usage "
+        "counts all."
     )
 
 

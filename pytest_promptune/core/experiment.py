@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
+from types import MappingProxyType
 from typing import Any, Literal
 
 from pytest_promptune.core.model import Case, SampleError, SampleRecord, Usage
 from pytest_promptune.core.plan import PlannedItem
-from pytest_promptune.core.scorers import ScorerTally, scores_of
+from pytest_promptune.core.scorers import ScorerTally, Unscored, scores_of
 from pytest_promptune.core.scoring import Classification, Sample, Score
 from pytest_promptune.core.stats.model import Direction, Kind
 from pytest_promptune.core.view import MetricName
@@ -24,6 +25,9 @@ _ASSERTION_VALUES = {"passed": 1.0, "missed": 0.0, "errored": 0.0}
 
 _BINARY = (0.0, 1.0)
 
+#: One for all results that have none.
+_NO_SCORES: Mapping[str, Score] = MappingProxyType({})
+
 #: Name, kind and unit of what is known of every sample of an app.
 _APP_METRICS: Sequence[tuple[str, Kind, str | None]] = (
     ("latency_s", "latency", "s"),
@@ -32,6 +36,9 @@ _APP_METRICS: Sequence[tuple[str, Kind, str | None]] = (
     ("output_tokens", "cost", "tokens"),
     ("error_rate", "binary", None),
 )
+
+#: App, its scope, variant, case, its hash and run: what a sample is, whichever tests share it.
+SampleIdentity = tuple[str, str, str, str, str, int]
 
 #: Case id -> one value per run in the order of the runs, ``None`` = missing.
 Scores = dict[str, list[float | None]]
@@ -53,7 +60,7 @@ class SampleFacts:
     scorer_cost_usd: float | None = None
     scorer_unpriced: tuple[str, ...] = ()
     #: Scorers of the item that gave no score, and why.
-    scorer_errors: tuple[tuple[str, str], ...] = ()
+    scorer_errors: tuple[Unscored, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """Plain data."""
@@ -68,7 +75,7 @@ class SampleFacts:
             "scorers": [
                 self.scorer_cost_usd,
                 list(self.scorer_unpriced),
-                [list(each) for each in self.scorer_errors],
+                [[each.scorer, each.reason, each.infrastructure] for each in self.scorer_errors],
             ],
         }
 
@@ -87,7 +94,10 @@ class SampleFacts:
             unpriced=tuple(data["unpriced"]),
             scorer_cost_usd=scorer_cost,
             scorer_unpriced=tuple(scorer_unpriced),
-            scorer_errors=tuple((scorer, reason) for scorer, reason in scorer_errors),
+            scorer_errors=tuple(
+                Unscored(scorer=scorer, reason=reason, infrastructure=lost)
+                for scorer, reason, lost in scorer_errors
+            ),
         )
 
 
@@ -116,6 +126,14 @@ class Result:
     message: str = ""
     #: ``None`` when the item never got its sample.
     sample: SampleFacts | None = None
+    #: Whose app it is (see `SampleKey.scope`): empty for one that modules share; ``None`` where unknown.
+    scope: str | None = None
+
+    @property
+    def sample_identity(self) -> SampleIdentity:
+        """Which sample the item has; where it isn't known whose app it is, that of its module."""
+        scope = self.module if self.scope is None else self.scope
+        return self.app, scope, self.variant, self.case_id, self.case_hash, self.run
 
     def to_json(self) -> dict[str, Any]:
         """Plain data, for the report of the item."""
@@ -134,9 +152,11 @@ class Result:
             "order": self.order,
             "gate": None if self.gate is None else list(self.gate),
             "scores": {k: [s.value, s.kind, s.direction, s.unit] for k, s in self.scores.items()},
+            "judged": {k: [s.scorer, s.comment] for k, s in self.scores.items() if s.scorer},
             "classification": None if pair is None else [pair.predicted, pair.expected],
             "message": self.message,
             "sample": None if self.sample is None else self.sample.to_json(),
+            "scope": self.scope,
         }
 
     @classmethod
@@ -144,10 +164,14 @@ class Result:
         """The inverse of `to_json`."""
         values = dict(data)
         values["sample"] = values["sample"] and SampleFacts.from_json(values["sample"])
-        values["scores"] = {
-            name: Score(value=value, kind=kind, direction=direction, unit=unit)
-            for name, (value, kind, direction, unit) in values["scores"].items()
-        }
+        judged = values.pop("judged")
+        scores = {}
+        for name, (value, kind, direction, unit) in values["scores"].items():
+            scorer, comment = judged.get(name, ("", ""))
+            scores[name] = Score(
+                value=value, kind=kind, direction=direction, unit=unit, scorer=scorer, comment=comment
+            )
+        values["scores"] = scores
         pair = values["classification"]
         values["classification"] = pair and Classification(predicted=pair[0], expected=pair[1])
         values["gate"] = None if values["gate"] is None else tuple(values["gate"])
@@ -163,27 +187,15 @@ def result_of(
     outcome: Outcome,
     message: str,
     case_hash: str | None = None,
+    scope: str | None = None,
     reused: bool = False,
 ) -> Result:
     """What an item contributes, from all that is known of it at its end."""
     facts = None
-    scores = dict(sample.scores) if sample is not None else {}
+    scores: Mapping[str, Score] = sample.scores if sample is not None else {}
     if record is not None:
-        given, errors = scores_of(record.scorings, app=item.marks.app)
-        scores |= given
-        usage = sum((scoring.usage for scoring in record.scorings), Usage())
-        models = tuple(dict.fromkeys(model for node in record.nodes for model in node.models))
-        facts = SampleFacts(
-            latency_s=record.latency_s,
-            usage=record.usage,
-            error=record.error,
-            models=models,
-            reused=reused,
-            unpriced=record.unpriced,
-            scorer_cost_usd=usage.cost_usd,
-            scorer_unpriced=tuple(dict.fromkeys(m for each in record.scorings for m in each.unpriced)),
-            scorer_errors=tuple(errors.items()),
-        )
+        given, facts = _facts_of(record, item.marks.app, reused=reused)
+        scores = {**scores, **given}
     lines = message.strip().splitlines()
     return Result(
         nodeid=item.nodeid,
@@ -198,10 +210,31 @@ def result_of(
         outcome=outcome,
         order=item.order,
         gate=item.marks.gate,
-        scores=scores,
+        scores=scores or _NO_SCORES,
         classification=sample.classification if sample is not None else None,
         message=lines[0][:MESSAGE_LENGTH] if lines else "",
         sample=facts,
+        scope=scope,
+    )
+
+
+def _facts_of(record: SampleRecord, app: str, *, reused: bool) -> tuple[Mapping[str, Score], SampleFacts]:
+    """What the scorers gave, and what else is kept of a sample."""
+    facts = SampleFacts(
+        latency_s=record.latency_s,
+        usage=record.usage,
+        error=record.error,
+        models=tuple(dict.fromkeys(model for node in record.nodes for model in node.models)),
+        reused=reused,
+        unpriced=record.unpriced,
+    )
+    if not record.scorings:
+        return _NO_SCORES, facts
+    given, errors = scores_of(record.scorings, app=app)
+    used = sum((scoring.usage for scoring in record.scorings), Usage())
+    unpriced = tuple(dict.fromkeys(m for each in record.scorings for m in each.unpriced))
+    return given, replace(
+        facts, scorer_cost_usd=used.cost_usd, scorer_unpriced=unpriced, scorer_errors=errors
     )
 
 
@@ -255,6 +288,7 @@ class Experiment:
         #: By module, app and the marker's gates.
         self._columns_of_app: dict[tuple[str, str, tuple[str, ...] | None], Sequence[Column]] = {}
         self._samples: dict[tuple[str, str, str, str, int], SampleFacts] = {}
+        self._distinct: dict[SampleIdentity, SampleFacts] = {}
         self._case_hashes: dict[str, dict[str, str]] = {}
         self.scorers = ScorerTally()
         #: What contradicts itself in the scores, one sentence each.
@@ -264,20 +298,23 @@ class Experiment:
         """Take in what one item contributes."""
         self.results.append(result)
         self._case_hashes.setdefault(result.module, {})[result.case_id] = result.case_hash
+        place = (result.variant, result.case_id, result.run)
         if result.sample is not None:
             facts = result.sample
             self.scorers.add(cost_usd=facts.scorer_cost_usd, unpriced=facts.scorer_unpriced)
-            for scorer, reason in facts.scorer_errors:
-                self.scorers.fail(result.app, scorer, reason, result.variant, result.case_id, result.run)
+            for error in facts.scorer_errors:
+                self.scorers.fail(result.app, error.scorer, error.reason, *place)
         if result.outcome == "skipped":
             return
-        place = (result.variant, result.case_id, result.run)
         column = self._column(result, result.metric, result.test, kind="binary", direction="higher")
         column.put(*place, _ASSERTION_VALUES.get(result.outcome))
         for name, score in result.scores.items():
             self._score(result, name, score)
         if result.sample is not None:
             self._samples.setdefault((result.module, result.app, *place), result.sample)
+            first = self._distinct.setdefault(result.sample_identity, result.sample)
+            if first.error is None and result.sample.error is not None:  # of another machine: don't hide it
+                self._distinct[result.sample_identity] = result.sample
             self._app_metrics(result, result.sample)
 
     def _score(self, result: Result, name: str, score: Score) -> None:
@@ -386,8 +423,13 @@ class Experiment:
 
     @property
     def samples(self) -> Mapping[tuple[str, str, str, str, int], SampleFacts]:
-        """Facts by module, app, variant, case and run."""
+        """Facts by module, app, variant, case and run: a sample that modules share stands in each of them."""
         return self._samples
+
+    @property
+    def distinct_samples(self) -> Mapping[SampleIdentity, SampleFacts]:
+        """Facts of every sample, each once."""
+        return self._distinct
 
     def case_hashes(self, module: str) -> Mapping[str, str]:
         """Hash of input and expected by case id."""

@@ -15,9 +15,13 @@ LONGEST_PAUSE_S = 60.0
 #: HTTP statuses that say nothing about the app: too many requests, too slow, overloaded, broken.
 _TRANSIENT_STATUS = frozenset({408, 409, 425, 429, 500, 502, 503, 504, 520, 522, 524, 529})
 
+#: What OpenAI calls an account without credit: a 429 which no pause mends.
+_NO_QUOTA = "insufficient_quota"
+
 #: What OpenAI and Anthropic call such errors in the body: all that is known in a stream, which began well.
 _TRANSIENT_TYPES = frozenset(
     {
+        _NO_QUOTA,
         "api_error",
         "overloaded_error",
         "rate_limit_error",
@@ -76,6 +80,9 @@ _UNSENT_NAMES = frozenset({"InvalidURL", "UnsupportedProtocol"})
 #: In place of the client's own text, which quotes the header with the key in it.
 _ILLEGAL_HEADER = "a header can't be sent: is the API key set, and free of line breaks?"
 
+#: In front of the client's text, which calls it a 429 first of all.
+_QUOTA_USED_UP = f"the account's quota is used up ({_NO_QUOTA}), so it was not tried again"
+
 #: Top-level packages of clients; those of LangChain (langchain_openai, …) belong to them, too.
 _CLIENTS = frozenset(
     {
@@ -104,6 +111,8 @@ def describe(error: BaseException) -> SampleError:
     """The error of a sample as data; an exception's causes are looked through."""
     message = _ILLEGAL_HEADER if _is_illegal_header(error) else _text(error)
     reason = _reason(error)
+    if is_infrastructure(error) and _has_no_quota(error):
+        message = f"{_QUOTA_USED_UP}: {message}"
     return SampleError(
         type=type(error).__qualname__,
         message=f"{message} ({reason})" if reason and reason not in message else message,
@@ -115,6 +124,11 @@ def is_infrastructure(error: BaseException) -> bool:
     """True for rate limits, 5xx and lost connections: the sample says nothing about the app."""
     chain = tuple(_chain(error))
     return not any(_is_unsent(link) for link in chain) and any(_is_transient(link) for link in chain)
+
+
+def is_worth_another_try(error: BaseException) -> bool:
+    """True where waiting may help: what the infrastructure lost, unless the account's quota is used up."""
+    return is_infrastructure(error) and not _has_no_quota(error)
 
 
 def retry_after(error: BaseException) -> float | None:
@@ -202,6 +216,19 @@ def _is_transient(error: BaseException) -> bool:
     if any(kind.__name__ in _TRANSIENT_NAMES for kind in kinds):
         return True
     return bool(kinds) and not _TRANSIENT_TYPES.isdisjoint(_types(error))
+
+
+def _has_no_quota(error: BaseException) -> bool:
+    """Whether a client, or any 429, says so in its code, body or text."""
+    for link in _chain(error):
+        if isinstance(link, BaseExceptionGroup):
+            if any(_has_no_quota(member) for member in link.exceptions):
+                return True
+        elif _client_classes(link) or _status(link) == 429:
+            said = [getattr(link, "code", None), *_types(link)]
+            if _NO_QUOTA in said or _NO_QUOTA in _text(link):
+                return True
+    return False
 
 
 def _status(error: BaseException) -> int | None:

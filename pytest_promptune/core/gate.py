@@ -9,6 +9,9 @@ from pytest_promptune.core.model import CURRENT
 from pytest_promptune.core.view import ComparisonRow, Decision, GateItem, MetricName, Mode
 from pytest_promptune.core.wording import VERDICTS, against
 
+#: Stored outputs are scored again.
+REPLAY = "pytest --promptune-replay=last"
+
 
 def gate_nodeid(name: MetricName, candidate: str) -> str:
     """``<module>::<test>::gate[<metric>-<candidate>]``."""
@@ -63,6 +66,15 @@ def rerun_hint(mode: Mode, against: str, variant: str) -> str:
     return (
         "A gate[…] is a decision, not a test to select. The tests behind it: "
         f"pytest --lf{option}{_named(against)}"
+    )
+
+
+def replay_hint(mode: Mode, against: str, variant: str) -> str:
+    """The command that asks scorers again about the stored outputs."""
+    option = " --promptune-compare" if mode == "compare" else _measured_as(variant)
+    return (
+        "The outputs are stored. This asks the scorers about them again, without calling the app: "
+        f"{REPLAY}{option}{_named(against)}"
     )
 
 
@@ -129,10 +141,15 @@ def _investigate(rows: Sequence[ComparisonRow], option: str, runs: int, record: 
     return Decision(action="investigate", variant=None, reason=reason, command=command)
 
 
+def _is_unmeasured(row: ComparisonRow) -> bool:
+    """The gate failed for want of anything to compare."""
+    return row.gate == "failed" and not row.n_cases
+
+
 def _decide_between(gated: Sequence[ComparisonRow], option: str, runs: int) -> Decision:
     """Adopt the variant that improved most and regressed nowhere."""
     versus_current = [row for row in gated if row.reference == "current"]
-    spoiled = {row.candidate for row in versus_current if row.verdict == "regressed"}
+    spoiled = {row.candidate for row in versus_current if row.verdict == "regressed" or _is_unmeasured(row)}
     better = [row for row in versus_current if row.verdict == "improved" and row.candidate not in spoiled]
     if better:
         best = max(better, key=lambda row: abs(row.cliffs_delta or 0.0))

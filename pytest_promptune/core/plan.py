@@ -137,6 +137,8 @@ class PlannedItem:
     order: int = 0
     #: Not to be generated before it is reached: its case is unknown yet, or it may be skipped.
     lazy: bool = False
+    #: Where its app fixture is defined, ``None`` where that can't be seen; where it differs, so do the apps.
+    home: str | None = None
     #: The scorers that are within its reach, once its fixtures are there: its own, and those of other
     #: items that may share its sample.
     scorers: tuple[Scorer, ...] = ()

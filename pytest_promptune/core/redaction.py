@@ -19,6 +19,9 @@ _SHORT = 100
 #: What stands where a secret was.
 REDACTED = "[redacted]"
 
+#: Where a text was cut, the characters that may belong to one secret.
+_CUT_WORD = re.compile(r"[!-~]++\Z")
+
 _KEY_NAME = r"(?:api[_\-]?key|access[_\-]?token|client[_\-]?secret|auth[_\-]?token)"
 _EQUALS = r"[\"']?\s{0,4}[:=]\s{0,4}[\"']?"
 
@@ -100,6 +103,14 @@ _SECRET_ENDINGS = (
 #: Under the bare name ``token`` stand words as often as keys; a key is long and has no spaces.
 _LONG_TOKEN = re.compile(r"\S{16,}")
 _NOT_LETTERS = re.compile(r"[^a-z0-9]+")
+
+
+def beginning(text: str, length: int) -> str:
+    """The first characters of a text that isn't redacted yet; half a secret would not be recognised later."""
+    text = text.strip()
+    if len(text) <= length:
+        return text
+    return _CUT_WORD.sub("", text[: length - 1]).rstrip() + "…"
 
 
 class Redactor:

@@ -10,6 +10,7 @@ from pytest_promptune.core.baseline import Baseline, BaselineMetric
 from pytest_promptune.core.comparison import is_named
 from pytest_promptune.core.display import count
 from pytest_promptune.core.experiment import Experiment
+from pytest_promptune.core.silence import Silence
 from pytest_promptune.core.view import MetricName
 
 #: Share of errored samples above which a baseline says more about errors than about the app.
@@ -38,8 +39,14 @@ def unused_names(given: Iterable[tuple[str, str]], names: Sequence[MetricName]) 
     ]
 
 
-def losses(experiment: Experiment, module: str) -> str:
-    """What a baseline of this module was recorded without, or nothing."""
+def losses(experiment: Experiment, module: str, silent: Sequence[Silence]) -> str:
+    """What a baseline of this module was recorded without, or nothing.
+
+    Args:
+        experiment: of the session.
+        module: whose baseline.
+        silent: the metrics in it that scorers gave in no sample.
+    """
     sampled: Counter[str] = Counter()
     errored: Counter[str] = Counter()
     missing: Counter[str] = Counter()
@@ -61,7 +68,9 @@ def losses(experiment: Experiment, module: str) -> str:
         f"{number:,} of {count(sampled[app], 'sample')} of {app} got lost" for app, number in missing.items()
     ]
     parts += [f"{test} failed {number:,} of {count(tests[test], 'time')}" for test, number in failed.items()]
-    return f"{module} was recorded although {', '.join(parts)}." if parts else ""
+    parts += dict.fromkeys(silence.what for silence in silent)
+    unmeasured = f" Nothing was recorded of {', '.join(s.name.metric for s in silent)}." if silent else ""
+    return f"{module} was recorded although {', '.join(parts)}.{unmeasured}" if parts else ""
 
 
 def not_compared(name: MetricName, baseline: Baseline, against: str) -> str:

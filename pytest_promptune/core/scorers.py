@@ -10,6 +10,7 @@ from typing import Any
 from pytest_promptune.core.display import clean, count, cut
 from pytest_promptune.core.errors import PromptuneError, ScoreError
 from pytest_promptune.core.model import ScorerScore, Scoring
+from pytest_promptune.core.redaction import beginning
 from pytest_promptune.core.scoring import Score, number_of
 from pytest_promptune.core.stats.model import Kind
 
@@ -22,9 +23,23 @@ _RESERVED = ("cost_usd", "error_rate", "input_tokens", "latency_s", "output", "o
 #: How many cases are named in a warning.
 _MOST_CASES = 5
 
+#: Characters kept of a judge's comment and of an error, for each sample until the session's end.
+COMMENT_LENGTH = 200
+_REASON_LENGTH = 500
+
 
 class ScorerError(PromptuneError):
     """A fixture that is named as a scorer and can't be one."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unscored:
+    """A scorer that gave a sample no score, and why."""
+
+    scorer: str
+    reason: str
+    #: Rate limits, 5xx, lost connections.
+    infrastructure: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -155,25 +170,35 @@ def _shown(value: object) -> str:
     return cut(repr(value), 100)
 
 
-def scores_of(scorings: Iterable[Scoring], *, app: str) -> tuple[dict[str, Score], dict[str, str]]:
+def scores_of(scorings: Iterable[Scoring], *, app: str) -> tuple[dict[str, Score], tuple[Unscored, ...]]:
     """The scores of a sample by the metric's full name, and why which scorer gave none."""
     scores: dict[str, Score] = {}
-    errors: dict[str, str] = {}
+    errors: dict[str, Unscored] = {}
     owners: dict[str, str] = {}
     for scoring in scorings:
+        name = scoring.scorer
         if scoring.error is not None:
-            errors[scoring.scorer] = str(scoring.error)
+            reason = beginning(str(scoring.error), _REASON_LENGTH)
+            errors[name] = Unscored(scorer=name, reason=reason, infrastructure=scoring.error.infrastructure)
         for given in scoring.scores:
-            owner = owners.setdefault(given.key, scoring.scorer)
-            if owner == scoring.scorer:
-                kind: Kind = "binary" if given.is_binary else "score"
-                scores[f"{app}::{given.key}"] = Score(value=given.value, kind=kind)
+            owner = owners.setdefault(given.key, name)
+            if owner == name:
+                scores[f"{app}::{given.key}"] = _given(given, name)
             else:
-                errors[scoring.scorer] = (
+                reason = (
                     f"its key {given.key!r} is that of the scorer {owner!r} as well; give it a key of its "
                     "own, as with openevals' feedback_key."
                 )
-    return scores, errors
+                errors[name] = Unscored(scorer=name, reason=reason)
+    return scores, tuple(errors.values())
+
+
+def _given(given: ScorerScore, scorer: str) -> Score:
+    """A scorer's value; nobody asks why a sample passed."""
+    kind: Kind = "binary" if given.is_binary else "score"
+    has_passed = given.is_binary and given.value == 1
+    comment = "" if has_passed else beginning(given.comment, COMMENT_LENGTH)
+    return Score(value=given.value, kind=kind, scorer=scorer, comment=comment)
 
 
 class ScorerTally:

@@ -24,6 +24,10 @@ class Score:
     kind: Kind
     direction: Direction = "higher"
     unit: str | None = None
+    #: The fixture whose evaluator gave it; empty for what a test scored itself.
+    scorer: str = ""
+    #: The beginning of what the evaluator said of it, unless it passed.
+    comment: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,11 +8,13 @@ beside them has one entry per letter that is no ``.``. One value in place of a l
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from pytest_promptune.core.display import clean, cut
 from pytest_promptune.core.experiment import Outcome, Result, SampleFacts
 from pytest_promptune.core.model import SampleError, Usage
+from pytest_promptune.core.scorers import Unscored
 from pytest_promptune.core.scoring import Classification, Score
 
 OUTCOMES: Mapping[str, Outcome] = {
@@ -35,6 +37,8 @@ _ERROR_LENGTH = 500
 _COLUMNS = ("latency_s", "input_tokens", "output_tokens", "cost_usd", "reused")
 
 Row = dict[str, Any]
+#: App, its scope, variant and run.
+_SampleRow = tuple[str, str | None, str, int]
 
 
 class Texts:
@@ -82,6 +86,7 @@ def _item_row(key: tuple[Any, ...], group: Mapping[str, Result], cases: Sequence
         "test": test,
         "metric": metric,
         "app": app,
+        "scope": next((result.scope for result in present if result.scope is not None), None),
         "gate": None if gate is None else list(gate),
         "variant": variant,
         "run": run,
@@ -89,6 +94,7 @@ def _item_row(key: tuple[Any, ...], group: Mapping[str, Result], cases: Sequence
     }
     if scores := _scores(present):
         row["scores"] = scores
+    row |= _judged(present, texts)
     telling = [result for result in present if _LETTERS[result.outcome] in _TELLING]
     if any(result.message for result in telling):
         row["messages"] = [texts.number(cut(clean(result.message), _MESSAGE_WIDTH)) for result in telling]
@@ -101,32 +107,54 @@ def _item_row(key: tuple[Any, ...], group: Mapping[str, Result], cases: Sequence
 
 
 def _scores(present: Sequence[Result]) -> list[list[Any]]:
-    """One entry per name and declaration: ``[name, kind, direction, unit, values]``."""
-    declared: dict[tuple[str, str, str, str | None], list[float | None]] = {}
+    """One entry per name and declaration: ``[name, kind, direction, unit, values]``, and which scorer."""
+    declared: dict[tuple[str, str, str, str | None, str], list[float | None]] = {}
     for position, result in enumerate(present):
         for name, score in result.scores.items():
-            key = (name, score.kind, score.direction, score.unit)
+            key = (name, score.kind, score.direction, score.unit, score.scorer)
             declared.setdefault(key, [None] * len(present))[position] = score.value
-    return [[*key, _folded([_short(value) for value in values])] for key, values in declared.items()]
+    return [
+        [*key, _folded([_short(value) for value in values]), *([scorer] if scorer else [])]
+        for (*key, scorer), values in declared.items()
+    ]
+
+
+def _judged(present: Sequence[Result], texts: Texts) -> Row:
+    """What scorers said beside their scores: by metric a comment for each item, and what failed in which."""
+    found: Row = {}
+    names = dict.fromkeys(name for r in present for name, score in r.scores.items() if score.comment)
+    if names:
+        found["comments"] = {name: [_comment(result, name, texts) for result in present] for name in names}
+    errors = [[] if result.sample is None else result.sample.scorer_errors for result in present]
+    if any(errors):
+        found["unscored"] = [
+            [[texts.number(e.scorer), texts.number(clean(e.reason)), int(e.infrastructure)] for e in each]
+            for each in errors
+        ]
+    return found
+
+
+def _comment(result: Result, name: str, texts: Texts) -> int | None:
+    score = result.scores.get(name)
+    return texts.number(clean(score.comment)) if score is not None and score.comment else None
 
 
 def sample_rows(results: Iterable[Result], cases: Sequence[str], texts: Texts) -> list[Row]:
     """The facts of one module's samples, whatever tests shared them."""
-    groups: dict[tuple[str, str, int], dict[str, SampleFacts]] = {}
+    groups: dict[_SampleRow, dict[str, SampleFacts]] = {}
     for result in results:
         if result.sample is not None:
-            row = groups.setdefault((result.app, result.variant, result.run), {})
+            row = groups.setdefault((result.app, result.scope, result.variant, result.run), {})
             row.setdefault(result.case_id, result.sample)
     return [_sample_row(key, group, cases, texts) for key, group in groups.items()]
 
 
-def _sample_row(
-    key: tuple[str, str, int], group: Mapping[str, SampleFacts], cases: Sequence[str], texts: Texts
-) -> Row:
-    app, variant, run = key
+def _sample_row(key: _SampleRow, group: Mapping[str, SampleFacts], cases: Sequence[str], texts: Texts) -> Row:
+    app, scope, variant, run = key
     present = [group[case] for case in cases if case in group]
     row: Row = {
         "app": app,
+        "scope": scope,
         "variant": variant,
         "run": run,
         "samples": _letters(cases, {case: _state(facts) for case, facts in group.items()}),
@@ -196,9 +224,14 @@ def results_of(
         scores = _scores_of(row, len(present))
         messages = _messages(row, [letter for _, letter in present], texts)
         classes = row.get("classes") or [None] * len(present)
-        gate = row["gate"]
-        rows = zip(present, outcomes, scores, messages, classes, strict=True)
-        for (case, _), outcome, of_item, message, pair in rows:
+        gate, scope = row["gate"], _scope(row)
+        unscored = row.get("unscored") or [()] * len(present)
+        _take_comments(row.get("comments", {}), scores, texts)
+        rows = zip(present, outcomes, scores, messages, classes, unscored, strict=True)
+        for (case, _), outcome, of_item, message, pair, lost in rows:
+            sample = facts.get((row["app"], scope, row["variant"], row["run"], case))
+            if lost and sample is not None:
+                sample = replace(sample, scorer_errors=tuple(_unscored(each, texts) for each in lost))
             yield Result(
                 nodeid=f"{module}::{_text(row['test'])}",
                 module=module,
@@ -214,13 +247,14 @@ def results_of(
                 scores=of_item,
                 classification=pair and Classification(predicted=texts[pair[0]], expected=texts[pair[1]]),
                 message=message,
-                sample=facts.get((row["app"], row["variant"], row["run"], case)),
+                sample=sample,
+                scope=scope,
             )
 
 
 def _facts(
     rows: Sequence[Row], cases: Sequence[str], texts: Texts
-) -> Iterator[tuple[tuple[str, str, int, str], SampleFacts]]:
+) -> Iterator[tuple[tuple[str, str | None, str, int, str], SampleFacts]]:
     for row in rows:
         present = _present(row["samples"], cases)
         columns = [_unfolded(row.get(name), len(present)) for name in _COLUMNS]
@@ -241,7 +275,7 @@ def _facts(
                 reused=bool(reused),
                 unpriced=unpriced,
             )
-            yield (row["app"], row["variant"], row["run"], case), facts
+            yield (row["app"], _scope(row), row["variant"], row["run"], case), facts
 
 
 def _present(letters: str, cases: Sequence[str]) -> list[tuple[str, str]]:
@@ -252,8 +286,10 @@ def _present(letters: str, cases: Sequence[str]) -> list[tuple[str, str]]:
 
 
 def _scores_of(row: Row, length: int) -> list[dict[str, Score]]:
+    """The scores of each item; a scorer that gave some of the row a value was asked about all of it."""
     found: list[dict[str, Score]] = [{} for _ in range(length)]
-    for name, kind, direction, unit, values in row.get("scores", ()):
+    for name, kind, direction, unit, values, *scorer in row.get("scores", ()):
+        by = _text(*scorer) if scorer else ""
         if kind not in ("binary", "score") or direction not in ("higher", "lower"):
             raise ValueError(f"a score of kind {kind!r} and direction {direction!r}")
         for scores, value in zip(found, _unfolded(values, length), strict=True):
@@ -263,8 +299,23 @@ def _scores_of(row: Row, length: int) -> list[dict[str, Score]]:
                     kind=kind,
                     direction=direction,
                     unit=None if unit is None else _text(unit),
+                    scorer=by,
                 )
+            elif by:
+                scores.setdefault(_text(name), Score(value=None, kind="score", scorer=by))
     return found
+
+
+def _take_comments(comments: Mapping[str, Any], scores: Sequence[dict[str, Score]], texts: Texts) -> None:
+    for name, numbers in comments.items():
+        for of_item, number in zip(scores, numbers, strict=True):
+            if number is not None:
+                of_item[name] = replace(of_item[name], comment=texts[number])
+
+
+def _unscored(entry: Sequence[Any], texts: Texts) -> Unscored:
+    scorer, reason, lost = entry
+    return Unscored(scorer=texts[scorer], reason=texts[reason], infrastructure=bool(lost))
 
 
 def _messages(row: Row, letters: Sequence[str], texts: Texts) -> list[str]:
@@ -282,6 +333,11 @@ def _unfolded(values: Any, length: int) -> list[float | None]:
     if not all(v is None or (isinstance(v, int | float) and not isinstance(v, bool)) for v in found):
         raise TypeError("not a list of numbers")
     return found
+
+
+def _scope(row: Row) -> str | None:
+    """Whose app it is, ``None`` where that isn't known."""
+    return None if row.get("scope") is None else _text(row["scope"])
 
 
 def _text(value: Any) -> str:

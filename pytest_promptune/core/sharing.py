@@ -15,6 +15,10 @@ class Share:
     workers: int
     #: Node ids of the items it will certainly run, so that their samples may be generated ahead.
     ahead: Container[str]
+    #: Id of the experiment that the session goes on with or replays, where other processes found it before.
+    continues: str | None = None
+    #: When the session began, seconds since 1970; ``None`` where unknown.
+    began: float | None = None
 
     def of(self, total: int) -> int:
         """This process's part of something the whole session may use, at least 1."""

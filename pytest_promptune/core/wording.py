@@ -140,9 +140,8 @@ def headline(view: View) -> str:
     text = "; ".join(_found(rows, len(groups) > 1) for rows in groups)
     if not failed(view):
         return text
-    return (
-        f"gate failed: {text if any(row.gate == 'failed' for row in view.comparisons) else failed(view)[0]}"
-    )
+    is_found = any(row.gate == "failed" and row.n_cases for row in view.comparisons)
+    return f"gate failed: {text if is_found else failed(view)[0]}"
 
 
 def _recorded(view: View) -> str:

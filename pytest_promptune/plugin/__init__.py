@@ -82,8 +82,10 @@ def pytest_configure(config: pytest.Config) -> None:
         config.pluginmanager.register(PlanHooks(config), "promptune-plan")
     if is_xdist_controller(config):
         from pytest_promptune.plugin.distribution import Controller
+        from pytest_promptune.plugin.workers import StopWorkers
 
         config.pluginmanager.register(Controller(config), "promptune-controller")
+        config.pluginmanager.register(StopWorkers(), "promptune-stop-workers")
         _hooks(config)
 
 
@@ -129,6 +131,10 @@ def _hooks(config: pytest.Config) -> PromptuneHooks:
         config.pluginmanager.register(Regrouping(), "promptune-order")
         config.pluginmanager.register(Muting(config), "promptune-muting")
         config.pluginmanager.register(Stopping(), "promptune-stopping")
+        if is_xdist_worker(config):
+            from pytest_promptune.plugin.workers import StopFromController
+
+            config.pluginmanager.register(StopFromController(hooks.stop), "promptune-stop")
     return config.stash[hooks_key]
 
 

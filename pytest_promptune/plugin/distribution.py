@@ -6,19 +6,25 @@ own to generate ahead, and sends them with a report that xdist passes on before 
 
 from __future__ import annotations
 
-from collections.abc import Generator, Hashable, Sequence
-from typing import Any
+import time
+from collections.abc import Callable, Generator, Hashable, Sequence
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from pytest_promptune.core.sharing import Share, slots
 from pytest_promptune.plugin.items import ItemState
 from pytest_promptune.plugin.scheduling import Node, SampleScheduling
-from pytest_promptune.plugin.state import item_key
+from pytest_promptune.plugin.state import hooks_key, item_key
+
+if TYPE_CHECKING:
+    from pytest_promptune.session import Session
 
 _CARRIER = "promptune: which worker runs what"
 #: A slot whose workers crash again gives no further samples ahead: the next crash names its culprit.
 _CRASHES_TRUSTED = 1
+#: Seconds that finished samples wait at most for the report of an item.
+TELL_AFTER_S = 1.0
 
 
 class Controller:
@@ -32,6 +38,7 @@ class Controller:
         self._vacant: list[int] = []
         self._crashes: dict[int, int] = {}
         self._scheduling: SampleScheduling | None = None
+        self._began = time.time()
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_configure_node(self, node: Any) -> None:
@@ -43,6 +50,8 @@ class Controller:
             "dist": self._config.getoption("dist"),
             "begin": self._scheduling.first_left(slot) if self._scheduling else 0,
             "ahead": self._crashes.get(slot, 0) <= _CRASHES_TRUSTED,
+            "continues": self._config.stash[hooks_key].continues,
+            "began": self._began,
         }
 
     @pytest.hookimpl(optionalhook=True, tryfirst=True)
@@ -97,7 +106,81 @@ def tell_share(config: pytest.Config, items: Sequence[pytest.Item]) -> Share:
         for index, (item, slot) in enumerate(zip(items, found, strict=True))
         if slot == told["slot"] and index >= told["begin"] and item_key in item.stash
     )
-    return Share(slot=told["slot"], workers=workers, ahead=frozenset(mine if told["ahead"] else ()))
+    return Share(
+        slot=told["slot"],
+        workers=workers,
+        ahead=frozenset(mine if told["ahead"] else ()),
+        continues=told["continues"],
+        began=told["began"],
+    )
+
+
+class Messenger:
+    """In a worker: lets its reports carry what the controller has to know beside the items' contributions."""
+
+    def __init__(
+        self, session: Callable[[], Session], *, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        """Nothing is told yet.
+
+        Args:
+            session: of this worker, asked when there is something to tell.
+            clock: seconds since whenever.
+        """
+        self._session = session
+        self._clock = clock
+        self._told_at = clock()
+        self._has_told = False
+        self._stalled_s: float | None = None
+
+    def tell(self, report: pytest.TestReport) -> None:
+        """Send everything that is new along with an item's report."""
+        self._hang(report, self._session().packed())
+
+    def meanwhile(self, item: pytest.Item) -> None:
+        """An item waits, for a slow sample perhaps: send what has finished by a report of its own.
+
+        It reads as one more setup that passed, of which nothing is shown or counted. A collection report
+        won't do: xdist passes on each text of those once, and a terminal would say that it collects.
+        """
+        if self._clock() - self._told_at < TELL_AFTER_S:
+            return
+        self._told_at = self._clock()
+        packed = self._session().packed()
+        if packed is not None:
+            carrier = pytest.TestReport(
+                nodeid=item.nodeid,
+                location=item.location,
+                keywords={},
+                outcome="passed",
+                longrepr=None,
+                when="setup",
+            )
+            self._hang(carrier, packed)
+            item.ihook.pytest_runtest_logreport(report=carrier)
+
+    def _hang(self, report: Any, packed: str | None) -> None:
+        self._told_at = self._clock()
+        report.promptune_sample = packed
+        stalled_s = self._session().stalled_s
+        if stalled_s != self._stalled_s:
+            report.promptune_stalled_s = self._stalled_s = stalled_s
+        if not self._has_told:
+            self._has_told = True
+            report.promptune_knowledge = self._session().knowledge()
+
+
+def take_in(report: Any, session: Session) -> None:
+    """In the controller: what a `Messenger` sent with a report, taken off it: pytest keeps all reports."""
+    knowledge = report.__dict__.pop("promptune_knowledge", None)
+    if knowledge is not None:
+        session.know(knowledge)
+    stalled_s = report.__dict__.pop("promptune_stalled_s", None)
+    if stalled_s is not None:
+        session.know_stalled(stalled_s)
+    packed = report.__dict__.pop("promptune_sample", None)
+    if packed is not None:
+        session.unpack(packed)
 
 
 def _bonds(item: pytest.Item, dist: str) -> list[Hashable]:

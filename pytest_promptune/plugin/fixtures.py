@@ -57,6 +57,46 @@ class KnownFixtures:
         return self._needed[name]
 
 
+class Homes:
+    """Where the fixtures are defined that items see under a name, without setting them up."""
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[object, str], str | None] = {}
+
+    def of(self, item: pytest.Item, name: str) -> str | None:
+        """Class or module by its node id, folder of a conftest.py, or ``""`` for a plugin's.
+
+        ``None`` for what is made at run time. Two items that see different fixtures under one name have
+        different apps.
+        """
+        place = (item.parent, name)
+        if place not in self._known:
+            self._known[place] = self._find(item, name)
+        return self._known[place]
+
+    def _find(self, item: pytest.Item, name: str) -> str | None:
+        for node in reversed(item.listchain()):
+            defines = isinstance(node, pytest.Class | pytest.Module) and _defines(node.obj, name)
+            if defines:
+                return node.nodeid
+        root, plugins = item.config.rootpath, item.config.pluginmanager.get_plugins()
+        homes = [_folder(p, root) for p in plugins if _reaches(p, item.path) and _defines(p, name)]
+        return max(homes, key=_closeness, default=None)
+
+
+def _closeness(home: str) -> int:
+    """Of folders above an item; a plugin, which has none, is the farthest."""
+    return len(Path(home).parts) if home else -1
+
+
+def _folder(plugin: object, root: Path) -> str:
+    file = getattr(plugin, "__file__", None)
+    if file is None or Path(file).name != "conftest.py":
+        return ""
+    folder = Path(file).parent
+    return (folder.relative_to(root) if folder.is_relative_to(root) else folder).as_posix()
+
+
 def no_app(nodeid: str, name: str) -> str:
     """What is wrong with a test whose app doesn't exist."""
     return (

@@ -18,7 +18,7 @@ from pytest_promptune.core.plan import PlannedItem, ordered
 from pytest_promptune.core.scoring import Sample
 from pytest_promptune.engine import NotStartedError
 from pytest_promptune.plugin.decisions import report_decision
-from pytest_promptune.plugin.distribution import tell_share
+from pytest_promptune.plugin.distribution import Messenger, take_in, tell_share
 from pytest_promptune.plugin.fixtures import KnownFixtures, no_app, refuse_missing, too_narrow
 from pytest_promptune.plugin.items import (
     ItemState,
@@ -41,6 +41,9 @@ from pytest_promptune.terminal import summary
 if TYPE_CHECKING:
     from pytest_promptune.core.view import View
 
+#: What most reports carry to the end.
+_PASSED = {"outcome": "passed", "message": ""}
+
 
 class PromptuneHooks:
     """Holds the session and passes on what pytest tells."""
@@ -52,7 +55,6 @@ class PromptuneHooks:
         config.pluginmanager.register(self._line, "promptune-progress")
         self._session: Session | None = None
         self._view: View | None = None
-        self._output_error: PromptuneError | None = None
         self._fixtures = KnownFixtures()
         #: What fixtures gave that no parameter can change, by the class or module that asks and the name.
         self._apps: dict[tuple[object, str], object] = {}
@@ -61,7 +63,15 @@ class PromptuneHooks:
         self._collected: list[PlannedItem] = []
         #: What an xdist worker found wrong before any item ran; its first item tells the controller.
         self._refusal: PromptuneError | None = None
-        self._has_told = False
+        self._messenger = Messenger(lambda: self.session)
+        #: That asks for its sample.
+        self._asking: pytest.Item | None = None
+        #: Why items shall wait no longer.
+        self._stopped: str | None = None
+
+    def stop(self, reason: str) -> None:
+        """The item that waits for its sample, and all after it, are not run; callable from any thread."""
+        self._stopped = reason
 
     @property
     def session(self) -> Session:
@@ -72,11 +82,25 @@ class PromptuneHooks:
                 config.stash[settings_key],
                 root=config.rootpath,
                 careful=bool(config.getoption("maxfail")),
-                while_waiting=lambda: self._line.waiting(lambda: self.session.progress),
+                while_waiting=self._while_waiting,
                 more_variants=lambda: chain(*config.hook.pytest_promptune_variants(config=config)),
                 process=self._process,
             )
         return self._session
+
+    @property
+    def continues(self) -> str | None:
+        """Id of the experiment that the session goes on with or replays, as far as that is known."""
+        return self._session.continues if self._session else None
+
+    def _while_waiting(self) -> None:
+        """Several times a second: an xdist worker sends what has finished, any other process shows it."""
+        if self._stopped is not None:
+            raise NotStartedError(self._stopped)
+        if not is_xdist_worker(self._config):
+            self._line.waiting(lambda: self.session.progress)
+        elif self._asking is not None:
+            self._messenger.meanwhile(self._asking)
 
     # Collection
 
@@ -143,6 +167,7 @@ class PromptuneHooks:
         """What the fixture `sample` gives."""
         if self._refusal is not None:
             raise self._refusal
+        self._asking = request.node
         state: ItemState = request.node.stash[item_key]
         planned = state.planned
         state.case = resolve_case(request, planned)
@@ -154,7 +179,8 @@ class PromptuneHooks:
         state.key, state.record = found.key, found.record
         state.is_reused = self.session.is_reused(found.key)
         if state.record.error is not None:
-            raise SampleLostError(f"the app gave no output: {state.record.error}")
+            said = self.session.redacted(str(state.record.error))  # pytest shows it, junit writes it
+            raise SampleLostError(f"the app gave no output: {said}")
         state.sample = Sample(case=state.case, variant=variant, record=state.record)
         return state.sample
 
@@ -167,11 +193,13 @@ class PromptuneHooks:
         planned = self._scorers.given(request, planned)
         if self._config.getoption("setuponly"):
             pytest.skip("--setup-only: the app is not called")
-        known = self._fixtures
+        everywhere, depends = self._fixtures.is_everywhere(name), self._fixtures.needed_by(name)
         try:
-            return self.session.sample(
-                planned, case, app, everywhere=known.is_everywhere(name), depends=known.needed_by(name)
-            )
+            return self.session.sample(planned, case, app, everywhere=everywhere, depends=depends)
+        except NotStartedError:
+            state: ItemState = request.node.stash[item_key]
+            state.key = self.session.key(planned, case, everywhere=everywhere, depends=depends)
+            raise
         finally:
             self._line.clear()
 
@@ -217,17 +245,10 @@ class PromptuneHooks:
             state.record = state.sample = None  # pytest keeps the item; its output must not stay with it
         if outcome is not None:
             travels = is_xdist_worker(self._config)
-            contribute(report, state, outcome, call, travels=travels)
+            contribute(report, state, outcome, call, self.session.redacted, travels=travels)
             if travels:
-                self._tell(report)
+                self._messenger.tell(report)
         return report
-
-    def _tell(self, report: Any) -> None:
-        """Let a worker's report carry what the controller has to know beside the item's contribution."""
-        if not self._has_told:
-            self._has_told = True
-            report.promptune_knowledge = self.session.knowledge()
-        report.promptune_sample = self.session.packed()
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_call(self, item: pytest.Item) -> Generator[None, object, object]:
@@ -266,16 +287,14 @@ class PromptuneHooks:
             return
         end_if_refused(report)
         contribution = getattr(report, "promptune", None)
-        if contribution is not None:
+        if contribution is not None or hasattr(report, "promptune_sample"):
             session = or_usage_error(lambda: self.session)
-            if knowledge := getattr(report, "promptune_knowledge", None):
-                session.know(knowledge)
-            if packed := getattr(report, "promptune_sample", None):
-                session.unpack(packed)
-                del report.promptune_sample
+            take_in(report, session)
+        if contribution is not None:
             result = contribution if isinstance(contribution, Result) else Result.from_json(contribution)
             session.record(result)
-            kept = {"outcome": result.outcome, "message": result.message}
+            passed = result.outcome == "passed"
+            kept = _PASSED if passed else {"outcome": result.outcome, "message": result.message}
             report.promptune = kept  # type: ignore[attr-defined]  # pytest keeps all reports to the end
 
     @pytest.hookimpl(wrapper=True)
@@ -328,12 +347,9 @@ class PromptuneHooks:
         if is_xdist_worker(self._config):
             return
         self._remember_for_last_failed()
-        try:
-            self._view = self.session.finish(int(exitstatus))
-        except PromptuneError as error:
-            self._output_error = error
-            if exitstatus == pytest.ExitCode.OK:
-                session.exitstatus = pytest.ExitCode.USAGE_ERROR
+        self._view = self.session.finish(int(exitstatus))
+        if self.session.output_error is not None and exitstatus == pytest.ExitCode.OK:
+            session.exitstatus = pytest.ExitCode.USAGE_ERROR
 
     def _remember_for_last_failed(self) -> None:
         cache = getattr(self._config, "cache", None)  # absent under -p no:cacheprovider
@@ -347,8 +363,6 @@ class PromptuneHooks:
         """Say what was found."""
         if is_xdist_worker(self._config):
             return
-        if self._output_error is not None:
-            terminalreporter.write_line(f"promptune: {self._output_error}", red=True)
         if self._view is None:
             return
         width = self._config.get_terminal_writer().fullwidth
@@ -356,6 +370,8 @@ class PromptuneHooks:
             for segment in line.segments:
                 terminalreporter.write(segment.text, **segment.markup)
             terminalreporter.line("")
+        for problem in str(self.session.output_error or "").splitlines():
+            terminalreporter.write_line(f"promptune: {problem}", red=True)
 
     def pytest_unconfigure(self) -> None:
         """End what still runs, whatever stopped the session."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from pytest_promptune.core.experiment import Outcome, result_of
 from pytest_promptune.core.model import Case, SampleRecord
 from pytest_promptune.core.plan import Marks, Parameters, PlannedItem, labels, metric_name, read_marks
 from pytest_promptune.core.scoring import Sample
+from pytest_promptune.plugin.fixtures import Homes
 from pytest_promptune.plugin.state import CELL
 from pytest_promptune.store.log import SampleKey
 
@@ -60,9 +61,9 @@ def planned_items(items: Sequence[pytest.Item]) -> list[PlannedItem]:
     for (_, bare), members in tests.items():
         for member, label in zip(members, labels([parameters[m] for m in members]), strict=True):
             names[member] = f"{bare}[{label}]" if label else bare
-    marked = _Marked()
+    marked, homes = _Marked(), Homes()
     return [
-        _planned(item, modules.of(item), name, given, marked)
+        _planned(item, modules.of(item), name, given, marked, homes)
         for item, name, given in zip(items, names, parameters, strict=True)
     ]
 
@@ -147,7 +148,9 @@ def _bare_name(item: pytest.Item) -> str:
     return item.nodeid.partition("::")[2].removesuffix(f"[{spec.id}]")
 
 
-def _planned(item: pytest.Item, module: str, test: str, given: Parameters, marked: _Marked) -> PlannedItem:
+def _planned(
+    item: pytest.Item, module: str, test: str, given: Parameters, marked: _Marked, homes: Homes
+) -> PlannedItem:
     spec: Any = item.callspec  # type: ignore[attr-defined]  # every such item is parametrized
     marks, may_not_run = marked.read(item)
     case = next((value for value in spec.params.values() if isinstance(value, Case)), None)
@@ -163,6 +166,7 @@ def _planned(item: pytest.Item, module: str, test: str, given: Parameters, marke
         case=case,
         parameters=tuple(sorted(given.numbers.items())),
         lazy=case is None or may_not_run,
+        home=homes.of(item, marks.app),
     )
 
 
@@ -226,14 +230,16 @@ def contribute(
     state: ItemState,
     outcome: Outcome,
     call: pytest.CallInfo[None],
+    redacted: Callable[[str], str],
     *,
     travels: bool,
 ) -> None:
     """Hang the item's contribution on its report, and turn a missed assertion into a pass.
 
-    A report that travels to another process carries it as plain data.
+    Its message is redacted before it is cut: half a key would not be recognised. A report that travels to
+    another process carries it all as plain data.
     """
-    message = str(call.excinfo.value) if call.excinfo else state.missed_inside
+    message = redacted(str(call.excinfo.value) if call.excinfo else state.missed_inside)
     case = state.case or state.planned.case
     if case is None:
         return
@@ -247,6 +253,7 @@ def contribute(
         outcome=outcome,
         message=message,
         case_hash=state.key.case_hash if state.key else None,
+        scope=state.key.scope if state.key else None,
         reused=state.is_reused,
     )
     contribution = result.to_json() if travels else result

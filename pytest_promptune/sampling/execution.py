@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextvars
 import copy
 import hashlib
 import inspect
@@ -18,6 +19,9 @@ from pytest_promptune.langgraph.prices import PriceList
 from pytest_promptune.sampling.attempts import Attempts, described, rest
 from pytest_promptune.store.log import LoggedSample, SampleKey
 from pytest_promptune.variants.active import applied
+
+#: In the code that an app runs for a sample: which one, in whatever thread.
+in_sample: contextvars.ContextVar[SampleKey | None] = contextvars.ContextVar("in_sample", default=None)
 
 
 class Execution:
@@ -65,12 +69,14 @@ class Execution:
             return value
 
         async def under_the_same_variant() -> Any:
+            in_sample.set(self._key)
             with applied(self._variant):
                 return await rest(value, trace)
 
         return under_the_same_variant()
 
     def _prepared(self) -> Callable[[], Any]:
+        in_sample.set(self._key)  # in this sample's own copy of the context
         if self.started is None:
             self.started = time.time()
         value = copy.deepcopy(self._case.input)  # an app may change its input; other runs must not see that

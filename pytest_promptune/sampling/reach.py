@@ -20,10 +20,9 @@ class Reach:
         self.group = self._group(item)
         #: A module's own fixture hides others of its name: its app must not meet their cases.
         self.module = None if everywhere else item.module
-        #: The same in every session, unlike the identity of the app.
-        self.scope = " ".join(
-            [*([] if everywhere else [item.module]), *(f"{n}={v}" for n, v in self.group[1])]
-        )
+        #: The same in every session, unlike the identity of the app: whose of several apps of one name.
+        home = folder_of(item) if everywhere else item.module
+        self.scope = " ".join([*([home] if home else []), *(f"{n}={v}" for n, v in self.group[2])])
 
     def covers(self, other: PlannedItem) -> bool:
         """Whether another item has the same app."""
@@ -40,10 +39,15 @@ class Reach:
             run=item.cell.run,
         )
 
-    def _group(self, item: PlannedItem) -> tuple[str, tuple[tuple[str, Any], ...]]:
+    def _group(self, item: PlannedItem) -> tuple[str, str | None, tuple[tuple[str, Any], ...]]:
         mine = (
             (name, number)
             for name, number in item.parameters
             if self._depends is None or name in self._depends
         )
-        return item.marks.app, tuple(mine)
+        return item.marks.app, item.home, tuple(mine)
+
+
+def folder_of(item: PlannedItem) -> str:
+    """Of the conftest.py that defines the item's app, or its class; empty for the root's and plugins'."""
+    return "" if item.home in (None, ".") else item.home

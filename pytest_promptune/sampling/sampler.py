@@ -20,7 +20,7 @@ from pytest_promptune.sampling.apps import BuiltApp
 from pytest_promptune.sampling.budget import SPENT, Budget
 from pytest_promptune.sampling.execution import Execution
 from pytest_promptune.sampling.late import LateScorers, Place
-from pytest_promptune.sampling.reach import Reach
+from pytest_promptune.sampling.reach import Reach, folder_of
 from pytest_promptune.sampling.scorers import Scorers, retries_of
 from pytest_promptune.sampling.stored import StoredSamples
 from pytest_promptune.sampling.uses import Uses
@@ -169,6 +169,17 @@ class Sampler:
         known = self._kept(found) if self.is_reused(found.key) else found.record.scorings
         return self._late.complete(engine, item, case, found, key, known, place)
 
+    def key(
+        self,
+        item: PlannedItem,
+        case: Case,
+        *,
+        everywhere: bool = False,
+        depends: Container[str] | None = None,
+    ) -> SampleKey:
+        """What the sample of an item is called, also where it isn't generated; see `sample`."""
+        return Reach(item, everywhere=everywhere, depends=depends).key(item, case, self._fingerprint(case))
+
     def replayed(self, item: PlannedItem, case: Case) -> LoggedSample:
         """The stored sample of an item; the app isn't even made.
 
@@ -184,7 +195,7 @@ class Sampler:
             variant=item.cell.variant,
             run=item.cell.run,
         )
-        found = self._stored.of_any_scope(key)
+        found = self._stored.of_any_scope(key, folder_of(item))
         if not found:
             raise NotStartedError(f"{where} has no sample of this case, as it is now, variant and run")
         if len(found) > 1:
@@ -194,7 +205,8 @@ class Sampler:
         def place(other: PlannedItem, its_case: Case) -> Place | None:
             wanted = replace(key, case_id=its_case.id, case_hash=self._fingerprint(its_case))
             wanted = replace(wanted, variant=other.cell.variant, run=other.cell.run)
-            stored = self._stored.of_any_scope(wanted) if other.marks.app == item.marks.app else []
+            same = other.marks.app == item.marks.app
+            stored = self._stored.of_any_scope(wanted, folder_of(item)) if same else []
             return Place((0, *self._use(other, its_case)), stored[0]) if len(stored) == 1 else None
 
         engine = self._engine or self._start()

@@ -36,10 +36,11 @@ class StoredSamples:
         """The sample stored under this key."""
         return self._found.get(_short(key), {}).get(key.scope)
 
-    def of_any_scope(self, key: SampleKey) -> list[LoggedSample]:
-        """The samples of all apps of that name, where it isn't known which of them is meant."""
+    def of_any_scope(self, key: SampleKey, *scopes: str) -> list[LoggedSample]:
+        """The sample of the first of these scopes that has one, the key's first; else those of all scopes."""
         found = self._found.get(_short(key), {})
-        return [found[key.scope]] if key.scope in found else list(found.values())
+        chosen = next((scope for scope in (key.scope, *scopes) if scope in found), None)
+        return list(found.values()) if chosen is None else [found[chosen]]
 
 
 def _short(key: SampleKey) -> _Short:

@@ -11,7 +11,9 @@ from hypothesis import strategies as st
 from pytest_promptune.core.experiment import Column, Experiment, Result, SampleFacts, result_of
 from pytest_promptune.core.model import Case, NodeRun, SampleError, SampleRecord, Usage, Variant
 from pytest_promptune.core.plan import Cell, Marks, PlannedItem
+from pytest_promptune.core.scorers import Unscored
 from pytest_promptune.core.scoring import Classification, Sample, Score
+from pytest_promptune.core.tally import tally
 from pytest_promptune.core.view import MetricName
 
 FAST = settings(max_examples=60, deadline=None, database=None)
@@ -38,11 +40,13 @@ RESULTS = st.builds(
             kind=st.sampled_from(["binary", "score"]),
             direction=st.sampled_from(["higher", "lower"]),
             unit=st.none() | TEXT,
-        ),
+        )
+        | st.builds(Score, value=FLOATS, kind=st.just("score"), scorer=st.just("judge"), comment=TEXT),
         max_size=3,
     ),
     classification=st.none() | st.builds(Classification, predicted=TEXT, expected=TEXT),
     message=TEXT,
+    scope=st.none() | TEXT,
     sample=st.builds(
         SampleFacts,
         latency_s=st.none() | FLOATS,
@@ -54,6 +58,9 @@ RESULTS = st.builds(
         ),
         error=st.none() | st.builds(SampleError, type=TEXT, message=TEXT, infrastructure=st.booleans()),
         models=st.lists(TEXT, max_size=2).map(tuple),
+        scorer_errors=st.lists(
+            st.builds(Unscored, scorer=TEXT, reason=TEXT, infrastructure=st.booleans()), max_size=2
+        ).map(tuple),
     ),
 )
 
@@ -125,6 +132,49 @@ def test_reading_does_not_change_what_is_read():
     copy = json.loads(json.dumps(data))
     Result.from_json(data)
     assert data == copy
+
+
+def test_a_sample_that_modules_share_counts_once():
+    """One call of a shared app is one sample and paid once; each module still has its own facts of it."""
+    experiment = Experiment()
+    for module in ("test_m.py", "test_n.py"):
+        experiment.add(result(module=module, scope=""))
+        experiment.add(result(module=module, scope="", test="test_b"))
+    counts = tally(experiment)
+    assert (counts.cases, counts.samples) == (1, 1)
+    assert (counts.usage.input_tokens, counts.usage.cost_usd) == (3, 0.25)
+    assert len(experiment.samples) == 2
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"scope": "test_n.py"},
+        {"scope": None},
+        {"scope": "", "app": "other"},
+        {"scope": "", "case_hash": "sha256:edited"},
+        {"scope": "", "case": "c2"},
+        {"scope": "", "variant": "terse"},
+        {"scope": "", "run": 2},
+    ],
+    ids=repr,
+)
+def test_samples_that_only_look_alike_count_each(other):
+    """A module's own app, another app, another content of the case, another variant or run: another call."""
+    experiment = Experiment()
+    experiment.add(result(scope=""))
+    experiment.add(result(module="test_n.py", **other))
+    assert tally(experiment).samples == 2
+
+
+@pytest.mark.parametrize("first", [None, BROKEN], ids=["first answered", "first raised"])
+def test_an_error_is_not_hidden_by_the_same_sample_of_another_machine(first):
+    """Where parts of a suite generated a sample more than once, one that failed is counted."""
+    experiment = Experiment()
+    for error in (first, BROKEN if first is None else None):
+        experiment.add(result(module=f"test_{error}.py", scope="", error=error))
+    counts = tally(experiment)
+    assert (counts.samples, counts.errored) == (1, 1)
 
 
 ITEM = PlannedItem(

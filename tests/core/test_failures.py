@@ -11,6 +11,7 @@ from pytest_promptune.core.failures import (
     LONGEST_PAUSE_S,
     describe,
     is_infrastructure,
+    is_worth_another_try,
     pause_before,
     retry_after,
 )
@@ -286,6 +287,83 @@ def test_described_without_a_message_of_its_own():
             raise RuntimeError("no text")
 
     assert describe(OddError()).type.endswith("OddError")
+
+
+# --- a quota that is used up ----------------------------------------------------------------------
+
+USED_UP = {"message": "You exceeded your current quota.", "type": "insufficient_quota"}
+
+
+@pytest.mark.parametrize(
+    "attributes",
+    [
+        {"code": "insufficient_quota"},
+        {"body": {**USED_UP, "code": "insufficient_quota"}},
+        {"body": {"error": {**USED_UP, "code": None}}},
+        {"__str__": lambda _: f"Error code: 429 - {{'error': {USED_UP}}}"},
+    ],
+    ids=["code", "body", "body with error", "text"],
+)
+@pytest.mark.parametrize("module", ["openai", "some_router.exceptions"])
+def test_a_used_up_quota_is_not_tried_again(module, attributes):
+    """OpenAI's 429 of an account without credit is nobody's prompt's fault, but no pause mends it."""
+    error = fake(module, "RateLimitError", status_code=429, **attributes)
+    assert is_infrastructure(error)
+    assert not is_worth_another_try(error)
+
+
+def test_a_used_up_quota_is_named():
+    """The message begins with what it is; without that it reads as any rate limit."""
+    found = describe(fake("openai", "RateLimitError", status_code=429, code="insufficient_quota"))
+    assert found.message.startswith("the account's quota is used up (insufficient_quota)")
+    assert found.message.endswith("message")
+    assert found.infrastructure
+
+
+def test_a_used_up_quota_within_a_stream():
+    """An answer that began well says so in its body only."""
+    error = fake("openai", "APIError", body=USED_UP)
+    assert is_infrastructure(error)
+    assert not is_worth_another_try(error)
+
+
+def test_a_used_up_quota_behind_other_exceptions():
+    """An app's own exception and a task group are looked through; one member is enough."""
+    wrapped = ValueError("no answer")
+    wrapped.__cause__ = fake("openai", "RateLimitError", code="insufficient_quota")
+    group = ExceptionGroup("unhandled errors", [fake("openai", "RateLimitError"), wrapped])
+    for error in (wrapped, group):
+        assert is_infrastructure(error)
+        assert not is_worth_another_try(error)
+        assert "quota" in describe(error).message
+
+
+@pytest.mark.parametrize(
+    "attributes",
+    [
+        {"status_code": 429, "code": "rate_limit_exceeded"},
+        {"status_code": 429, "code": ["insufficient_quota"]},
+        {"status_code": 503},
+        {},
+    ],
+    ids=repr,
+)
+def test_other_rate_limits_are_tried_again(attributes):
+    """Everything else that the infrastructure lost."""
+    error = fake("openai", "RateLimitError", **attributes)
+    assert is_worth_another_try(error)
+    assert "quota" not in describe(error).message
+
+
+def test_an_apps_own_quota_stays_its_fault():
+    """What only talks like OpenAI, or was refused with another status, is neither lost nor tried again."""
+    for error in (
+        fake("my_app", "QuotaError", code="insufficient_quota"),
+        fake("openai", "BadRequestError", status_code=400, code="insufficient_quota"),
+    ):
+        assert not is_infrastructure(error)
+        assert not is_worth_another_try(error)
+        assert describe(error).message == "message"
 
 
 # --- waiting --------------------------------------------------------------------------------------

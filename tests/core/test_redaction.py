@@ -3,7 +3,7 @@
 import pytest
 
 from pytest_promptune.core.errors import SettingsError
-from pytest_promptune.core.redaction import REDACTED, Redactor
+from pytest_promptune.core.redaction import REDACTED, Redactor, beginning
 
 LETTERS = "aB3dE5gH7jK9mN1pQ2rS4tU6vW8xY0z"
 SECRETS = [
@@ -98,6 +98,22 @@ def test_numbers_and_words_stay(value):
 def test_own_patterns():
     """The user's patterns work beside the built-in ones."""
     assert Redactor([r"CUST-\d+"]).text(f"CUST-42 {SECRETS[0]}") == f"{REDACTED} {REDACTED}"
+
+
+@pytest.mark.parametrize("place", range(170, 200))
+def test_the_beginning_holds_no_half_of_a_secret(place):
+    """What is cut before it is redacted must not keep the part of a key that no pattern knows."""
+    for secret in SECRETS:
+        cut = beginning(f"{'long ' * (place // 5)}{secret} and so on, and on, and on", 200)
+        assert len(cut) <= 200
+        assert secret[:7] not in Redactor().text(cut)
+
+
+def test_the_beginning_of_a_text():
+    """A short text stays, a long one ends at a word, and one without spaces between its signs anywhere."""
+    assert beginning(" as it is ", 9) == "as it is"
+    assert beginning("some more words", 8) == "some…"
+    assert beginning("答" * 300, 200) == "答" * 199 + "…"
 
 
 @pytest.mark.parametrize("pattern", ["(", "x*"])

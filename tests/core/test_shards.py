@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from pytest_promptune.core.combining import combine, fewer_runs, gaps, is_whole, joined, total_usage
 from pytest_promptune.core.experiment import Experiment, Result, SampleFacts
 from pytest_promptune.core.model import SampleError, Usage
+from pytest_promptune.core.scorers import Unscored
 from pytest_promptune.core.scoring import Classification, Score
 from pytest_promptune.core.shards import (
     Circumstances,
@@ -127,6 +128,7 @@ results = st.builds(
     case=st.sampled_from(CASES),
     run=st.integers(1, 3),
     test=st.sampled_from(["test_a", "test_b"]),
+    scope=st.just(""),
     outcome=st.sampled_from(["passed", "missed", "errored", "missing", "failed", "skipped"]),
     gate=st.none() | st.just(("words",)),
     scores=scores,
@@ -159,8 +161,38 @@ def test_what_is_written_is_read(given_results: list[Result]):
         assert read.gate == one.gate
         assert read.sample == rounded(one.sample)
         assert read.case_hash == one.case_hash
+        assert read.scope == one.scope
         if one.outcome not in ("missed", "errored"):
             assert read.message == ""
+
+
+def test_what_scorers_said_is_read():
+    """Who gave a score, with which comment, who gave none and why, and that one said it can't tell."""
+
+    def tone(value: float | None, comment: str = "") -> dict[str, Score]:
+        return {"bot::tone": Score(value=value, kind="score", scorer="judge", comment=comment)}
+
+    lost = SampleFacts(scorer_errors=(Unscored(scorer="judge", reason="429", infrastructure=True),))
+    before = [
+        result("c0", scores=tone(0.5, "dry"), sample=SampleFacts()),
+        result("c1", scores=tone(None, "who knows"), sample=SampleFacts()),
+        result("c2", run=2, sample=lost),
+        result("c2", run=2, test="test_b", sample=SampleFacts()),
+    ]
+    read = combine([document("a", round_trip(shard(before)).results)]).shard.results
+    after = {(r.case_id, r.test): r for r in read}
+    assert [after[r.case_id, r.test].scores for r in before] == [r.scores for r in before]
+    assert after["c2", "test_a"].sample == lost
+    assert after["c2", "test_b"].sample == SampleFacts()
+
+
+def test_scorers_are_those_of_each_documents_items():
+    """A sample that two machines generated has the facts of the first; what its scorers failed at stays."""
+    failed = SampleFacts(latency_s=2.0, scorer_errors=(Unscored(scorer="judge", reason="no"),))
+    one, other = document("a", [result()]), document("b", [result(test="test_b", sample=failed)])
+    found = {r.test: r.sample for r in combine([one, other]).shard.results}
+    assert found["test_a"] == result().sample
+    assert found["test_b"] == replace(result().sample, scorer_errors=failed.scorer_errors)
 
 
 def test_a_shard_is_small():
@@ -215,6 +247,26 @@ def test_shared_samples():
         experiment.add(r)
     usage = total_usage([one, other], tally(experiment).usage)
     assert usage == UsageView(input_tokens=8, cost_usd=0.3)
+
+
+def test_samples_shared_by_modules():
+    """Modules of two machines with one app: counted once, said to be generated twice, own facts in each."""
+    slow = SampleFacts(latency_s=9.0)
+    modules = {MODULE: PART, "other.py": PART}
+    one = document("a", round_trip(shard([result(scope="")], modules=modules)).results, modules=modules)
+    theirs = [
+        result(module="other.py", scope="", sample=slow),
+        result("c1", test="test_b", module="other.py", scope="other.py"),
+    ]
+    other = document("b", round_trip(shard(theirs, modules=modules)).results, modules=modules)
+    combined = combine([one, other])
+    assert combined.twice == 1
+    found = {(r.module, r.case_id): r.sample.latency_s for r in combined.shard.results if r.sample}
+    assert found == {(MODULE, "c0"): 0.25, ("other.py", "c0"): 9.0, ("other.py", "c1"): 0.25}
+    experiment = Experiment()
+    for r in combined.shard.results:
+        experiment.add(r)
+    assert tally(experiment).samples == 2
 
 
 def test_an_unknown_price_stays_unknown():

@@ -523,3 +523,51 @@ def test_a_kept_app_of_every_parameter_is_called_once_per_sample(project):
     ran = project.run()
     assert ran.code == 0
     assert sorted(ran.calls) == ["one"] * 4 + ["two"] * 4
+
+
+OF_A_FOLDER = """
+from pathlib import Path
+
+import pytest
+
+LOG = Path(__file__).parents[{depth}] / "calls.log"
+
+
+@pytest.fixture(scope="session")
+def bot():
+    def call(inputs):
+        with LOG.open("a") as log:
+            log.write("{name}\\n")
+        return {{"by": "{name}"}}
+
+    return call
+"""
+
+IN_A_FOLDER = """
+import pytest
+from pytest_promptune import Case
+
+pytestmark = pytest.mark.promptune(app="bot", runs=2)
+
+
+@pytest.mark.parametrize("case", [Case(id="one", input={{}}), Case(id="{name}", input={{}})], ids=str)
+def test_it(case, sample):
+    assert sample.output["by"] == "{name}"
+"""
+
+
+def test_apps_of_one_name_in_several_folders(project):
+    """Each folder's app is called for the folder's own cases alone, and resumed and replayed as such."""
+    project.write(
+        {"conftest.py": OF_A_FOLDER.format(name="top", depth=0)}
+        | {f"{name}/conftest.py": OF_A_FOLDER.format(name=name, depth=1) for name in "ab"}
+        | {f"{name}/test_{name}.py": IN_A_FOLDER.format(name=name) for name in "ab"}
+        | {"c/test_c.py": IN_A_FOLDER.format(name="top")}
+    )
+    for options in ((), ("-n", "2")):
+        ran = project.run(*options, plugins=["xdist.plugin"] if options else [])
+        assert (ran.code, ran.counts) == (0, {"passed": 12}), ran.text
+        assert sorted(ran.calls) == ["a"] * 4 + ["b"] * 4 + ["top"] * 4
+        assert ran.json["experiment"]["samples"] == 12
+    again = project.run("--promptune-replay=last")
+    assert (again.code, again.counts, again.calls) == (0, {"passed": 12}, []), again.text

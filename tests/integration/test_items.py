@@ -196,6 +196,25 @@ def test_all_tests_of_an_app_share_a_sample(project):
     }
 
 
+@pytest.mark.parametrize("workers", [0, 2])
+def test_samples_that_modules_share_count_once(project, workers):
+    """In the results, the summary and what failed; a module's own app of that name has samples of its own."""
+    test = suite("def test_it(case, sample):\n    pass")
+    own = "\n\n@pytest.fixture(scope='module')\ndef bot():\n    from conftest import answer\n    return lambda inputs: answer(inputs)\n"
+    project.bot(test)
+    project.write(test_other=test)
+    args, plugins = (("-n", "2"), ["xdist.plugin"]) if workers else ((), ())
+    ran = project.run(*args, "-v", plugins=plugins, lose="c04", **{"raise": "c05"})
+    found = ran.json["experiment"]
+    assert len(ran.calls) == 12
+    assert (found["samples"], found["errored"], found["missing"]) == (12, 2, 2)
+    assert "6 cases x 2 runs, 12 samples (2 errored, 2 missing)" in ran.out
+    assert "2 samples of bot/current, infrastructure" in ran.out
+    project.write(test_own=test + own)
+    ran = project.run(*args, plugins=plugins)
+    assert (len(ran.calls), ran.json["experiment"]["samples"]) == (24, 24)
+
+
 def test_another_app_has_samples_of_its_own(project):
     """Two apps in one module are called with the same cases, once each."""
     project.bot(

@@ -206,6 +206,36 @@ def test_secrets_are_not_written_to_reports(bot):
     assert not any(KEY in text for text in texts)
 
 
+@pytest.mark.parametrize("workers", [0, 2])
+def test_secrets_are_not_shown(bot, monkeypatch, workers):
+    """``-v`` and junit's file say why a sample missed or has no output: without keys, whole or cut."""
+    suite, conftest = (bot.path / "test_bot.py").read_text(), (bot.path / "conftest.py").read_text()
+    said = f'"x" * (285 if case.id == "c01" else 0) + " {KEY}"'  # messages are cut at 300 characters
+    suite = suite.replace('case.expected["a"]', f'case.expected["a"], {said}')
+    for reason in ("the model is confused", "connection reset by peer"):
+        conftest = conftest.replace(reason, f"told {KEY}")
+    bot.write({"test_bot.py": suite, "conftest.py": conftest})
+    monkeypatch.setenv("COLUMNS", "200")
+    args = ("-n", str(workers)) if workers else ()
+    ran = bot.run(
+        "-v",
+        "--junitxml=junit.xml",
+        *args,
+        plugins=XDIST if workers else (),
+        miss="c00,c01",
+        lose="c04",
+        **{"raise": "c05"},
+    )
+    assert ran.counts == {"passed": 18, "missed": 6, "errored": 6, "missing": 6}, ran.text
+    junit = (bot.path / "junit.xml").read_text()
+    assert "MISSED ([redacted])" in ran.out
+    if not workers:  # pytest shows reasons of skipped tests only then
+        assert ran.out.count("the app gave no output: RuntimeError: told [redacted])") == 6
+    assert "told [redacted]" in junit
+    for text in (ran.text, junit, json.dumps(ran.json)):
+        assert KEY[:6] not in text
+
+
 def test_own_secrets_need_a_pattern(project):
     """What nobody declared a secret is stored: the test above would miss it otherwise."""
     project.write(test_leaky=LEAKY)
@@ -259,6 +289,30 @@ def test_looking_leaves_no_experiment(bot, option, workers):
     assert ran.code == 0, ran.text
     assert not ran.calls
     assert not (bot.path / ".promptune").exists()
+
+
+@pytest.mark.parametrize("option", ["--collect-only", "--setup-plan", "--setup-only"])
+def test_looking_builds_and_scores_nothing(project, option):
+    """Neither the builder of an app nor an async app nor a scorer is called, since each may cost money."""
+    project.write(
+        test_app=(
+            "import pytest\nfrom pathlib import Path\nfrom pytest_promptune import Case\n\n"
+            "def note(what):\n    with Path(__file__).with_name('calls.log').open('a') as file:\n"
+            "        file.write(what + '\\n')\n\n"
+            "@pytest.fixture(scope='session')\ndef app():\n"
+            "    def build(variant):\n        note('built')\n"
+            "        async def call(n):\n            note('called')\n            return n\n        return call\n"
+            "    return build\n\n"
+            "@pytest.fixture(scope='session')\ndef judge():\n"
+            "    def judge(outputs):\n        note('judged')\n        return 1.0\n    return judge\n\n"
+            "@pytest.mark.promptune(app='app', runs=1, scorers=['judge'])\n"
+            "@pytest.mark.parametrize('case', [Case(id='a', input=1)], ids=str)\n"
+            "def test_it(case, sample):\n    pass\n"
+        )
+    )
+    assert project.run(option).code == 0
+    assert not (project.path / "calls.log").exists()
+    assert list(project.run().calls) == ["built", "called", "judged"]
 
 
 def test_looking_does_not_take_over(bot):

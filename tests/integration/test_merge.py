@@ -409,6 +409,40 @@ def test_an_app_that_never_answered_fails_the_gate(suite: Suite):
     suite.merge(*shards)
 
 
+JUDGE = """
+
+@pytest.fixture(scope="session")
+def judge():
+    def evaluate(inputs):
+        if os.environ.get("BOT_JUDGE"):
+            raise ValueError("no such rubric")
+        return {"key": "judge", "score": 0.25 if os.environ.get("BOT_HARSH") else 0.9, "comment": f"of {inputs['q']}"}
+    return evaluate
+"""
+
+
+def test_scorers_are_judged_over_all_shards(suite: Suite):
+    """A merge fails for a scorer that scored nowhere and quotes one that scored low, as one run does."""
+    tests = TESTS.replace("retries=0)", 'retries=0, scorers=["judge"])')
+    suite.project.write({"conftest.py": BOT + JUDGE, "tests/test_one.py": tests})
+    suite.project.record()
+    for how in ({"judge": "raise"}, {"harsh": "yes"}):
+        shards = [suite.measure(part, **how) for part in BY_CASES]
+        merged = suite.merged(*shards, "--gate", code=1)
+        whole = suite.project.run(**how)
+        assert whole.code == 1
+        assert comparable(merged)["gate"] == comparable(whole.json)["gate"]
+        assert comparable(merged)["comparisons"] == comparable(whole.json)["comparisons"]
+        (item,) = [item for item in merged["gate"] if item["failed"]]
+        assert item["nodeid"] == "tests/test_one.py::bot::gate[bot::judge-current]"
+        assert not item["hint"]
+        told = [text for text in merged["warnings"] if "The scorer 'judge' gave no score" in text]
+        assert told == [text for text in whole.json["warnings"] if "The scorer 'judge'" in text]
+    assert item["examples"][0] == "c00: 0.250, of 0 (3 times)"
+    some = [suite.measure(BY_CASES[0]), suite.measure(BY_CASES[1], judge="raise")]
+    assert suite.merged(*some, "--gate")["warnings"]
+
+
 def test_shards_of_xdist(suite: Suite):
     """A machine may use its cores; the order of cases and tests is known there, too."""
     pytest.importorskip("xdist")

@@ -75,6 +75,18 @@ def test_nothing_more_is_begun(suite):
     assert ran.json["usage"]["cost_usd"] == 5
 
 
+def test_what_modules_share_is_left_out_once(suite):
+    """A sample that was not paid for is one missing sample, whichever modules have tests of it."""
+    conftest, test = SUITE.split("@pytest.mark.promptune(app")
+    tests = f"import pytest\nfrom conftest import CASES\n\n@pytest.mark.promptune(app{test}"
+    (suite.path / "test_bot.py").unlink()
+    suite.write(conftest=conftest, test_one=tests, test_two=tests)
+    ran = suite.run("--promptune-max-cost=5", ONE_BY_ONE)
+    found = ran.json["experiment"]
+    assert (len(ran.calls), found["samples"], found["missing"]) == (5, 12, 7), ran.text
+    assert ran.json["usage"]["cost_usd"] == 5
+
+
 def test_what_is_in_flight_is_kept(suite):
     """Calls that were begun are paid for, so their results count."""
     ran = suite.run("--promptune-max-cost=5", "--promptune-concurrency=3")

@@ -434,6 +434,17 @@ def test_lost_samples_are_missing(project, provider, pauses, fault, asks):
     assert len(provider.about("refund")) == 2, "other samples are left alone"
 
 
+@pytest.mark.parametrize("wire", ["openai"], indirect=True)
+def test_a_used_up_quota_is_asked_once(project, provider, pauses):
+    """OpenAI's 429 of an account without credit: missing like any other, but not asked again, and named."""
+    provider.fault = failing("twice", Fault(status=429, type="insufficient_quota"))
+    ran = project.run("--promptune-baseline", "--promptune-runs=1", "-rA")
+    assert len(provider.about("twice")) == 1, ran.text
+    assert pauses == []
+    assert (ran.json["experiment"]["missing"], ran.json["experiment"]["errored"]) == (1, 0)
+    assert "quota is used up" in ran.out
+
+
 @both
 @pytest.mark.parametrize(("fault", "asks"), FAULTS.values(), ids=FAULTS)
 def test_samples_that_recover_count(project, provider, pauses, fault, asks):

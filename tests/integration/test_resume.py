@@ -22,7 +22,7 @@ UNTIL_S = 40
 posix = pytest.mark.skipif(sys.platform == "win32", reason="signals")
 
 #: BOT_HOLD: cases without an answer. BOT_LOSE: cases whose connection is lost, BOT_RAISE: where the app
-#: raises. BOT_FAIL: the test of this case fails. Answers depend on case and run alone, by BOT_DRAWS.
+#: raises. BOT_DIE: whose first call ends the process. BOT_FAIL: the test of this case fails. Answers depend on case and run alone, by BOT_DRAWS.
 SUITE = """
 import asyncio, os
 from collections import Counter
@@ -56,6 +56,10 @@ def bot():
         if case in named("HOLD"):
             note("held.log", case)
             await asyncio.sleep(40)
+        if case in named("DIE") and not (HERE / "died").exists():
+            (HERE / "died").touch()
+            await asyncio.sleep(3)
+            os._exit(7)
         if case in named("LOSE"):
             raise ConnectionError("connection reset by peer")
         if case in named("RAISE"):
@@ -139,6 +143,32 @@ def killed(path: Path, how: int, *args: str) -> Counter[str]:
     return finished(path)
 
 
+def killed_with_workers(path: Path, held: str, wanted: int) -> Counter[str]:
+    """Start a session with two workers, kill all processes once the log has so many samples, or none more."""
+    names = ("PYTEST_ADDOPTS", "CI", "GITHUB_STEP_SUMMARY")
+    env = {name: value for name, value in os.environ.items() if name not in names}
+    env |= {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "BOT_HOLD": held}
+    plugins = ["-p", "xdist.plugin", "-p", "pytest_promptune.plugin"]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "pytest", *plugins, "--promptune-runs=1", "-n", "2"],
+        cwd=path,
+        env=env,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+    try:
+        until = time.monotonic() + UNTIL_S
+        while finished(path).total() < wanted and time.monotonic() < until:
+            assert process.poll() is None, process.communicate()[0]
+            time.sleep(0.05)
+    finally:
+        os.killpg(process.pid, signal.SIGKILL)  # controller and workers
+    process.communicate(timeout=UNTIL_S)
+    return finished(path)
+
+
 # --- going on -------------------------------------------------------------------------------------
 
 
@@ -159,6 +189,20 @@ def test_after_a_kill(suite, how):
     assert findings(ran) == findings(whole)
     (after,) = history(suite.path)
     assert (after.id, after.status, after.samples) == (before.id, "finished", 6)
+
+
+@posix
+@pytest.mark.parametrize("held", ["c00", "c00,c01"], ids=["one worker waits", "both wait"])
+def test_after_a_kill_of_workers(suite, held):
+    """What a worker generated ahead while its first item waits is stored: only what hung is called again."""
+    pytest.importorskip("xdist")
+    others = {f"c{i:02d}": 1 for i in range(6)}
+    hung = {case: others.pop(case) for case in held.split(",")}
+    assert killed_with_workers(suite.path, held, len(others)) == others
+    ran = suite.run("--promptune-runs=1", "--promptune-resume", "-n", "2", plugins=XDIST)
+    assert ran.code == 0, ran.text
+    assert ran.per_case == hung
+    assert ran.json["experiment"]["reused"] == len(others)
 
 
 @posix
@@ -202,6 +246,23 @@ def test_with_workers(suite, first, then):
     assert findings(ran) == findings(whole)
     (after,) = history(suite.path)
     assert (after.status, after.samples) == ("finished", 18)
+
+
+def test_a_crash_while_resuming(suite):
+    """The crashed worker's replacement takes what is stored, from before or by that worker; the latter isn't reused."""
+    pytest.importorskip("xdist")
+    interrupted(suite, "--promptune-concurrency=2", lose="c01")
+    before, done = history(suite.path)[0], finished(suite.path)
+    del done["c01"]
+    assert 0 < done.total() < 15
+    ran = suite.run("--promptune-resume", "-n", "2", plugins=XDIST, die="c01")
+    assert ran.code == 1, ran.text
+    assert ran.counts["failed"] == 1
+    assert "c01-current-run1" in ran.out
+    assert ran.json["experiment"]["id"] == before.id
+    assert ran.per_case == {f"c{i:02d}": 3 - done[f"c{i:02d}"] for i in range(6)}
+    assert ran.json["experiment"]["reused"] == done.total()
+    assert finished(suite.path).total() == 17
 
 
 def test_lost_samples_are_measured_again(suite):

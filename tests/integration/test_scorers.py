@@ -174,6 +174,138 @@ def test_failures_are_missing(suite):
     assert "cannot judge this" in ran.out
 
 
+#: What the judge does is said by the variable BOT_JUDGE.
+MOODY = """
+@pytest.fixture(scope="session")
+def moody():
+    def evaluator(inputs, outputs):
+        mood = os.environ.get("BOT_JUDGE", "")
+        if mood == "raise" or (mood == "strict" and outputs["a"] == "no"):
+            raise ValueError("no rubric for token=sk-proj-abcdefghijklmnopqrstuvwxyz123456")
+        if mood == "lose":
+            raise ConnectionError("connection reset")
+        if mood == "slow":
+            time.sleep(30)
+        if mood == "nonsense":
+            return "good"
+        said = f"|<b>{inputs['q']}</b>\\x1b[2J said sk-proj-abcdefghijklmnopqrstuvwxyz123456"
+        comment = said + " and on" * 100
+        return {"key": "mood", "score": 0.25 if mood == "harsh" else 0.9, "comment": comment}
+    return evaluator
+"""
+
+
+@pytest.fixture
+def moody(suite):
+    """A suite whose scorer is called `moody` and its metric `mood`."""
+    project = suite("moody", "right", runs=2, timeout=1)
+    conftest = project.path / "conftest.py"
+    conftest.write_text(conftest.read_text() + MOODY)
+    return project
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+@pytest.mark.parametrize(
+    ("mood", "words"),
+    [
+        ("raise", "ValueError: no rubric for token=[redacted]. Mend it, or take it out of the marker's"),
+        ("lose", "ConnectionError: connection reset. What it calls could not be reached: run again"),
+        ("slow", "Give it more time with the marker's timeout="),
+        ("nonsense", "ScoreError: the score 'moody': the value is 'good'"),
+    ],
+)
+def test_a_scorer_that_never_scores_fails_the_gate(moody, mood, words, workers):
+    """As an app that never answers: one failed decision that says what to do, exit code 1; no secrets."""
+    moody.record()
+    args = ("-n", str(workers)) if workers else ()
+    ran = moody.run(*args, plugins=("xdist.plugin",) if workers else (), judge=mood)
+    assert ran.code == 1, ran.text
+    failed = [item for item in ran.json["gate"] if item["failed"]]
+    assert [item["nodeid"] for item in failed] == ["test_bot.py::bot::gate[bot::mood-current]"]
+    assert "the scorer 'moody' gave no score for any of 12 samples of bot" in failed[0]["message"]
+    assert words in failed[0]["message"]
+    assert "FAILED test_bot.py::bot::gate[bot::mood-current] - bot::mood: the scorer" in ran.out
+    report = (moody.path / "promptune-report.md").read_text()
+    assert "# Prompt regression check: gate failed: bot::mood: the scorer 'moody' gave no score for" in report
+    assert "Record the baseline again" not in ran.text  # that would lose what it has
+    assert "sk-proj" not in ran.text + report + json.dumps(ran.json)
+    assert ran.gates["test_bot.py::bot::gate[bot::right-current]"]
+
+
+def test_a_mended_scorer_is_asked_again(moody):
+    """The command of the failed decision costs no call of the app, and passes."""
+    moody.record()
+    ran = moody.run(judge="raise")
+    (hint,) = [item["hint"] for item in ran.json["gate"] if item["failed"]]
+    assert hint.endswith("pytest --promptune-replay=last")
+    ran = moody.run("--promptune-replay=last")
+    assert (ran.code, ran.calls) == (0, [])
+    assert ran.gates["test_bot.py::bot::gate[bot::mood-current]"]
+
+
+def test_a_silent_scorer_where_nothing_is_gated(moody):
+    """No baseline yet, recording, and the gate off: warnings, quiet or not, and exit code 0."""
+    ran = moody.run(judge="raise")
+    assert (ran.code, ran.json["gate"]) == (0, [])
+    assert "The scorer 'moody' gave no score for 12 samples of bot" in " ".join(ran.out.split())
+    ran = moody.run("--promptune-baseline", "-q", judge="raise")
+    assert (ran.code, ran.json["gate"]) == (0, [])
+    told = " ".join(ran.out.split())
+    assert "test_bot.py was recorded although the scorer 'moody' gave no score for any of 12 samples" in told
+    moody.record()
+    ran = moody.run("--promptune-gate=off", "-q", judge="raise")
+    assert (ran.code, ran.json["gate"]) == (0, [])
+    assert "The scorer 'moody' gave no score for 12 samples of bot" in " ".join(ran.out.split())
+
+
+def test_a_scorer_that_is_silent_under_a_variant(moody):
+    """`current` has the metric and the variant hasn't: that is no pass, and the variant isn't adopted."""
+    tests = moody.path / "test_bot.py"
+    tests.write_text(tests.read_text().replace('app="bot"', 'app="tuned"'))
+    moody.variant("other", *(f"c{i:02d}" for i in range(6)))
+    ran = moody.run("--promptune-compare")
+    assert ran.gates["test_bot.py::tuned::gate[tuned::mood-other]"], ran.text
+    ran = moody.run("--promptune-compare", judge="strict")
+    assert ran.code == 1
+    assert not ran.gates["test_bot.py::tuned::gate[tuned::mood-other]"]
+    row = ran.row("tuned::mood", "other")
+    assert (row["verdict"], row["gate"]) == ("inconclusive", "failed")
+    assert "gave no score for any of 12 samples of tuned under other" in row["reason"]
+    assert ran.json["decision"]["action"] != "adopt"
+
+
+def test_failed_gates_quote_their_scorer(moody):
+    """Terminal, report and results say why a judge gave so little: its words, harmless, short, no secrets."""
+    moody.record()
+    ran = moody.run(judge="harsh")
+    assert ran.code == 1
+    (item,) = [item for item in ran.json["gate"] if item["failed"]]
+    assert item["nodeid"] == "test_bot.py::bot::gate[bot::mood-current]"
+    assert len(item["examples"]) == 5
+    first = item["examples"][0]
+    assert first.startswith("c00: 0.250, |<b>0</b> said [redacted] and on and on")
+    assert first.endswith("… (2 times)")
+    assert len(first) < 240
+    assert "c00: 0.250, |<b>0</b> said [redacted] and on" in ran.out.partition("FAILURES")[2]
+    report = (moody.path / "promptune-report.md").read_text()
+    assert "c00: 0.250, \\|\\<b>0\\</b> said \\[redacted] and on" in report.replace("\\[", "[").replace(
+        "[redacted]", "\\[redacted]"
+    )
+    assert "sk-proj" not in ran.text + report + json.dumps(ran.json)
+    assert "\x1b[2J" not in ran.text + report
+
+
+def test_comments_stand_in_the_log_once(moody):
+    """With the sample, in full; what an item contributes is stored without them."""
+    moody.record(judge="harsh")
+    with ExperimentLog(locate(None, root=moody.path)) as log:
+        sample = next(iter(log.samples("last")))
+        results = list(log.results("last"))
+    assert len(sample.record.scorings[0].scores[0].comment) > 700
+    scores = [result.scores["bot::mood"] for result in results]
+    assert {(score.scorer, score.comment) for score in scores} == {("moody", "")}
+
+
 def test_errored_samples_are_not_scored(suite):
     """There is nothing to judge: the score is missing, and no scorer is to blame."""
     project = suite("right")

@@ -140,6 +140,7 @@ def begin(path: Path, *args: str, **bot: str) -> subprocess.Popen[str]:
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
+        start_new_session=True,
         # a shell starts background jobs with SIGINT ignored, and children inherit that
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
@@ -242,23 +243,81 @@ def test_a_signal_before_the_first_sample_is_finished(holding):
     assert len(ran.calls) == 16
 
 
+# --- with workers ---------------------------------------------------------------------------------
+
+#: How each worker's own session ended; execnet interrupts one that is still busy after five seconds.
+ENDED = """
+
+def pytest_sessionfinish(session, exitstatus):
+    if hasattr(session.config, "workerinput"):
+        with (session.config.rootpath / "ended.log").open("a") as file:
+            file.write(f"{int(exitstatus)}\\n")
+"""
+
+
+@pytest.mark.parametrize(
+    ("stop", "args", "code", "words"),
+    [
+        ("fail", ["-x"], 2, "stopping after 1 failures"),  # xdist ends a session by an interrupt
+        ("fail", ["--maxfail=1"], 2, "stopping after 1 failures"),
+        ("ctrl-c", [], 2, "keyboard-interrupt"),
+        ("usage", [], 4, "that can't be meant"),
+        ("internal", [], 3, "a broken plugin"),
+    ],
+)
+def test_stopping_with_workers(one, stop, args, code, words):
+    """The other worker ends as well: it neither waits for its sample nor runs the rest of its items."""
+    pytest.importorskip("xdist")
+    ran = one.run(*args, "-n", "2", plugins=XDIST, hold="c03,c04,c05,c06,c07", stop=stop)
+    assert ran.code == code, ran.text
+    assert words in ran.text
+    assert "::gate[" not in ran.text
+    assert (newest(one.path).status, newest(one.path).exit_code) == ("interrupted", code)
+    assert ("c00", 1) in finished(one.path)  # the worker that stops has reported it before
+    assert {case for case, _ in finished(one.path)} <= {"c00", "c01", "c02"}
+
+
+def test_what_a_stopped_worker_had_left(project):
+    """None of it is called: under -x workers that have all their items stop at the next one."""
+    pytest.importorskip("xdist")
+    body = HOLDING.replace("APP", "async_app").replace("range(8)", "range(80)")
+    project.write(test_hold=body, conftest="")
+    ran = project.run("-x", "-n", "2", "--promptune-concurrency=2", plugins=XDIST, stop="fail", hold="c09")
+    assert ran.code == 2, ran.text
+    assert len(ran.calls) < 40
+    again = project.run("--promptune-resume", "-n", "2", plugins=XDIST)
+    assert again.code == 0, again.text
+    assert again.json["experiment"]["samples"] == 160
+    assert len(again.calls) == 160 - again.json["experiment"]["reused"]
+
+
 @posix
-def test_sigterm_with_workers(one):
-    """The controller is told: exit code 2, what the workers reported is kept, no process stays behind."""
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM], ids=["SIGINT", "SIGTERM"])
+@pytest.mark.parametrize("to", ["controller", "group"])
+def test_signals_with_workers(one, how, to):
+    """Sent to the controller or, as a terminal does, to all: exit code 2, what was reported is kept, no
+    process stays behind, and workers end in order, not by execnet's force."""
+    pytest.importorskip("xdist")
+    one.write(conftest=INTERNAL + ENDED)
     process = begin(
         one.path, "-n", "2", "-p", "xdist.plugin", "--promptune-concurrency=4", hold="c04,c05,c06,c07"
     )
     try:
         wait_until(lambda: len(lines(one.path / "held.log")) == 4, process)
         wait_until(lambda: reported(one.path) == 4, process)
-        process.send_signal(signal.SIGTERM)
+        if to == "group":
+            os.killpg(process.pid, how)
+        else:
+            process.send_signal(how)
         output, _ = process.communicate(timeout=UNTIL_S)  # also waits until the workers close the pipe
     finally:
         process.kill()
     assert process.returncode == 2, output
-    assert "SIGTERM" in output
+    assert ("KeyboardInterrupt" if how == signal.SIGINT else "SIGTERM") in output
     assert newest(one.path).status == "interrupted"
     assert finished(one.path) == {(f"c0{i}", 1) for i in range(4)}
+    if to == "controller":
+        assert lines(one.path / "ended.log") == ["0", "0"]
 
 
 # --- the handler itself ---------------------------------------------------------------------------

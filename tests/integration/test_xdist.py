@@ -259,6 +259,25 @@ def test_a_crash_costs_what_was_in_flight(project):
     assert ran.json["experiment"]["samples"] == ran.counts["passed"]
 
 
+def test_what_is_sent_meanwhile_is_not_shown(project):
+    """While the first item waits the worker sends the samples of the others: nobody counts or lists that."""
+    project.bot(
+        "import time, pytest\nfrom pathlib import Path\n"
+        "pytestmark = pytest.mark.promptune(app='slow', runs=1)\n\n"
+        "@pytest.fixture(scope='session')\ndef slow(bot):\n"
+        "    def app(inputs):\n"
+        "        if inputs['q'] == 0:\n            time.sleep(2.5)\n"
+        "        return bot(inputs)\n"
+        "    return app\n\n"
+        "def test_it(case, sample):\n    pass\n"
+    )
+    ran = project.run("-n", "2", "-v", "-rA", "--junitxml=junit.xml", plugins=XDIST)
+    assert ran.counts == {"passed": 6}, ran.text
+    assert ran.out.count("[c00-current-run1]") == 3  # as it starts, as it ends, in the list of -rA
+    assert (project.path / "junit.xml").read_text().count("<testcase ") == 6
+    assert ran.json["experiment"]["samples"] == 6
+
+
 def test_sessions_without_our_tests_keep_the_scheduler(project):
     """Plain tests are handed out by xdist, item by item, and all of them run."""
     project.write(test_plain="import pytest\n@pytest.mark.parametrize('n', range(9))\ndef test_it(n): pass\n")

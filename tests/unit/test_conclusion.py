@@ -11,6 +11,7 @@ from pytest_promptune.conclusion import Conclusion, Evidence, conclude
 from pytest_promptune.core.baseline import Baseline, Recorded
 from pytest_promptune.core.experiment import Experiment, Result, SampleFacts
 from pytest_promptune.core.model import SampleError, Usage
+from pytest_promptune.core.scorers import Unscored
 from pytest_promptune.core.scoring import Score
 from pytest_promptune.settings import Settings
 from pytest_promptune.store.baselines import baseline_path, read_baseline, write_baseline
@@ -655,3 +656,247 @@ def test_a_baseline_that_was_thinned_by_hand(concluded, tmp_path):
     found = concluded(results("missed"))
     assert found.comparisons == []
     assert any("test_a has no scores in the baseline main" in text for text in found.warnings)
+
+
+# --- scorers that gave no score -----------------------------------------------------------------------
+
+BROKEN_JUDGE = Unscored(scorer="judge", reason="ValueError: no such rubric.")
+BUSY_JUDGE = Unscored(scorer="judge", reason="RateLimitError: slow down", infrastructure=True)
+
+
+def judged(
+    value: float | None = 0.5,
+    *,
+    failure: Unscored | None = None,
+    metric: str = "bot::judge",
+    comment: str = "",
+    **more: Any,
+) -> list[Result]:
+    """The results of a test with the scorer `judge`; where it failed there are none of its scores."""
+    score = Score(value=value, kind="score", scorer="judge", comment=comment)
+    given = {"scores": {} if failure else {metric: score}} | more
+    return [
+        replace(one, sample=replace(one.sample, scorer_errors=(failure,)))
+        if failure and one.sample.error is None
+        else one
+        for one in results(**given)
+    ]
+
+
+def failed(found: Conclusion) -> dict[str, str]:
+    """The messages of the failed decisions, by what stands in the brackets."""
+    return {i.nodeid.partition("::gate[")[2].rstrip("]"): i.message for i in found.gate if i.failed}
+
+
+@pytest.mark.parametrize(
+    ("failure", "cure"),
+    [
+        (BROKEN_JUDGE, "ValueError: no such rubric. Mend it, or take it out of the marker's scorers=[…]."),
+        (BUSY_JUDGE, "RateLimitError: slow down. What it calls could not be reached: run again"),
+        (
+            Unscored(scorer="judge", reason="TimeoutError: after 2 s"),
+            "TimeoutError: after 2 s. Give it more time with the marker's timeout=",
+        ),
+    ],
+)
+@pytest.mark.parametrize("rule", ["regression", "non-inferiority"])
+def test_a_scorer_that_never_scored_fails(concluded, failure, cure, rule):
+    """Whatever kept it from scoring: nothing measured is no pass; the sentence says what to do."""
+    concluded(judged(), baseline=True)
+    found = concluded(judged(failure=failure), gate=rule)
+    said = failed(found)["bot::judge-current"]
+    assert said.startswith(
+        "bot::judge: the scorer 'judge' gave no score for any of 30 samples of bot under current: "
+    )
+    assert cure in said
+    (item,) = [item for item in found.gate if "bot::judge" in item.nodeid]
+    assert item.nodeid == f"{MODULE}::bot::gate[bot::judge-current]"
+    assert item.hint.endswith("pytest --promptune-replay=last")
+    assert found.decision.action == "investigate"
+    assert found.warnings == []  # least of all the advice to record again
+    assert set(found.rerun) == {one.nodeid for one in results()}
+
+
+def test_a_scorer_that_scored_once_passes(concluded):
+    """What is missing then is told as a warning, and judged as missing data."""
+    concluded(judged(), baseline=True)
+    now = judged(failure=BROKEN_JUDGE)
+    found = concluded([*judged()[:1], *now[1:]])
+    assert gates(found)["bot::judge-current"] is False
+
+
+def test_a_scorer_without_outputs_is_not_to_blame(concluded):
+    """Where the app gave none there was nothing to judge: that fails by itself."""
+    concluded(judged(), baseline=True)
+    found = concluded(results("errored"))
+    assert "bot::judge-current" not in gates(found)
+    assert gates(found)["bot::output-current"]
+    some = [*results("errored", cases=CASES[:5]), *judged(failure=BROKEN_JUDGE, cases=CASES[5:])]
+    assert "any of 5 samples" in failed(concluded(some))["bot::judge-current"]
+    merged = [replace(one, scores=judged(None)[0].scores) for one in some]  # as read from a row of a shard
+    assert "any of 5 samples" in failed(concluded(merged))["bot::judge-current"]
+
+
+def test_a_silent_scorer_with_the_gate_off(concluded):
+    """No decisions at all."""
+    concluded(judged(), baseline=True)
+    assert concluded(judged(failure=BROKEN_JUDGE), gate="off").gate == []
+
+
+def test_a_silent_scorer_without_a_baseline(concluded):
+    """There is nothing to compare with yet, and so nothing to decide, unless a baseline is required."""
+    assert concluded(judged(failure=BROKEN_JUDGE)).gate == []
+    found = concluded(judged(failure=BROKEN_JUDGE), require_baseline=True)
+    assert "bot::judge-current" in failed(found)
+
+
+def test_a_new_scorer_that_is_broken(concluded):
+    """Nobody knows what it would have given: it fails beside a baseline, be it in there or not."""
+    concluded(results(), baseline=True)
+    assert "bot::judge-current" in failed(concluded(judged(failure=BROKEN_JUDGE)))
+
+
+def test_recording_with_a_silent_scorer_is_told(concluded, tmp_path):
+    """The rest is recorded; a warning says what the file lacks."""
+    found = concluded(judged(failure=BROKEN_JUDGE), baseline=True)
+    assert found.gate == []
+    assert found.warnings == [
+        "tests/test_m.py was recorded although the scorer 'judge' gave no score for any of 30 samples of "
+        "bot. Nothing was recorded of bot::judge."
+    ]
+    assert "test_a" in read_baseline(main(tmp_path)).scores
+
+
+def test_the_metric_of_a_silent_scorer_by_its_key(concluded):
+    """A scorer may call its metric as it likes: it is the one that the baseline has and nothing gave."""
+    concluded(judged(metric="bot::tone"), baseline=True)
+    assert "bot::tone-current" in failed(concluded(judged(failure=BROKEN_JUDGE)))
+    found = concluded(judged(failure=BROKEN_JUDGE, gate=("tone",)))
+    assert "bot::tone-current" in failed(found)
+    found = concluded(judged(failure=BROKEN_JUDGE), whole=False)  # it may be that of a test that was left out
+    assert "bot::judge-current" in failed(found)
+
+
+def test_the_metrics_of_a_silent_scorer(concluded):
+    """One scorer may give several metrics: each of them was not measured, and none is gone."""
+    both = [
+        replace(one, scores={**one.scores, "bot::tact": replace(one.scores["bot::tone"])})
+        for one in judged(metric="bot::tone")
+    ]
+    concluded(both, baseline=True)
+    found = concluded(judged(failure=BROKEN_JUDGE))
+    assert set(failed(found)) == {"bot::tone-current", "bot::tact-current"}
+    assert found.warnings == []
+
+
+def test_a_silent_scorer_that_nobody_gates(concluded):
+    """The marker's `gate` names other metrics: a warning is enough."""
+    concluded(judged(gate=("test_a",)), baseline=True)
+    assert failed(concluded(judged(failure=BROKEN_JUDGE, gate=("test_a",)))) == {}
+    assert "bot::judge-current" in failed(concluded(judged(failure=BROKEN_JUDGE, gate=("judge",))))
+
+
+def test_cannot_tell_is_an_answer(concluded):
+    """It fails only where the baseline has scores of these cases."""
+    first, rest = CASES[:2], CASES[2:]
+    concluded(judged(cases=first), judged(None, cases=rest), baseline=True)
+    assert failed(concluded(judged(None, cases=rest))) == {}
+    said = failed(concluded(judged(None, comment="who knows")))["bot::judge-current"]
+    assert "it said that it can't tell. Ask it something that these outputs answer" in said
+
+
+@pytest.mark.parametrize("failure", [BROKEN_JUDGE, None])
+def test_a_scorer_that_is_silent_under_a_variant(concluded, failure):
+    """`current` has the metric and the variant hasn't: that fails, and no such variant is adopted."""
+    found = concluded(
+        judged(outcome=alternating),
+        judged(None, failure=failure, variant="v"),
+        variants=["current", "v"], compare=True,
+    )  # fmt: skip
+    assert list(failed(found)) == ["bot::judge-v"]
+    assert "gave no score for any of 30 samples of bot under v" in failed(found)["bot::judge-v"]
+    (row,) = [row for row in found.comparisons if row.name.metric == "bot::judge"]
+    assert (row.verdict, row.gate) == ("inconclusive", "failed")
+    assert [r.verdict for r in found.comparisons if r.name.metric == "test_a"] == ["improved"]
+    assert found.decision.action != "adopt"
+
+
+def test_a_scorer_that_is_silent_under_all_variants(concluded):
+    """Nothing was compared, with a baseline or without: every variant has its decision."""
+    found = concluded(
+        judged(failure=BROKEN_JUDGE),
+        judged(failure=BROKEN_JUDGE, variant="v"),
+        variants=["current", "v"], compare=True,
+    )  # fmt: skip
+    assert set(failed(found)) == {"bot::judge-current", "bot::judge-v"}
+    assert (found.decision.action, found.decision.command) == ("investigate", "")
+    found = concluded(
+        judged(failure=BROKEN_JUDGE), judged(variant="v"), variants=["current", "v"], compare=True
+    )  # fmt: skip
+    assert set(failed(found)) == {"bot::judge-current", "bot::judge-v"}
+    assert "of bot under current" in failed(found)["bot::judge-v"]
+
+
+def test_a_silent_scorer_that_is_recorded_and_compared(concluded):
+    """Beside baseline and variants there is one decision for each candidate."""
+    concluded(judged(), baseline=True)
+    found = concluded(
+        judged(failure=BROKEN_JUDGE), judged(variant="v"), variants=["current", "v"], compare=True
+    )  # fmt: skip
+    nodeids = [item.nodeid for item in found.gate]
+    assert len(set(nodeids)) == len(nodeids)
+    assert set(failed(found)) == {"bot::judge-current", "bot::judge-v"}
+
+
+def test_without_stored_outputs_the_tests_run_again(concluded):
+    """An empty `promptune_store` leaves nothing to replay."""
+    concluded(judged(), baseline=True)
+    (item,) = [i for i in concluded(judged(failure=BROKEN_JUDGE), store="").gate if i.failed]
+    assert item.hint.endswith("pytest --lf")
+
+
+# --- what scorers said ------------------------------------------------------------------------------
+
+
+def test_comments_of_the_worst_samples(concluded):
+    """A failed metric of a scorer quotes its comments, lowest value of the cases that got worse first."""
+    concluded(judged(0.9), baseline=True)
+    values = {"c0": 0.25, "c1": 0.5, "c2": 0.0}
+    now = [
+        replace(
+            one,
+            scores={
+                "bot::judge": Score(
+                    value=values.get(one.case_id, 0.9), kind="score", scorer="judge",
+                    comment=f"run {one.run} of\n\x1b[31m{one.case_id}" if one.case_id == "c2" else "so so",
+                )
+            },
+        )
+        for one in results()
+    ]  # fmt: skip
+    twice = [replace(one, test="test_b", metric="test_b") for one in now]  # tests share the sample
+    (item,) = [item for item in concluded(now, twice).gate if "bot::judge" in item.nodeid]
+    assert item.failed
+    assert item.examples == tuple(f"c2: 0, run {run} of c2 (1 time)" for run in range(1, 6))
+
+
+def test_comments_that_are_alike_are_counted(concluded):
+    """One line for what was said of a case in each run; of the best samples nothing is quoted."""
+    concluded(judged(0.9, comment="fine"), baseline=True)
+    worse = judged(0.25, comment="dry", cases=CASES[:4])
+    (item,) = [
+        item
+        for item in concluded(worse, judged(0.9, comment="fine", cases=CASES[4:])).gate
+        if "bot::judge" in item.nodeid
+    ]
+    assert item.failed
+    assert item.examples == tuple(f"{case}: 0.250, dry (5 times)" for case in CASES[:4])
+
+
+def test_long_comments_are_cut(concluded):
+    """A judge may write an essay."""
+    concluded(judged(0.9), baseline=True)
+    found = concluded(judged(0.1, comment="word " * 100))
+    (item,) = [item for item in found.gate if "bot::judge" in item.nodeid]
+    assert item.examples
+    assert all(len(text) < 230 for text in item.examples)

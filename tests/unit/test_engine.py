@@ -552,11 +552,20 @@ def test_retries_end(engines, no_pause):
     assert (found.attempts, len(calls)) == (3, 3)
 
 
+class QuotaError(Exception):
+    """As OpenAI's client raises it for an account without credit."""
+
+    status_code = 429
+    code = "insufficient_quota"
+
+
 @pytest.mark.parametrize(
-    ("error", "retries"), [(ValueError("no"), 3), (ConnectionError("lost"), 0)], ids=repr
+    ("error", "retries"),
+    [(ValueError("no"), 3), (QuotaError("no"), 3), (ConnectionError("lost"), 0)],
+    ids=repr,
 )
 def test_what_is_not_tried_again(engines, no_pause, error, retries):
-    """An app that raises would raise again; no retries are none."""
+    """An app that raises would raise again, a quota that is used up stays so; no retries are none."""
     calls, call = failing(9, error)
     engine = engines()
     engine.submit([job(1, call, retries=retries)])

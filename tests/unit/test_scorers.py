@@ -16,7 +16,15 @@ from pytest_promptune.core.errors import ScoreError, SettingsError
 from pytest_promptune.core.experiment import Experiment, Result, SampleFacts, result_of
 from pytest_promptune.core.model import Case, SampleError, SampleRecord, ScorerScore, Scoring, Usage
 from pytest_promptune.core.plan import Cell, Marks, PlannedItem, read_marks
-from pytest_promptune.core.scorers import ScorerError, ScorerTally, failures_told, read_scores, scorer_of
+from pytest_promptune.core.scorers import (
+    ScorerError,
+    ScorerTally,
+    Unscored,
+    failures_told,
+    read_scores,
+    scorer_of,
+    scores_of,
+)
 from pytest_promptune.core.scoring import Score
 from pytest_promptune.engine import Engine, Job
 from pytest_promptune.store.log import sample_from_json, sample_to_json
@@ -185,15 +193,42 @@ def test_results_carry_scores():
     case = Case(id="c", input=1)
     found = result_of(planned, case=case, record=record, sample=None, outcome="passed", message="")
     assert found.scores == {
-        "bot::tone": Score(value=0.5, kind="score"),
-        "bot::ok": Score(value=1.0, kind="binary"),
+        "bot::tone": Score(value=0.5, kind="score", scorer="judge", comment="dry"),
+        "bot::ok": Score(value=1.0, kind="binary", scorer="judge"),
     }
     assert found.sample is not None
     assert (found.sample.scorer_cost_usd, found.sample.scorer_unpriced) == (0.75, ("m",))
-    errors = dict(found.sample.scorer_errors)
-    assert errors["late"] == "ValueError: no"
-    assert "'tone' is that of the scorer 'judge'" in errors["twin"]
+    errors = {error.scorer: error for error in found.sample.scorer_errors}
+    assert errors["late"] == Unscored(scorer="late", reason="ValueError: no")
+    assert "'tone' is that of the scorer 'judge'" in errors["twin"].reason
     assert Result.from_json(found.to_json()) == found
+
+
+@pytest.mark.parametrize(
+    ("value", "is_binary", "kept"),
+    [
+        (0.0, True, "why"),
+        (1.0, True, ""),
+        (1.0, False, "why"),  # the worst of 1 to 5
+        (None, False, "why"),
+    ],
+)
+def test_comments_are_kept_unless_the_sample_passed(value, is_binary, kept):
+    """Of a number nobody knows what would be the best; of a yes nobody asks why."""
+    given = ScorerScore(key="k", value=value, is_binary=is_binary, comment="why")
+    scores, _ = scores_of([Scoring(scorer="judge", scores=(given,))], app="bot")
+    assert scores["bot::k"].comment == kept
+
+
+def test_what_is_kept_of_a_sample_is_short():
+    """All samples stay in memory to the end: 200 characters of a comment, 500 of an error."""
+    given = ScorerScore(key="k", value=0.0, comment="word " * 1000)
+    lost = SampleError(type="ValueError", message="word " * 1000, infrastructure=True)
+    scorings = [Scoring(scorer="judge", scores=(given,)), Scoring(scorer="other", error=lost)]
+    scores, (error,) = scores_of(scorings, app="bot")
+    assert 190 < len(scores["bot::k"].comment) <= 200
+    assert 490 < len(error.reason) <= 500
+    assert error.infrastructure
 
 
 def test_samples_carry_scorings():

@@ -321,6 +321,14 @@ def test_what_could_not_be_compared_says_why():
     assert "Another load." not in flat(views.view(comparisons=(views.comparison(), row)))
 
 
+def test_a_gate_that_failed_for_want_of_scores_says_so_first():
+    """The verdict on such a row says nothing; what failed is in the message."""
+    row = views.words(verdict="inconclusive", gate="failed", n_cases=0, p=None)
+    item = GateItem(nodeid="t.py::a::gate[words-v]", failed=True, message="words: the scorer is silent")
+    view = views.view(comparisons=(row,), gate=(item,))
+    assert said(view, verbosity=-1)[0] == "promptune: gate failed: words: the scorer is silent"
+
+
 def test_an_app_in_two_modules_has_two_tables():
     """Names are unique within a module only."""
     other = views.metric_name(module="tests/prompts/test_sales.py")

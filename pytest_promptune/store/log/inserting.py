@@ -53,7 +53,7 @@ class Inserter:
         self._gathered: dict[Table, list[Row]] = defaultdict(list)
         self._changes: Row = {}
         self._document: Row | None = None
-        #: Keys of the samples that are there, as they are stored.
+        #: Keys of the samples that were there before, as they are stored.
         self._known: set[tuple[Any, ...]] = set()
         self._next_sample = 0
         self._next_item = 0
@@ -104,12 +104,10 @@ class Inserter:
         self.commit()
 
     def sample(self, row: Row, output: Row) -> None:
-        """Gather a sample, unless the experiment has it."""
+        """Gather a sample, unless the experiment had it when it was taken over; none is given twice."""
         mine = self._mine(row)
-        key = tuple(mine[name] for name in _KEY)
-        if key in self._known:
+        if self._known and tuple(mine[name] for name in _KEY) in self._known:
             return
-        self._known.add(key)
         self._next_sample += 1
         mine["sample"] = self._next_sample
         self._gathered[schema.samples].append(mine)

@@ -1,0 +1,87 @@
+"""A session that ends early ends in its xdist workers too, at once.
+
+xdist lets each worker run what it was given, and ours are given all their items at the start; an item that
+waits for a sample would wait for its time-out. So the controller tells the workers, by a command that
+xdist's own part of a worker doesn't know: they give up waiting, and stop after the item that runs.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Generator
+from typing import Any
+
+import pytest
+
+_COMMAND = "promptune_stop"
+
+
+class StopWorkers:
+    """In the controller: passes on that the session ends early."""
+
+    def __init__(self) -> None:
+        self._session: pytest.Session | None = None
+        self._nodes: list[Any] = []
+        self._has_told = False
+
+    def pytest_sessionstart(self, session: pytest.Session) -> None:
+        """It will know when there were too many failures."""
+        self._session = session
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_configure_node(self, node: Any) -> None:
+        """One more worker."""
+        self._nodes.append(node)
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_runtest_logreport(self) -> None:
+        """``-x`` and ``--maxfail``: pytest has counted the failure by now."""
+        if self._session is not None and (self._session.shouldfail or self._session.shouldstop):
+            self._tell()
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_testnodedown(self, error: object) -> None:
+        """Ctrl-C inside a worker ends the others."""
+        if error == "keyboard-interrupt":
+            self._tell()
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_sessionfinish(self) -> None:
+        """Whatever else ended the session: xdist now waits for its workers, some seconds for busy ones."""
+        self._tell()
+
+    def _tell(self) -> None:
+        if self._has_told:
+            return
+        self._has_told = True
+        for node in self._nodes:
+            with contextlib.suppress(OSError, AttributeError):  # it has ended, or has not begun
+                node.sendcommand(_COMMAND)
+
+
+class StopFromController:
+    """In a worker: listens."""
+
+    def __init__(self, stop: Callable[[str], None]) -> None:
+        """Args:
+        stop: called with the reason, in a thread of execnet's.
+        """
+        self._stop = stop
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_runtestloop(self, session: pytest.Session) -> Generator[None, object, object]:
+        """xdist takes commands from here on."""
+        for plugin in session.config.pluginmanager.get_plugins():
+            if hasattr(plugin, "handle_command") and hasattr(plugin, "torun"):  # it has no name
+                plugin.handle_command = self._listening(session, plugin.handle_command)
+        return (yield)
+
+    def _listening(self, session: pytest.Session, handle: Callable[[Any], None]) -> Callable[[Any], None]:
+        def listening(command: Any) -> None:
+            if isinstance(command, tuple) and command[0] == _COMMAND:
+                session.shouldstop = "the session ends"
+                self._stop("the session ends")
+            else:
+                handle(command)
+
+        return listening

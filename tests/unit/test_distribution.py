@@ -1,0 +1,131 @@
+"""What an xdist worker sends while an item waits, and what the controller takes off the reports."""
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from pytest_promptune.plugin.distribution import TELL_AFTER_S, Messenger, take_in
+
+
+class FakeSession:
+    """Has what a messenger asks for."""
+
+    def __init__(self) -> None:
+        self.finished: list[str] = []
+        self.taken: list[Any] = []
+        self.stalled_s: float | None = None
+
+    def packed(self) -> str | None:
+        packed = ",".join(self.finished)
+        self.finished.clear()
+        return packed or None
+
+    def knowledge(self) -> dict[str, Any]:
+        return {"notes": []}
+
+    def know(self, knowledge: dict[str, Any]) -> None:
+        self.taken.append(knowledge)
+
+    def know_stalled(self, stalled_s: float) -> None:
+        self.taken.append(stalled_s)
+
+    def unpack(self, packed: str) -> None:
+        self.taken.append(packed)
+
+
+class Worker:
+    """A messenger, its clock, and an item whose reports are kept."""
+
+    def __init__(self) -> None:
+        self.now = 100.0
+        self.session = FakeSession()
+        self.sent: list[Any] = []
+        session: Any = self.session
+        self.messenger = Messenger(lambda: session, clock=lambda: self.now)
+        ihook = SimpleNamespace(pytest_runtest_logreport=lambda report: self.sent.append(report))
+        self.item: Any = SimpleNamespace(
+            nodeid="test_m.py::test_a", location=("test_m.py", 0, "a"), ihook=ihook
+        )
+
+    def wait(self, seconds: float) -> None:
+        self.now += seconds
+        self.messenger.meanwhile(self.item)
+
+
+@pytest.fixture
+def worker() -> Worker:
+    return Worker()
+
+
+def report() -> Any:
+    return SimpleNamespace()
+
+
+def test_what_has_finished_is_sent_after_a_while(worker):
+    """Once a second at most, all at once, and nothing where nothing has finished."""
+    worker.session.finished = ["a", "b"]
+    worker.wait(TELL_AFTER_S / 2)
+    assert worker.sent == []
+    worker.wait(TELL_AFTER_S / 2)
+    worker.session.finished = ["c"]
+    worker.wait(TELL_AFTER_S / 2)
+    assert [sent.promptune_sample for sent in worker.sent] == ["a,b"]
+    worker.wait(TELL_AFTER_S)
+    worker.wait(TELL_AFTER_S)
+    assert [sent.promptune_sample for sent in worker.sent] == ["a,b", "c"]
+
+
+def test_an_items_report_spares_another_one(worker):
+    """The second begins anew with each report: a fast suite has no others."""
+    worker.now += TELL_AFTER_S
+    worker.messenger.tell(report())
+    worker.session.finished = ["a"]
+    worker.wait(TELL_AFTER_S / 2)
+    assert worker.sent == []
+
+
+def test_the_first_report_carries_the_knowledge(worker):
+    """The controller can't open the log without it; once is enough."""
+    worker.session.finished = ["a"]
+    worker.wait(TELL_AFTER_S)
+    last = report()
+    worker.messenger.tell(last)
+    assert worker.sent[0].promptune_knowledge == {"notes": []}
+    assert not hasattr(last, "promptune_knowledge")
+
+
+def test_an_app_that_blocks_the_loop_is_told_once(worker):
+    """As soon as it is known, and again when it was longer; the controller hears it."""
+    told: list[Any] = []
+    for stalled_s in (None, 4.0, 4.0, 9.0):
+        worker.session.stalled_s = stalled_s
+        worker.messenger.tell(last := report())
+        told.append(getattr(last, "promptune_stalled_s", None))
+    assert told == [None, 4.0, None, 9.0]
+    controller: Any = FakeSession()
+    take_in(last, controller)
+    assert controller.taken == [9.0]
+    assert not hasattr(last, "promptune_stalled_s")
+
+
+def test_it_reads_as_a_setup_that_passed(worker):
+    """pytest and its plugins show and count nothing of such a report of the item."""
+    worker.session.finished = ["a"]
+    worker.wait(TELL_AFTER_S)
+    (sent,) = worker.sent
+    assert (sent.nodeid, sent.when, sent.outcome) == (worker.item.nodeid, "setup", "passed")
+    assert (sent.duration, sent.longrepr, sent.sections) == (0, None, [])
+
+
+def test_the_controller_takes_it_off(worker):
+    """pytest keeps all reports to the end: outputs must not stay with them. Knowledge comes first."""
+    worker.session.finished = ["a"]
+    worker.wait(TELL_AFTER_S)
+    (sent,) = worker.sent
+    controller: Any = FakeSession()
+    take_in(sent, controller)
+    assert controller.taken == [{"notes": []}, "a"]
+    assert not [name for name in vars(sent) if name.startswith("promptune")]
+    take_in(report(), controller)
+    assert len(controller.taken) == 2
