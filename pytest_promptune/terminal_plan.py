@@ -120,8 +120,8 @@ def _counts(row: MatrixRow) -> list[str]:
 
 
 def _name(place: Place) -> str:
-    app, module = place
-    return clean(app) if module is None else f"{clean(app)} ({clean(module)})"
+    app, home = place
+    return clean(app) if home is None else f"{clean(app)} ({clean(home)})"
 
 
 def _names(plan: Plan) -> Mapping[Place, str]:

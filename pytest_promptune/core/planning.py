@@ -12,7 +12,7 @@ from pytest_promptune.core.view import Mode
 
 Status = Literal["ok", "warning", "failed"]
 
-#: Name of the app fixture, and the test module it belongs to; ``None`` for one that serves all.
+#: Name of the app fixture, and the test module, class or folder it belongs to, ``None`` for one of the root.
 Place = tuple[str, str | None]
 
 

@@ -122,9 +122,9 @@ def _newest(log: ExperimentLog, places: Sequence[Place]) -> dict[Place, _Stored]
 
 
 def _is_of(key: SampleKey, place: Place) -> bool:
-    """A module's own app has the module in the scope of its samples."""
-    app, module = place
-    return key.app == app and (module is None or key.scope.partition(" ")[0] == module)
+    """An app that belongs somewhere has the place at the beginning of the scope of its samples."""
+    app, home = place
+    return key.app == app and (home is None or f"{key.scope} ".startswith(f"{home} "))
 
 
 def _used(sample: LoggedSample) -> Used:

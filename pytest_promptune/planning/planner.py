@@ -24,7 +24,7 @@ from pytest_promptune.planning.sensitivity import Known, sensitivities
 from pytest_promptune.planning.variants import PlannedVariants
 from pytest_promptune.recording import Recording, facts_of
 from pytest_promptune.sampling.apps import BuiltApp
-from pytest_promptune.sampling.reach import Reach
+from pytest_promptune.sampling.reach import Reach, folder_of
 from pytest_promptune.settings import Settings
 from pytest_promptune.store.log import SampleKey, locate
 
@@ -128,7 +128,7 @@ class Planner:
         elif not self.replays:
             for name in dict.fromkeys(item.cell.variant for item in items):
                 self._build(given, self._variants.all[name], problems)
-        place = (given.name, None if given.everywhere else given.item.module)
+        place = (given.name, (folder_of(given.item) or None) if given.everywhere else given.item.module)
         reach = Reach(given.item, everywhere=given.everywhere, depends=given.depends)
         self._entries.extend(self._entry(item, place, reach) for item in items)
 
@@ -157,11 +157,12 @@ class Planner:
             sample = (reach.scope, item.test, item.parameters, item.cell)
             return Entry(item=item, place=place, sample=sample, replays=self.replays)
         key = reach.key(item, item.case, _hash_of(item.case))
-        return Entry(item=item, place=place, sample=key, reused=self._is_stored(key), replays=self.replays)
+        reused = self._is_stored(key, item.module)
+        return Entry(item=item, place=place, sample=key, reused=reused, replays=self.replays)
 
-    def _is_stored(self, key: SampleKey) -> bool:
+    def _is_stored(self, key: SampleKey, module: str) -> bool:
         stored = self._recording.stored
-        return len(stored.of_any_scope(key)) == 1 if self.replays else stored.get(key) is not None
+        return len(stored.of_any_scope(key, module)) == 1 if self.replays else stored.get(key) is not None
 
     def scorer(self, given: Given) -> None:
         """Take in a scorer."""
@@ -223,8 +224,8 @@ class Planner:
             seconds=duration(estimates, samples=calls, concurrency=settings.concurrency, rate=settings.rate),
             sensitivities=tuple(detectable),
             variants=tuple(self._variants.plans()),
-            checks=tuple(self._short(check) for check in checks),
-            notes=tuple(text.replace(f"{self._root}/", "") for text in notes if text),
+            checks=tuple(replace(check, text=self._shown(check.text)) for check in checks),
+            notes=tuple(self._shown(text) for text in notes if text),
         )
 
     def _nothing_to_resume(self) -> str:
@@ -232,9 +233,9 @@ class Planner:
             return ""
         return "There is no interrupted experiment to resume: everything would be measured."
 
-    def _short(self, check: Check) -> Check:
-        """Paths as short as they can be."""
-        return replace(check, text=check.text.replace(f"{self._root}/", ""))
+    def _shown(self, text: str) -> str:
+        """`text` without secrets, paths as short as they can be."""
+        return self._recording.redacted(text.replace(f"{self._root}/", ""))
 
     def _case_checks(self) -> list[Check]:
         try:

@@ -177,6 +177,18 @@ def test_apps_of_modules_are_rows_of_their_own(bot):
     assert re.search(r"^ +all +36 +72 +0$", ran.out, re.M)
 
 
+def test_apps_of_folders_are_rows_of_their_own(bot):
+    """Two folders with an app of one name are two apps, each estimated from its own samples."""
+    for folder in ("one", "two"):
+        bot.bot(name=f"{folder}/test_{folder}.py")
+    ran = planned(bot, "one", "two")
+    assert "bot (one)" in ran.out
+    assert "bot (two)" in ran.out
+    assert bot.run("one").code == 0
+    assert "No stored experiment has samples of bot: estimates are unknown" in words(planned(bot, "two"))
+    assert "from 18 samples" in words(planned(bot, "one"))
+
+
 def test_scorer_calls_are_counted(bot):
     """Each sample is scored once by each scorer that one of its tests names."""
     _with_scorer(bot, "return lambda outputs: 1.0")
@@ -382,6 +394,17 @@ def test_an_app_that_raises_fails(bot):
     failed_line(ran, "failed app bot: its fixture raises ValueError: no key is set.")
     assert "second line" not in ran.out
     assert row(ran) == ("6", "1", "3", "18", "36", "0")
+
+
+def test_secrets_are_not_shown(bot, monkeypatch):
+    """An exception may quote a key."""
+    monkeypatch.setenv("BOT_API_KEY", "sk-proj-abcdefghijklmnop0123456789")
+    text = (bot.path / "conftest.py").read_text()
+    broken = "    raise ValueError('bad key ' + os.environ['BOT_API_KEY'])\n\n\n@"
+    bot.write({"conftest.py": text.replace("    return answer\n\n\n@", broken, 1)})
+    ran = planned(bot, code=1)
+    failed_line(ran, "raises ValueError: bad key")
+    assert "abcdefghij" not in ran.text
 
 
 def test_an_app_that_does_not_exist_fails(bot):
