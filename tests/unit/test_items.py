@@ -35,7 +35,9 @@ def fake(
         callspec=SimpleNamespace(params=params, id=identifier),
         fixturenames=["sample", "_promptune_cell", *fixtures],
         iter_markers=iter_markers,
-        config=SimpleNamespace(rootpath=Path("/project")),
+        parent=None,
+        listchain=list,
+        config=SimpleNamespace(rootpath=Path("/project"), pluginmanager=SimpleNamespace(get_plugins=list)),
         path=Path("/project") / name.partition("::")[0],
     )
 
