@@ -27,7 +27,7 @@ from pytest_promptune.core.comparison import (
     measured,
 )
 from pytest_promptune.core.display import count
-from pytest_promptune.core.experiment import Column, Experiment, Result
+from pytest_promptune.core.experiment import Column, Experiment
 from pytest_promptune.core.gate import (
     decide,
     gate_items,
@@ -37,6 +37,7 @@ from pytest_promptune.core.gate import (
 )
 from pytest_promptune.core.model import CURRENT
 from pytest_promptune.core.quotes import examples
+from pytest_promptune.core.results import Result
 from pytest_promptune.core.silence import (
     Silence,
     failing_rows,

@@ -12,10 +12,10 @@ from typing import Any
 from pytest_promptune.conditions import Commit, own_version, python_version, tests_hash
 from pytest_promptune.core.codec import sha256
 from pytest_promptune.core.errors import StoreError
-from pytest_promptune.core.experiment import Result
 from pytest_promptune.core.model import CURRENT, Variant
 from pytest_promptune.core.plan import PlannedItem
 from pytest_promptune.core.redaction import Redactor
+from pytest_promptune.core.results import Result
 from pytest_promptune.core.sharing import Share
 from pytest_promptune.sampling import StoredSamples
 from pytest_promptune.settings import Settings

@@ -26,12 +26,13 @@ from pytest_promptune.core.checks import refuse_contradictions, refuse_unknown_m
 from pytest_promptune.core.codec import sha256
 from pytest_promptune.core.display import count, seconds
 from pytest_promptune.core.errors import VariantError
-from pytest_promptune.core.experiment import Experiment, Result, SampleFacts
+from pytest_promptune.core.experiment import Experiment
 from pytest_promptune.core.model import Case, SampleError, Variant
 from pytest_promptune.core.plan import Cell, Marks, PlannedItem, cells
 from pytest_promptune.core.planning import expected_decisions
 from pytest_promptune.core.prices import unpriced_note
 from pytest_promptune.core.progress import Progress
+from pytest_promptune.core.results import Result, SampleFacts
 from pytest_promptune.core.shards import Shard
 from pytest_promptune.core.sharing import Share
 from pytest_promptune.core.tally import tally

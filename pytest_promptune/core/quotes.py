@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Sequence
 
 from pytest_promptune.core.display import clean, count, cut, number
-from pytest_promptune.core.experiment import Result
+from pytest_promptune.core.results import Result
 from pytest_promptune.core.scoring import Score
 from pytest_promptune.core.view import MetricName
 

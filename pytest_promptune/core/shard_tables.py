@@ -12,8 +12,8 @@ from dataclasses import replace
 from typing import Any
 
 from pytest_promptune.core.display import clean, cut
-from pytest_promptune.core.experiment import Outcome, Result, SampleFacts
 from pytest_promptune.core.model import SampleError, Usage
+from pytest_promptune.core.results import Outcome, Result, SampleFacts
 from pytest_promptune.core.scorers import Unscored
 from pytest_promptune.core.scoring import Classification, Score
 

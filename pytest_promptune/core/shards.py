@@ -7,8 +7,8 @@ from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 from pytest_promptune.core.errors import PromptuneError
-from pytest_promptune.core.experiment import Result
 from pytest_promptune.core.model import Change
+from pytest_promptune.core.results import Result
 from pytest_promptune.core.shard_tables import Texts, item_rows, results_of, sample_rows
 from pytest_promptune.core.view import UsageView, VariantView
 

@@ -12,11 +12,11 @@ import pytest
 
 from pytest_promptune.core.display import clean, cut
 from pytest_promptune.core.errors import PromptuneError
-from pytest_promptune.core.experiment import Result
+from pytest_promptune.core.jobs import NotStartedError
 from pytest_promptune.core.model import Case
 from pytest_promptune.core.plan import PlannedItem, ordered
+from pytest_promptune.core.results import Result
 from pytest_promptune.core.scoring import Sample
-from pytest_promptune.engine import NotStartedError
 from pytest_promptune.plugin.decisions import report_decision
 from pytest_promptune.plugin.distribution import Messenger, take_in, tell_share
 from pytest_promptune.plugin.fixtures import KnownFixtures, no_app, refuse_missing, too_narrow

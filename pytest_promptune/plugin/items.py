@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from pytest_promptune.core.errors import PromptuneError, SettingsError
-from pytest_promptune.core.experiment import Outcome, result_of
 from pytest_promptune.core.model import Case, SampleRecord
 from pytest_promptune.core.plan import Marks, Parameters, PlannedItem, labels, metric_name, read_marks
+from pytest_promptune.core.results import Outcome, result_of
 from pytest_promptune.core.scoring import Sample
 from pytest_promptune.plugin.fixtures import Homes
 from pytest_promptune.plugin.state import CELL

@@ -8,8 +8,8 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from pytest_promptune.core.failures import describe
+from pytest_promptune.core.jobs import SampleTimeoutError
 from pytest_promptune.core.model import SampleError, Usage
-from pytest_promptune.engine import SampleTimeoutError
 from pytest_promptune.langgraph.prices import PriceList
 
 if TYPE_CHECKING:

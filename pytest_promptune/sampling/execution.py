@@ -12,8 +12,8 @@ from typing import Any
 
 from pytest_promptune.core.codec import to_jsonable
 from pytest_promptune.core.errors import ScoreError
+from pytest_promptune.core.jobs import Outcome
 from pytest_promptune.core.model import Case, SampleRecord, Usage, Variant
-from pytest_promptune.engine import Outcome
 from pytest_promptune.langgraph.app import App
 from pytest_promptune.langgraph.prices import PriceList
 from pytest_promptune.sampling.attempts import Attempts, described, rest

@@ -8,12 +8,13 @@ from collections.abc import Awaitable, Callable, Container, Hashable, Iterable, 
 from dataclasses import replace
 from typing import Any
 
+from pytest_promptune.core.jobs import Counts, Job, NotStartedError, Outcome
 from pytest_promptune.core.model import Case, Scoring, Usage, Variant
 from pytest_promptune.core.plan import PlannedItem
 from pytest_promptune.core.prices import Price
 from pytest_promptune.core.progress import Progress
 from pytest_promptune.core.scorers import Scorer
-from pytest_promptune.engine import Counts, Engine, Job, NotStartedError, Outcome
+from pytest_promptune.engine import Engine
 from pytest_promptune.langgraph.prices import PriceList
 from pytest_promptune.langgraph.prices import load as load_prices
 from pytest_promptune.sampling.apps import BuiltApp

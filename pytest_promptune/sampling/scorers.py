@@ -9,10 +9,11 @@ from dataclasses import replace
 from typing import Any
 
 from pytest_promptune.core.errors import ScoreError
+from pytest_promptune.core.jobs import Job, Outcome
 from pytest_promptune.core.model import Case, SampleError, ScorerScore, Scoring, Usage
 from pytest_promptune.core.plan import Marks, PlannedItem
 from pytest_promptune.core.scorers import Scorer, read_scores
-from pytest_promptune.engine import Engine, Job, Outcome
+from pytest_promptune.engine import Engine
 from pytest_promptune.langgraph.prices import PriceList
 from pytest_promptune.sampling.attempts import Attempts, described, rest
 from pytest_promptune.store.log import LoggedSample

@@ -17,7 +17,8 @@ from pytest_promptune.core.comparison import (
     measured,
     short_name,
 )
-from pytest_promptune.core.experiment import Column, Experiment, Result, SampleFacts
+from pytest_promptune.core.experiment import Column, Experiment
+from pytest_promptune.core.results import Result, SampleFacts
 from pytest_promptune.core.view import CaseLists, MetricName
 
 MODULE = "tests/test_m.py"

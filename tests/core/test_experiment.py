@@ -8,9 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pytest_promptune.core.experiment import Column, Experiment, Result, SampleFacts, result_of
+from pytest_promptune.core.experiment import Column, Experiment
 from pytest_promptune.core.model import Case, NodeRun, SampleError, SampleRecord, Usage, Variant
 from pytest_promptune.core.plan import Cell, Marks, PlannedItem
+from pytest_promptune.core.results import Result, SampleFacts, result_of
 from pytest_promptune.core.scorers import Unscored
 from pytest_promptune.core.scoring import Classification, Sample, Score
 from pytest_promptune.core.tally import tally

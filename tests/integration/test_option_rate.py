@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from pytest_promptune.engine import Engine, Job
+from pytest_promptune.core.jobs import Job
+from pytest_promptune.engine import Engine
 from pytest_promptune.settings import SPECS
 
 XDIST = ["xdist.plugin"]

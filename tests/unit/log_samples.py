@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from pytest_promptune.core.experiment import Result, SampleFacts
 from pytest_promptune.core.model import NodeRun, SampleError, SampleRecord, Usage
+from pytest_promptune.core.results import Result, SampleFacts
 from pytest_promptune.core.scoring import Classification, Score
 from pytest_promptune.store.log import LoggedSample, LogWriter, Manifest, SampleKey
 from pytest_promptune.store.log.location import Location

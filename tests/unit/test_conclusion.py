@@ -9,8 +9,9 @@ import pytest
 
 from pytest_promptune.conclusion import Conclusion, Evidence, conclude
 from pytest_promptune.core.baseline import Baseline, Recorded
-from pytest_promptune.core.experiment import Experiment, Result, SampleFacts
+from pytest_promptune.core.experiment import Experiment
 from pytest_promptune.core.model import SampleError, Usage
+from pytest_promptune.core.results import Result, SampleFacts
 from pytest_promptune.core.scorers import Unscored
 from pytest_promptune.core.scoring import Score
 from pytest_promptune.settings import Settings

@@ -16,7 +16,8 @@ import pytest
 from langgraph.graph import START, StateGraph
 
 from pytest_promptune import engine as engine_module
-from pytest_promptune.engine import Engine, Job, Outcome, SampleTimeoutError
+from pytest_promptune.core.jobs import Job, Outcome, SampleTimeoutError
+from pytest_promptune.engine import Engine
 
 #: Longer than anything here may take, on a busy machine too.
 PATIENCE_S = 20.0
@@ -771,7 +772,8 @@ def test_close_when_an_app_ignores_its_cancellation(engines, monkeypatch):
 
 FOREVER = """
 import asyncio, sys, threading, time
-from pytest_promptune.engine import Engine, Job
+from pytest_promptune.core.jobs import Job
+from pytest_promptune.engine import Engine
 
 async def never(): await asyncio.sleep(1e6)
 async def in_executor(): await asyncio.get_running_loop().run_in_executor(None, time.sleep, 1e6)

@@ -13,9 +13,11 @@ from log_samples import result, sample
 
 from pytest_promptune.core.comparison import is_gated
 from pytest_promptune.core.errors import ScoreError, SettingsError
-from pytest_promptune.core.experiment import Experiment, Result, SampleFacts, result_of
+from pytest_promptune.core.experiment import Experiment
+from pytest_promptune.core.jobs import Job
 from pytest_promptune.core.model import Case, SampleError, SampleRecord, ScorerScore, Scoring, Usage
 from pytest_promptune.core.plan import Cell, Marks, PlannedItem, read_marks
+from pytest_promptune.core.results import Result, SampleFacts, result_of
 from pytest_promptune.core.scorers import (
     ScorerError,
     ScorerTally,
@@ -26,7 +28,7 @@ from pytest_promptune.core.scorers import (
     scores_of,
 )
 from pytest_promptune.core.scoring import Score
-from pytest_promptune.engine import Engine, Job
+from pytest_promptune.engine import Engine
 from pytest_promptune.store.log import sample_from_json, sample_to_json
 
 make = partial(scorer_of, name="judge", home="", everywhere=True)

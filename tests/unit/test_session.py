@@ -10,9 +10,9 @@ import jinja2
 import pytest
 
 from pytest_promptune.core.errors import BaselineError, CaseError, PromptuneError, SettingsError, VariantError
-from pytest_promptune.core.experiment import result_of
 from pytest_promptune.core.model import CURRENT, Case, Variant
 from pytest_promptune.core.plan import Marks, PlannedItem
+from pytest_promptune.core.results import result_of
 from pytest_promptune.core.scoring import Sample
 from pytest_promptune.session import Session
 from pytest_promptune.settings import DEFAULT_RUNS, Settings

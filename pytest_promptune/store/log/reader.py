@@ -9,7 +9,7 @@ from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 from pytest_promptune.core.errors import PromptuneError, StoreError
-from pytest_promptune.core.experiment import Result
+from pytest_promptune.core.results import Result
 from pytest_promptune.store.log.location import Location
 from pytest_promptune.store.log.processes import is_alive
 from pytest_promptune.store.log.rows import result_from, sample_from, summary_from

@@ -7,8 +7,8 @@ from typing import Any
 
 from pytest_promptune.core.codec import sha256, to_jsonable
 from pytest_promptune.core.errors import ScoreError
-from pytest_promptune.core.experiment import Result
 from pytest_promptune.core.model import NodeRun, SampleError, SampleRecord, ScorerScore, Scoring, Usage
+from pytest_promptune.core.results import Result
 from pytest_promptune.store.log.values import ExperimentSummary, LoggedSample, Manifest, SampleKey
 
 Row = dict[str, Any]

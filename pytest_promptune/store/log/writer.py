@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from pytest_promptune.core.codec import to_jsonable
 from pytest_promptune.core.errors import StoreError
-from pytest_promptune.core.experiment import Result
 from pytest_promptune.core.redaction import Redactor
+from pytest_promptune.core.results import Result
 from pytest_promptune.store.log.child import Failure, not_installed
 from pytest_promptune.store.log.location import Location
 from pytest_promptune.store.log.processes import HEARTBEAT_S, this_process
