@@ -8,6 +8,7 @@ a round. Prints tables in Markdown.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import platform
 import subprocess
@@ -91,12 +92,15 @@ def measure(scenario: Scenario, contenders: list[Contender], *, installed: Path,
                 print(f"{contender.name} is left out: {error}", file=sys.stderr)
                 continue
             places.append(place)
-        for round_number in range(rounds):
-            loads.append(load())
-            for place in places:
-                is_slow = place.contender.is_serial and scenario.delay > 0
-                if not (is_slow and round_number >= SERIAL_ROUNDS):
-                    runs[place.contender.name].append(place.measure())
+        with contextlib.suppress(KeyboardInterrupt):  # what was measured until then is told
+            for round_number in range(rounds):
+                loads.append(load())
+                for place in places:
+                    is_slow = place.contender.is_serial and scenario.delay > 0
+                    if not (is_slow and round_number >= SERIAL_ROUNDS):
+                        one = place.measure()
+                        runs[place.contender.name].append(one)
+                        print(f"{place.contender.name}: {one.wall_s:.2f} s", file=sys.stderr, flush=True)
     return table(scenario, {name: each for name, each in runs.items() if each}, memory, loads)
 
 

@@ -81,12 +81,13 @@ def pytest_configure(config: pytest.Config) -> None:
             config.option.dist, config.option.tx = "no", []
         config.pluginmanager.register(PlanHooks(config), "promptune-plan")
     if is_xdist_controller(config):
-        from pytest_promptune.plugin.distribution import Controller
+        from pytest_promptune.plugin.controller import Controller
+        from pytest_promptune.plugin.stopping import Stopping
         from pytest_promptune.plugin.workers import StopWorkers
 
-        config.pluginmanager.register(Controller(config), "promptune-controller")
-        config.pluginmanager.register(StopWorkers(), "promptune-stop-workers")
-        _hooks(config)
+        config.pluginmanager.register(Controller(config, lambda: _hooks(config)), "promptune-controller")
+        config.pluginmanager.register(StopWorkers(config), "promptune-stop-workers")
+        config.pluginmanager.register(Stopping(), "promptune-stopping")
 
 
 def _read_settings(config: pytest.Config) -> options.Settings:
@@ -130,7 +131,8 @@ def _hooks(config: pytest.Config) -> PromptuneHooks:
         config.pluginmanager.register(hooks, "promptune-session")
         config.pluginmanager.register(Regrouping(), "promptune-order")
         config.pluginmanager.register(Muting(config), "promptune-muting")
-        config.pluginmanager.register(Stopping(), "promptune-stopping")
+        if not config.pluginmanager.has_plugin("promptune-stopping"):
+            config.pluginmanager.register(Stopping(), "promptune-stopping")
         if is_xdist_worker(config):
             from pytest_promptune.plugin.workers import StopFromController
 

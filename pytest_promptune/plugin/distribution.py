@@ -1,4 +1,4 @@
-"""Several processes, by xdist: who runs what, told by the workers, followed by the controller.
+"""Several processes, by xdist: who runs what, told by the workers, followed by `controller`.
 
 The workers collect, so they know which items share a sample; each computes the same slots, keeps its
 own to generate ahead, and sends them with a report that xdist passes on before the collection itself.
@@ -7,86 +7,21 @@ own to generate ahead, and sends them with a report that xdist passes on before 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Generator, Hashable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from pytest_promptune.core.sharing import Share, slots
 from pytest_promptune.plugin.items import ItemState
-from pytest_promptune.plugin.scheduling import Node, SampleScheduling
-from pytest_promptune.plugin.state import hooks_key, item_key
+from pytest_promptune.plugin.state import item_key
 
 if TYPE_CHECKING:
     from pytest_promptune.session import Session
 
 _CARRIER = "promptune: which worker runs what"
-#: A slot whose workers crash again gives no further samples ahead: the next crash names its culprit.
-_CRASHES_TRUSTED = 1
 #: Seconds that finished samples wait at most for the report of an item.
 TELL_AFTER_S = 1.0
-
-
-class Controller:
-    """What the controller does for promptune tests before the first result comes in."""
-
-    def __init__(self, config: pytest.Config) -> None:
-        self._config = config
-        self._slots: Sequence[int | None] | None = None
-        self._slot_of: dict[str, int] = {}
-        #: Slots whose worker has crashed, with no replacement yet.
-        self._vacant: list[int] = []
-        self._crashes: dict[int, int] = {}
-        self._scheduling: SampleScheduling | None = None
-        self._began = time.time()
-
-    @pytest.hookimpl(optionalhook=True)
-    def pytest_configure_node(self, node: Any) -> None:
-        """Give each worker a slot; a replacement goes on where its predecessor ended."""
-        slot = self._vacant.pop(0) if self._vacant else len(self._slot_of)
-        self._slot_of[node.gateway.id] = slot
-        node.workerinput["promptune"] = {
-            "slot": slot,
-            "dist": self._config.getoption("dist"),
-            "begin": self._scheduling.first_left(slot) if self._scheduling else 0,
-            "ahead": self._crashes.get(slot, 0) <= _CRASHES_TRUSTED,
-            "continues": self._config.stash[hooks_key].continues,
-            "began": self._began,
-        }
-
-    @pytest.hookimpl(optionalhook=True, tryfirst=True)
-    def pytest_testnodedown(self, node: Any, error: object) -> None:
-        """A worker has ended; if it crashed, xdist starts another one next."""
-        slot = self._slot_of.get(node.gateway.id)
-        if error and slot is not None:
-            self._crashes[slot] = self._crashes.get(slot, 0) + 1
-            self._vacant.append(slot)
-
-    @pytest.hookimpl(optionalhook=True, wrapper=True)
-    def pytest_xdist_make_scheduler(self, config: pytest.Config) -> Generator[None, Any, Any]:
-        """Follow the workers' slots where there are any."""
-        default = yield
-        self._scheduling = SampleScheduling(
-            config, default=default, slots=lambda: self._slots, slot_of=self._slot_of_node
-        )
-        return self._scheduling
-
-    def _slot_of_node(self, node: Node) -> int:
-        return self._slot_of[node.gateway.id]
-
-    @pytest.hookimpl(tryfirst=True)
-    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
-        """Take the slots off the report that carries them."""
-        found = getattr(report, "promptune_slots", None)
-        if found is None:
-            return
-        if self._config.getoption("dist") == "each":
-            raise pytest.UsageError(
-                "--dist=each runs every test on every worker: each sample would be measured several times "
-                "under one name. Use --dist=load (the default of -n)."
-            )
-        self._slots = found
-        report.outcome, report.longrepr = "passed", None  # nothing that the terminal should count
 
 
 def tell_share(config: pytest.Config, items: Sequence[pytest.Item]) -> Share:

@@ -66,6 +66,7 @@ class PromptuneHooks:
         self._messenger = Messenger(lambda: self.session)
         #: That asks for its sample.
         self._asking: pytest.Item | None = None
+        self._is_judged = False
         #: Why items shall wait no longer.
         self._stopped: str | None = None
 
@@ -318,14 +319,21 @@ class PromptuneHooks:
         expected = 0 if self._session is None or not_here else self._session.expected_decisions()
         session.testscollected += expected  # so that the progress doesn't reach 100 % before the gate
         result = yield
-        if self._session is not None and not not_here:
-            decisions = or_usage_error(self.session.conclude)
-            session.testscollected += len(decisions) - expected
-            if decisions:
-                self._begin_line()
-            for decision in decisions:
-                report_decision(session, decision)
+        if not not_here:
+            self.judge(session, expected=expected)
         return result
+
+    def judge(self, session: pytest.Session, *, expected: int = 0) -> None:
+        """Compare and gate, once; `expected` decisions were counted as tests before."""
+        if self._session is None or self._is_judged:
+            return
+        self._is_judged = True
+        decisions = or_usage_error(self.session.conclude)
+        session.testscollected += len(decisions) - expected
+        if decisions:
+            self._begin_line()
+        for decision in decisions:
+            report_decision(session, decision)
 
     def _begin_line(self) -> None:
         """Start a line for the gate's decisions: that of the last test is full."""

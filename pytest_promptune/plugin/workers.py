@@ -13,13 +13,16 @@ from typing import Any
 
 import pytest
 
+from pytest_promptune.plugin.state import hooks_key
+
 _COMMAND = "promptune_stop"
 
 
 class StopWorkers:
     """In the controller: passes on that the session ends early."""
 
-    def __init__(self) -> None:
+    def __init__(self, config: pytest.Config) -> None:
+        self._config = config
         self._session: pytest.Session | None = None
         self._nodes: list[Any] = []
         self._has_told = False
@@ -51,7 +54,7 @@ class StopWorkers:
         self._tell()
 
     def _tell(self) -> None:
-        if self._has_told:
+        if self._has_told or hooks_key not in self._config.stash:  # no promptune tests
             return
         self._has_told = True
         for node in self._nodes:

@@ -70,6 +70,27 @@ def test_a_suite_without_promptune_tests_is_untouched(project):
     assert left - {"__pycache__", "stdout", "stderr"} == {"conftest.py", "test_plain.py"}
 
 
+def test_workers_without_promptune_tests(project):
+    """Under ``-n`` neither the controller nor a worker loads more than the parts that look."""
+    project.write(
+        conftest=(
+            "import sys\nfrom pathlib import Path\n\n\ndef pytest_unconfigure(config):\n"
+            "    mine = [n for n in sys.modules if n.startswith('pytest_promptune')]\n"
+            f"    heavy = [n for n in {HEAVY!r} if n in sys.modules]\n"
+            "    name = getattr(config, 'workerinput', {}).get('workerid', 'controller')\n"
+            "    (Path(__file__).parent / f'{name}.txt').write_text(' '.join(mine + heavy))\n"
+        ),
+        test_plain="import pytest\n\n@pytest.mark.parametrize('n', range(8))\ndef test_fine(n):\n    pass\n",
+    )
+    ran = project.run("-n", "2", plugins=["xdist.plugin"], subprocess=True, json_file=False)
+    assert (ran.code, ran.counts) == (0, {"passed": 8}), ran.text
+    for name in ("controller", "gw0", "gw1"):
+        loaded = (project.path / f"{name}.txt").read_text().split()
+        assert "pytest_promptune.plugin" in loaded
+        dear = ("pytest_promptune.session", "pytest_promptune.plugin.hooks", "pytest_promptune.store", *HEAVY)
+        assert not set(dear) & set(loaded), name
+
+
 def test_options_alone_do_nothing(project):
     """A results file and a report are not written where nothing was measured, whatever was asked."""
     project.write(test_plain="def test_fine():\n    pass\n")

@@ -1,0 +1,110 @@
+"""What an xdist controller does; all that suites without promptune tests load under ``-n``.
+
+It loads next to nothing: only the workers collect, and tell whether there is anything to do.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Generator, Sequence
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from pytest_promptune.plugin.refusing import end_if_refused
+from pytest_promptune.plugin.scheduling import Node, SampleScheduling
+from pytest_promptune.plugin.state import hooks_key
+
+if TYPE_CHECKING:
+    from pytest_promptune.plugin.hooks import PromptuneHooks
+
+#: A slot whose workers crash again gives no further samples ahead: the next crash names its culprit.
+_CRASHES_TRUSTED = 1
+
+
+class Controller:
+    """What the controller does until it learns that there are promptune tests, and for them at the end."""
+
+    def __init__(self, config: pytest.Config, begin: Callable[[], object]) -> None:
+        """Nothing is known of the tests yet.
+
+        Args:
+            config: of the controller.
+            begin: called when the workers have promptune tests.
+        """
+        self._config = config
+        self._begin = begin
+        self._slots: Sequence[int | None] | None = None
+        self._slot_of: dict[str, int] = {}
+        #: Slots whose worker has crashed, with no replacement yet.
+        self._vacant: list[int] = []
+        self._crashes: dict[int, int] = {}
+        self._scheduling: SampleScheduling | None = None
+        self._began = time.time()
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_configure_node(self, node: Any) -> None:
+        """Give each worker a slot; a replacement goes on where its predecessor ended."""
+        slot = self._vacant.pop(0) if self._vacant else len(self._slot_of)
+        self._slot_of[node.gateway.id] = slot
+        node.workerinput["promptune"] = {
+            "slot": slot,
+            "dist": self._config.getoption("dist"),
+            "begin": self._scheduling.first_left(slot) if self._scheduling else 0,
+            "ahead": self._crashes.get(slot, 0) <= _CRASHES_TRUSTED,
+            "continues": hooks.continues if (hooks := self._hooks) else None,
+            "began": self._began,
+        }
+
+    @pytest.hookimpl(optionalhook=True, tryfirst=True)
+    def pytest_testnodedown(self, node: Any, error: object) -> None:
+        """A worker has ended; if it crashed, xdist starts another one next."""
+        slot = self._slot_of.get(node.gateway.id)
+        if error and slot is not None:
+            self._crashes[slot] = self._crashes.get(slot, 0) + 1
+            self._vacant.append(slot)
+
+    @pytest.hookimpl(optionalhook=True, wrapper=True)
+    def pytest_xdist_make_scheduler(self, config: pytest.Config) -> Generator[None, Any, Any]:
+        """Follow the workers' slots where there are any."""
+        default = yield
+        self._scheduling = SampleScheduling(
+            config, default=default, slots=lambda: self._slots, slot_of=self._slot_of_node
+        )
+        return self._scheduling
+
+    def _slot_of_node(self, node: Node) -> int:
+        return self._slot_of[node.gateway.id]
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
+        """Take the slots off the report that carries them; a mistake that a worker found ends the session."""
+        end_if_refused(report)
+        found = getattr(report, "promptune_slots", None)
+        if found is None:
+            return
+        if self._config.getoption("dist") == "each":
+            raise pytest.UsageError(
+                "--dist=each runs every test on every worker: each sample would be measured several times "
+                "under one name. Use --dist=load (the default of -n)."
+            )
+        self._slots = found
+        self._begin()
+        report.outcome, report.longrepr = "passed", None  # nothing that the terminal should count
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """What a worker could not even tell the slots of, its first item says."""
+        end_if_refused(report)
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtestloop(self, session: pytest.Session) -> Generator[None, object, object]:
+        """The workers collect in here, too late for hooks that wrap it: these are called from here."""
+        result = yield
+        if self._hooks is not None:
+            self._hooks.judge(session)
+        return result
+
+    @property
+    def _hooks(self) -> PromptuneHooks | None:
+        return self._config.stash.get(hooks_key, None)
