@@ -40,7 +40,8 @@ class WritingProcess:
 
         Where the app has loaded SQLAlchemy already, a thread is ready sooner.
         """
-        if not sys.executable or "sqlalchemy.engine" in sys.modules:
+        is_python = sys.executable and not getattr(sys, "frozen", False)  # else it is the user's program
+        if not is_python or "sqlalchemy.engine" in sys.modules:
             return None
         # Out of the terminal's group: Ctrl-C is the session's, which then says what is still to be written.
         alone: dict[str, Any] = {"process_group": 0}

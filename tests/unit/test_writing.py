@@ -128,6 +128,9 @@ def test_no_process(monkeypatch):
         patch.setitem(sys.modules, "sqlalchemy.engine", object())
         assert WritingProcess.start() is None
         patch.delitem(sys.modules, "sqlalchemy.engine")
+        patch.setattr(sys, "frozen", True, raising=False)
+        assert WritingProcess.start() is None
+        patch.delattr(sys, "frozen")
         patch.setattr(sys, "executable", "")
         assert WritingProcess.start() is None
         patch.setattr(sys, "executable", "/does/not/exist")
