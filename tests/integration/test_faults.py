@@ -384,13 +384,13 @@ def test_many_samples_of_which_some_fail(project):
             "async def call(n):\n    if n % 20 == 7:\n        raise ValueError('one in twenty')\n    return n\nreturn call",
             cases=1000,
             runs=10,
-            body="assert sample.output % 20 != 3",
+            body="assert sample.output % 2 == 0",
         )
     )
     ran = project.run("-q", "--promptune-report=", subprocess=True, timeout=150)
     assert ran.code == 0, ran.text[-2000:]
     assert (ran.json["experiment"]["samples"], ran.json["experiment"]["errored"]) == (10_000, 500)
-    assert ran.metric("test_it")["mean"] == pytest.approx(0.9)
+    assert ran.metric("test_it")["mean"] == 0.5
     assert ran.metric("app::error_rate")["mean"] == pytest.approx(0.05)
     assert ran.json["errors"][0]["count"] == 500
     with ExperimentLog(locate(None, root=project.path)) as log:
