@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 from pytest_promptune.core.errors import StatsError
+from pytest_promptune.core.stats.aggregates import Aggregated
 from pytest_promptune.core.stats.flips import paired_changes
 from pytest_promptune.core.stats.measuring import (
     Prepared,
@@ -129,6 +130,7 @@ def judge(
     gate: Gate = "regression",
     strict: bool = False,
     gate_cases: bool = False,
+    aggregates: Sequence[Aggregated] = (),
 ) -> Judgement:
     """Compare all pairs; the error level is shared by the gated ones, whatever their reference.
 
@@ -136,6 +138,9 @@ def judge(
     at most alpha / 2 over all gated pairs (``multiplicity="holm"``). ``resamples`` is raised to 20 per
     hypothesis and alpha, so that small adjusted p-values can be resolved. Rows come in the order of
     ``pairs``; the same inputs and seed give the same rows. An ungated pair is tested on its own.
+
+    ``aggregates`` were measured before (see ``measure_aggregate``); gated ones share the error level too, and
+    their rows come last.
 
     ``gate="regression"`` fails on a gated regression; ``"non-inferiority"`` unless every gated pair is shown
     to lose less than its margin; ``strict`` fails on inconclusive too; ``"off"`` never fails. With
@@ -157,16 +162,20 @@ def judge(
         gate_cases=gate_cases,
     )
     options.check()
-    _refuse_self_comparison(pairs)
-    prepared = [prepare(asked, scope=scope) for asked in pairs]
-    rows = _measured(prepared, options)
-    rows = _adjusted(rows, pairs, multiplicity)
-    return _gated(
-        [_judged(row, item, options) for row, item in zip(rows, prepared, strict=True)], prepared, options
-    )
+    asked: list[Pair | Aggregated] = [*pairs, *aggregates]
+    _refuse_self_comparison(asked)
+    prepared = [prepare(pair, scope=scope) for pair in pairs]
+    rows = _measured(prepared, options, more=sum(each.gated for each in aggregates))
+    rows = _adjusted([*rows, *(each.row for each in aggregates)], asked, multiplicity)
+    judged = [_judged(row, item, options) for row, item in zip(rows[: len(prepared)], prepared, strict=True)]
+    judged += [
+        _judged_aggregate(replace(each, row=row), options)
+        for row, each in zip(rows[len(prepared) :], aggregates, strict=True)
+    ]
+    return _gated(judged, prepared, options)
 
 
-def _refuse_self_comparison(pairs: Sequence[Pair]) -> None:
+def _refuse_self_comparison(pairs: Sequence[Pair | Aggregated]) -> None:
     for asked in pairs:
         if asked.candidate == asked.reference:
             raise StatsError(
@@ -196,17 +205,17 @@ def _worse_cases(prepared: Prepared) -> list[str]:
     return [change.case for change in changes if change.change == "regressed"]
 
 
-def _measured(prepared: list[Prepared], options: _Options) -> list[Comparison]:
-    """One row per pair, each by itself."""
+def _measured(prepared: list[Prepared], options: _Options, *, more: int) -> list[Comparison]:
+    """One row per pair, each by itself; so many `more` hypotheses share the error level."""
     return [
         count(item) if tail is None else measure(item, tail, alpha=options.alpha)
-        for item, tail in zip(prepared, _test(prepared, options), strict=True)
+        for item, tail in zip(prepared, _test(prepared, options, more), strict=True)
     ]
 
 
-def _test(prepared: list[Prepared], options: _Options) -> list[TailProbabilities | None]:
+def _test(prepared: list[Prepared], options: _Options, more: int) -> list[TailProbabilities | None]:
     """Tail probabilities of every pair with common cases, all pairs of a scope in one go."""
-    hypotheses = sum(item.raw is not None and item.pair.gated for item in prepared)
+    hypotheses = more + sum(item.raw is not None and item.pair.gated for item in prepared)
     resamples = max(options.resamples, math.ceil(20 * hypotheses / options.alpha))
     tails: list[TailProbabilities | None] = [None] * len(prepared)
     suite = [(index, item.scaled) for index, item in enumerate(prepared) if item.scope == "suite"]
@@ -225,7 +234,9 @@ def _test(prepared: list[Prepared], options: _Options) -> list[TailProbabilities
     return tails
 
 
-def _adjusted(rows: list[Comparison], pairs: Sequence[Pair], multiplicity: Multiplicity) -> list[Comparison]:
+def _adjusted(
+    rows: list[Comparison], pairs: Sequence[Pair | Aggregated], multiplicity: Multiplicity
+) -> list[Comparison]:
     """Adjust p-values within their families, towards worse and towards better separately."""
     adjusted = [replace(row, p_worse_adjusted=row.p_worse, p_better_adjusted=row.p_better) for row in rows]
     correct = benjamini_hochberg if multiplicity == "bh" else holm
@@ -242,7 +253,9 @@ def _adjusted(rows: list[Comparison], pairs: Sequence[Pair], multiplicity: Multi
     return adjusted
 
 
-def _families(rows: list[Comparison], pairs: Sequence[Pair], multiplicity: Multiplicity) -> list[Family]:
+def _families(
+    rows: list[Comparison], pairs: Sequence[Pair | Aggregated], multiplicity: Multiplicity
+) -> list[Family]:
     """Gated hypotheses that share an error level.
 
     One that no relabelling can reject takes no part: its p-value is 1 whatever happens (Tarone 1990).
@@ -265,24 +278,41 @@ def _families(rows: list[Comparison], pairs: Sequence[Pair], multiplicity: Multi
 def _judged(row: Comparison, prepared: Prepared, options: _Options) -> Comparison:
     """Add what depends on the family: detectable change, verdict, reason and gate."""
     family, alpha = row.family_size, options.alpha
-    shares = prepared.reference.missing_share, prepared.candidate.missing_share
-    missing = max(shares) > options.max_missing or abs(shares[0] - shares[1]) > MISSING_GAP
+    missing = _too_much_missing(prepared.reference.missing_share, prepared.candidate.missing_share, options)
     measured = prepared.raw is not None
     row = replace(
         row,
         minimum_detectable=smallest_detectable(prepared, alpha=alpha, family=family),
         runs_needed=runs_for_margin(prepared, alpha=alpha, family=family) if measured else None,
         runs_if_equal=runs_if_equal(prepared, alpha=alpha) if "constant" in row.flags else None,
-        flags=(*row.flags, "missing_data") if missing else row.flags,
     )
+    tolerated = tolerance(prepared) if measured else 0.0
+    return _decided(row, options, tolerated=tolerated, missing=missing, gated=prepared.pair.gated)
+
+
+def _judged_aggregate(item: Aggregated, options: _Options) -> Comparison:
+    """The same for an aggregate."""
+    missing = _too_much_missing(*item.missing_shares, options)
+    row = item.planned(alpha=options.alpha)
+    return _decided(row, options, tolerated=item.tolerance, missing=missing, gated=item.gated)
+
+
+def _too_much_missing(reference: float, candidate: float, options: _Options) -> bool:
+    return max(reference, candidate) > options.max_missing or abs(reference - candidate) > MISSING_GAP
+
+
+def _decided(
+    row: Comparison, options: _Options, *, tolerated: float, missing: bool, gated: bool
+) -> Comparison:
+    """Add verdict, reason and gate."""
+    row = replace(row, flags=(*row.flags, "missing_data") if missing else row.flags)
     evidence = Evidence(
-        level=alpha / 2,
-        tolerance=tolerance(prepared) if measured else 0.0,
+        level=options.alpha / 2,
+        tolerance=tolerated,
         design_p=2 / row.n_relabellings if row.n_relabellings else 1.0,
         too_much_missing=missing,
     )
     verdict, rule = decide(row, evidence)
     row = replace(row, verdict=verdict)
     row = replace(row, reason=explain(row, rule))
-    gate = gate_row(row, options.gate, strict=options.strict) if prepared.pair.gated else "off"
-    return replace(row, gate=gate)
+    return replace(row, gate=gate_row(row, options.gate, strict=options.strict) if gated else "off")
