@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pytest_promptune.core.baseline import Baseline
 from pytest_promptune.core.experiment import Column, Scores
 from pytest_promptune.core.margins import Percent
+from pytest_promptune.core.stats.aggregates import Aggregated
 from pytest_promptune.core.stats.describing import describe
 from pytest_promptune.core.stats.flips import case_changes
 from pytest_promptune.core.stats.judging import judge
@@ -39,6 +40,21 @@ class Match:
     candidate: Side
     cases: CaseLists
     #: Why the two sides are not comparable, or empty.
+    obstacle: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AggregateMatch:
+    """Two sides of an aggregate metric, measured by themselves; or why they can't be compared."""
+
+    name: MetricName
+    gated: bool
+    #: Labels as those of sides.
+    reference: str
+    candidate: str
+    cases: CaseLists
+    measured: Aggregated | None = None
+    #: Set where nothing was measured.
     obstacle: str = ""
 
 
@@ -130,12 +146,19 @@ def baseline_side(
     return Side(label=label, scores=scores, hashes=baseline.cases)
 
 
-def compare(matches: Sequence[Match], rules: Rules) -> list[ComparisonRow]:
-    """Judge all matches as one family and tell what happened to the cases."""
+def compare(
+    matches: Sequence[Match], rules: Rules, aggregates: Sequence[AggregateMatch] = ()
+) -> list[ComparisonRow]:
+    """Judge all matches as one family and tell what happened to the cases; aggregates come last."""
     pairs = [_pair(entry, rules) for entry in matches if not entry.obstacle]
-    judgement = judge(pairs, alpha=rules.alpha, gate=rules.gate, scope=rules.scope)
+    measured = [entry.measured for entry in aggregates if entry.measured is not None]
+    judgement = judge(pairs, alpha=rules.alpha, gate=rules.gate, scope=rules.scope, aggregates=measured)
     judged = iter(judgement.comparisons)
-    return [_unjudged(entry, rules) if entry.obstacle else _row(entry, next(judged)) for entry in matches]
+    rows = [_unjudged(entry, rules) if entry.obstacle else _row(entry, next(judged)) for entry in matches]
+    return rows + [
+        _row_of_aggregate(entry, rules, None if entry.measured is None else next(judged))
+        for entry in aggregates
+    ]
 
 
 def _unjudged(entry: Match, rules: Rules) -> ComparisonRow:
@@ -143,18 +166,33 @@ def _unjudged(entry: Match, rules: Rules) -> ComparisonRow:
     means = _case_means(entry)
     before, now = (_mean([pair[side] for pair in means.values()]) for side in (0, 1))
     difference = None if before is None or now is None else now - before
-    gate: GateState = "off"
-    if entry.gated and rules.gate != "off":
-        gate = "failed" if rules.gate == "non-inferiority" else "passed"
-    return ComparisonRow(
-        name=entry.name,
-        reference=entry.reference.label,
-        candidate=entry.candidate.label,
+    row = _without_verdict(entry, rules)
+    return replace(
+        row,
         n_cases=len(means),
         reference_mean=before,
         candidate_mean=now,
         difference=difference,
         relative=difference / before if difference is not None and before else None,
+        case_means=means,
+    )
+
+
+def _without_verdict(entry: Match | AggregateMatch, rules: Rules) -> ComparisonRow:
+    """Why two sides are not comparable."""
+    labels = [side if isinstance(side, str) else side.label for side in (entry.reference, entry.candidate)]
+    gate: GateState = "off"
+    if entry.gated and rules.gate != "off":
+        gate = "failed" if rules.gate == "non-inferiority" else "passed"
+    return ComparisonRow(
+        name=entry.name,
+        reference=labels[0],
+        candidate=labels[1],
+        n_cases=0,
+        reference_mean=None,
+        candidate_mean=None,
+        difference=None,
+        relative=None,
         ratio=None,
         ratio_ci=None,
         ci=None,
@@ -173,17 +211,22 @@ def _unjudged(entry: Match, rules: Rules) -> ComparisonRow:
         gated=entry.gated,
         constant=False,
         cases=entry.cases,
-        case_means=means,
     )
+
+
+def margin_of(name: MetricName, margins: Mapping[str, float], *, reference: float | None) -> float | None:
+    """The margin that was given for a metric, in full or by its last part; in the metric's own unit."""
+    short = [value for key, value in margins.items() if is_named(name, [key])]
+    margin = margins.get(name.metric, short[-1] if short else None)
+    if isinstance(margin, Percent) and name.kind in ("score", "cost"):
+        margin = margin * abs(reference or 0.0)
+    return margin
 
 
 def _pair(entry: Match, rules: Rules) -> Pair:
     name = entry.name
-    short = [value for key, value in rules.margins.items() if is_named(name, [key])]
-    margin = rules.margins.get(name.metric, short[-1] if short else None)
-    if isinstance(margin, Percent) and name.kind in ("score", "cost"):
-        reference = _mean([_mean(values) for values in entry.reference.scores.values()])
-        margin = margin * abs(reference or 0.0)
+    mean = _mean([_mean(values) for values in entry.reference.scores.values()])
+    margin = margin_of(name, rules.margins, reference=mean)
     return Pair(
         metric=f"{name.module}::{name.metric}",
         reference=entry.reference.label,
@@ -197,10 +240,23 @@ def _pair(entry: Match, rules: Rules) -> Pair:
 
 def _row(entry: Match, result: Comparison) -> ComparisonRow:
     constant = _constant(entry)
+    row = _numbers(entry.name, entry.gated, result)
+    cases = _case_lists(entry) if not constant else entry.cases
+    return replace(row, constant=constant, cases=cases, case_means=_case_means(entry))
+
+
+def _row_of_aggregate(entry: AggregateMatch, rules: Rules, result: Comparison | None) -> ComparisonRow:
+    if result is None:
+        return replace(_without_verdict(entry, rules), aggregate=True)
+    row = _numbers(entry.name, entry.gated, result)
+    return replace(row, constant="constant" in result.flags, cases=entry.cases, aggregate=True)
+
+
+def _numbers(name: MetricName, gated: bool, result: Comparison) -> ComparisonRow:
     return ComparisonRow(
-        name=entry.name,
-        reference=entry.reference.label,
-        candidate=entry.candidate.label,
+        name=name,
+        reference=result.reference,
+        candidate=result.candidate,
         n_cases=result.n_cases,
         reference_mean=result.mean_reference,
         candidate_mean=result.mean_candidate,
@@ -221,10 +277,8 @@ def _row(entry: Match, result: Comparison) -> ComparisonRow:
         verdict=result.verdict,
         reason=result.reason,
         gate=result.gate,
-        gated=entry.gated,
-        constant=constant,
-        cases=_case_lists(entry) if not constant else entry.cases,
-        case_means=_case_means(entry),
+        gated=gated,
+        constant=False,
     )
 
 
