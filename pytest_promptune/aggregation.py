@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from typing import Any
+from dataclasses import replace
 
-from pytest_promptune.core.aggregates import HOOK, Aggregate
+from pytest_promptune.core.aggregates import HOOK, Given
 from pytest_promptune.core.aggregating import (
     Question,
     Source,
@@ -23,18 +22,6 @@ from pytest_promptune.core.experiment import Column, Experiment
 from pytest_promptune.core.subjects import classes_of, subjects_of
 from pytest_promptune.core.view import ClassesRow, GateItem, MetricName, MetricRow
 from pytest_promptune.settings import Settings
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Given:
-    """Aggregates that users give, and what they need besides the samples."""
-
-    aggregates: Sequence[Aggregate] = ()
-    #: Tags of the cases, by test module and id.
-    tags: Mapping[str, Mapping[str, Mapping[str, Any]]] = field(default_factory=dict)
-    #: Names of those whose function is not at hand here, and why.
-    absent: Sequence[str] = ()
-    why_absent: str = ""
 
 
 class Aggregation:

@@ -7,8 +7,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
-from pytest_promptune.aggregation import Aggregation, Given
+from pytest_promptune.aggregation import Aggregation
 from pytest_promptune.core import remarks
+from pytest_promptune.core.aggregates import Given
 from pytest_promptune.core.baseline import (
     Baseline,
     BaselineMetric,

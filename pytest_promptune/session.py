@@ -33,6 +33,7 @@ from pytest_promptune.settings import DEFAULT_RUNS, Settings
 from pytest_promptune.sharding import Catalogue
 from pytest_promptune.store.baselines import baseline_path, read_baseline
 from pytest_promptune.store.writing import WritingProcess
+from pytest_promptune.user_aggregates import UserAggregates
 
 if TYPE_CHECKING:
     from pytest_promptune.conclusion import Conclusion
@@ -48,6 +49,7 @@ class Session:
         root: Path,
         careful: bool = False,
         more_variants: Callable[[], Iterable[Variant]] = tuple,
+        aggregates: Callable[[], Iterable[object]] = tuple,
         while_waiting: Callable[[], None] = lambda: None,
         process: WritingProcess | None = None,
     ) -> None:
@@ -58,6 +60,7 @@ class Session:
             root: paths of variants, modules and baselines are relative to it.
             careful: the session stops at the first failures.
             more_variants: variants that plugins give, asked once.
+            aggregates: what the hook's functions give, asked once, when all tests are known.
             while_waiting: called several times a second while an item waits for its sample.
             process: writes the experiment log; without one a thread does.
 
@@ -74,6 +77,7 @@ class Session:
         self._prompts = AppPrompts(settings, root=root)
         self._baselines: dict[str, Baseline | None] = {}
         self._catalogue = Catalogue()
+        self._aggregates = UserAggregates(aggregates)
         self._selected: Sequence[PlannedItem] = ()
         self._notes: list[str] = []
         self._experiment = Experiment()
@@ -125,8 +129,9 @@ class Session:
             PromptuneError: for whatever would fail or mislead later.
         """
         refuse_contradictions(collected)
+        self._aggregates.take(collected)
         if self.settings.margin_override:
-            refuse_unknown_margins(self.settings.margin, collected)
+            refuse_unknown_margins(self.settings.margin, collected, self._aggregates.names)
         self._prepare_prompts()
         self.variants = tuple(self._described(variant) for variant in self.variants)
         self._known.update({variant.name: variant for variant in self.variants})
@@ -188,11 +193,16 @@ class Session:
 
     def knowledge(self) -> dict[str, Any]:
         """What only the process that collected knows, as plain data for the one that concludes."""
-        return {"catalogue": self._catalogue.to_json(), **self._recording.knowledge()}
+        return {
+            "catalogue": self._catalogue.to_json(),
+            "aggregates": self._aggregates.knowledge(),
+            **self._recording.knowledge(),
+        }
 
     def know(self, knowledge: Mapping[str, Any]) -> None:
         """Take over the `knowledge` of another process."""
         self._catalogue.take_over(knowledge["catalogue"])
+        self._aggregates.know(knowledge["aggregates"])
         self._recording.know(knowledge)
 
     def expected_decisions(self) -> int:
@@ -226,6 +236,7 @@ class Session:
             is_everything=self._catalogue.is_everything,
             unpaid=self._unpaid_items,
             recorded=self._recorded(),
+            given=self._aggregates.given(),
         )
         self._conclusion = conclude(evidence)
         return self._conclusion.gate
@@ -262,6 +273,7 @@ class Session:
             root=self.root,
             complete=self._conclusion is not None,
             prompts=self._prompts.hashes(self.variants[0]),
+            aggregates=self._aggregates.names,
             notes=self._all_notes(),
             warnings=self._course().warnings(self._experiment),
         )

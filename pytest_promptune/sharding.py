@@ -124,6 +124,7 @@ class Catalogue:
         root: Path,
         complete: bool,
         prompts: Mapping[str, str],
+        aggregates: Sequence[str] = (),
         notes: Sequence[str] = (),
         warnings: Sequence[str] = (),
     ) -> Shard:
@@ -136,6 +137,7 @@ class Catalogue:
             root: where the modules lie.
             complete: it reached its end.
             prompts: hashes of the app's templates.
+            aggregates: names of aggregate metrics that users give.
             notes: what it had to say beside its conclusion.
             warnings: likewise.
         """
@@ -149,6 +151,7 @@ class Catalogue:
             complete=complete,
             whole=self._whole,
             everything=self._everything,
+            aggregates=tuple(aggregates),
             notes=tuple(notes),
             warnings=tuple(warnings),
         )

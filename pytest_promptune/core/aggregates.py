@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from pytest_promptune.core.errors import SettingsError
@@ -54,6 +54,18 @@ class Aggregate:
             return f"{self.name} ({called})"
         file = code.co_filename.replace("\\", "/").rpartition("/")[2]
         return f"{self.name} ({called}, {file}:{code.co_firstlineno})"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Given:
+    """Aggregates that users give, and what they need besides the samples."""
+
+    aggregates: Sequence[Aggregate] = ()
+    #: Tags of the cases, by test module and id.
+    tags: Mapping[str, Mapping[str, Mapping[str, Any]]] = field(default_factory=dict)
+    #: Names of those whose function is not at hand here, and why.
+    absent: Sequence[str] = ()
+    why_absent: str = ""
 
 
 def aggregates_of(given: Iterable[object]) -> tuple[Aggregate, ...]:

@@ -56,15 +56,23 @@ def _refuse_repeated_ids(items: Iterable[PlannedItem]) -> None:
             )
 
 
-def refuse_unknown_margins(margins: Iterable[str], items: Sequence[PlannedItem]) -> None:
+def refuse_unknown_margins(
+    margins: Iterable[str], items: Sequence[PlannedItem], aggregates: Iterable[str] = ()
+) -> None:
     """A misspelt metric must not run with the default margin; what a test will score isn't known yet.
+
+    Args:
+        margins: names of the metrics.
+        items: that were collected.
+        aggregates: names of those that users give.
 
     Raises:
         SettingsError: naming the metrics there are.
     """
     tests = {item.test for item in items}
     known = {item.metric for item in items}
-    known |= {f"{item.marks.app}::{name}" for item in items for name in APP_METRICS} | set(APP_METRICS)
+    of_apps = {*APP_METRICS, *aggregates}
+    known |= {f"{app}::{name}" for app in {item.marks.app for item in items} for name in of_apps} | of_apps
     for metric in margins:
         test, separator, _ = metric.rpartition("::")
         if metric in known or (separator and test in tests):

@@ -9,7 +9,7 @@ from dataclasses import asdict
 from typing import Any
 
 from pytest_promptune.core import shards
-from pytest_promptune.core.view import ComparisonRow, ExperimentView, Interval, MetricRow, View
+from pytest_promptune.core.view import ClassesRow, ComparisonRow, ExperimentView, Interval, MetricRow, View
 
 FORMAT = 1
 
@@ -32,6 +32,7 @@ def to_results(view: View) -> dict[str, Any]:
         "interrupted": view.interrupted,
         "experiment": _experiment(view.experiment),
         "metrics": [_metric(row) for row in view.metrics],
+        "classes": [_classes(row) for row in view.classes],
         "comparisons": [_comparison(row) for row in view.comparisons],
         "goals": [],
         "nodes": [],
@@ -54,6 +55,30 @@ def _experiment(experiment: ExperimentView) -> dict[str, Any]:
 def _metric(row: MetricRow) -> dict[str, Any]:
     names = [name for name in MetricRow.__dataclass_fields__ if name not in ("name", "case_means")]
     return asdict(row.name) | {name: getattr(row, name) for name in names} | {"ci": _limits(row.ci)}
+
+
+def _classes(row: ClassesRow) -> dict[str, Any]:
+    found = row.found
+    predicted = (*found.labels, None)
+    return {
+        "metric": row.name.metric,
+        "test": row.name.test,
+        "module": row.name.module,
+        "variant": row.variant,
+        "n_samples": row.n_samples,
+        "n_missing": row.n_missing,
+        "macro_f1": found.macro_f1,
+        "classes": [
+            asdict(each) | {"precision": each.precision, "recall": each.recall, "f1": each.f1}
+            for each in found.classes
+        ],
+        "confusions": [
+            {"expected": label, "predicted": guess, "count": count}
+            for label, counts in zip(found.labels, found.counts, strict=False)
+            for guess, count in zip(predicted, counts, strict=True)
+            if count
+        ],
+    }
 
 
 def _comparison(row: ComparisonRow) -> dict[str, Any]:

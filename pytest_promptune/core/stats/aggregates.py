@@ -129,7 +129,9 @@ def describe_aggregate(
     if math.isnan(value):
         return row
     ci = None
-    if max(sizes) > 1:
+    if max(sizes) > 1 and all(len({statistic.key(sample) for sample in case}) == 1 for case in cases):
+        ci = (value, value)  # whichever runs are drawn, they are alike
+    elif max(sizes) > 1:
         drawn = resamples or statistic.resamples or RESAMPLES
         ci = bootstrap_value(
             evaluator, sizes, scope="suite", alpha=alpha, resamples=drawn, seed=seed

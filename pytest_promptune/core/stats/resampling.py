@@ -319,16 +319,19 @@ def bootstrap_difference(pooled: Pool, *, scope: Scope, alpha: float, resamples:
     ``suite`` draws the runs of every case anew, on each side; ``population`` draws cases, with the runs of
     both sides. See ``_spread`` for its width.
     """
+    observed = float(pooled.difference(pooled.side(candidate=True), pooled.side(candidate=False), 1)[0])
+    sides = [pooled.contents(candidate=candidate) for candidate in (False, True)]
+    if scope == "suite" and all(len(set(keys)) == 1 for side in sides for keys in side):
+        return Spread(interval=(observed, observed), standard_error=0.0)  # all draws are alike
     # Both sides draw from streams of their own; which is whose depends on what they hold, not on their names.
-    turned = pooled.contents(candidate=True) < pooled.contents(candidate=False)
+    turned = sides[1] < sides[0]
     first = pooled.side(candidate=turned)
     second = pooled.side(candidate=not turned)
     drawn = _resampled(pooled.evaluator, [first, second], scope, resamples, seed)
     differences = (drawn[1] - drawn[0]) * (-1 if turned else 1)
-    if pooled.contents(candidate=True) == pooled.contents(candidate=False):
+    if sides[0] == sides[1]:
         differences = np.concatenate([differences, -differences])
-    observed = pooled.difference(pooled.side(candidate=True), pooled.side(candidate=False), 1)[0]
-    return _spread(float(observed), differences, [first, second], scope, alpha)
+    return _spread(observed, differences, [first, second], scope, alpha)
 
 
 def value_of_all(evaluator: Evaluator, sizes: Sequence[int]) -> float:

@@ -62,7 +62,8 @@ class FrameFunction:
     def evaluator(self, cases: Sequence[Sequence[SampleRow]]) -> Evaluator:
         """Values of sets of these samples; in each, ``run`` is numbered anew and ``variant`` is `variant`."""
         rows = [row for case in cases for row in case]
-        return _Frames(self, _frame(rows, self.columns).assign(variant=self.variant))
+        frame = _frame(rows, self.columns).assign(variant=self.variant)
+        return _Frames(self, frame, np.repeat(np.arange(len(cases)), [len(case) for case in cases]))
 
     def call(self, frame: pd.DataFrame) -> float | None:
         """One value, which may be infinite or NaN; see `value`."""
@@ -86,8 +87,9 @@ class FrameFunction:
 @dataclass(frozen=True, slots=True)
 class _Frames:
     of: FrameFunction
-    #: All samples, by case.
+    #: All samples, by case, and the number of the case of each.
     frame: pd.DataFrame
+    case: IntArray
 
     block: int = 128
     enumerate_up_to: int = RESAMPLES + 1
@@ -99,8 +101,10 @@ class _Frames:
         return np.array([self._value(np.repeat(places, times[:, index])) for index in range(size)])
 
     def _value(self, rows: IntArray) -> float:
-        chosen = self.frame.take(rows).reset_index(drop=True)
-        chosen["run"] = chosen.groupby("case", sort=False).cumcount() + 1
+        case = self.case[rows]
+        chosen = self.frame.take(rows)
+        chosen.index = pd.RangeIndex(len(rows))
+        chosen["run"] = np.arange(len(rows)) - np.searchsorted(case, case) + 1
         value = self.of.call(chosen)
         return value if value is not None and math.isfinite(value) else math.nan
 
