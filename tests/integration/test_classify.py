@@ -294,7 +294,7 @@ def test_labels_are_untrusted_text(tickets):
         r"\x1b[31m|<b>`x`\ud800"
         in json.loads(tickets.baseline.read_text())["labels"]["test_intent"]["c00"]["predicted"]
     )
-    assert "<b>" not in report
+    assert "<b>" not in report.replace(r"\<b>", "")
 
 
 @pytest.mark.parametrize("mode", ["-n2", "--promptune-replay=last", "--promptune-resume"])

@@ -7,7 +7,7 @@ from itertools import combinations, product
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pytest_promptune.core.errors import AggregateError, StatsError
@@ -18,6 +18,7 @@ from pytest_promptune.core.stats.model import MetricSpec, Pair
 from pytest_promptune.core.stats.resampling import Sums, bootstrap_difference, pool, relabel
 from pytest_promptune.core.stats.sample_frames import FrameFunction
 
+UNHURRIED = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 MACRO_F1 = ClassMeasure("macro_f1")
 LABELS = ["billing", "bug", "tech"]
 
@@ -73,6 +74,7 @@ def test_nothing_is_unknown():
     assert (found.labels, found.counts, found.classes, found.macro_f1) == ((), (), (), None)
 
 
+@UNHURRIED
 @given(sides())
 def test_macro_f1_is_that_of_a_plain_loop(side):
     """Counts in bulk give what a loop over classes gives."""
@@ -80,6 +82,7 @@ def test_macro_f1_is_that_of_a_plain_loop(side):
     assert confusions(pairs).macro_f1 == (pytest.approx(plain_macro_f1(pairs)) if pairs else None)
 
 
+@UNHURRIED
 @given(sides())
 def test_the_order_of_rows_is_irrelevant(side):
     """Counts and descriptions don't depend on the order of cases."""
@@ -115,7 +118,7 @@ def brute_force(reference, candidate, aggregate):
     return at_least / len(differences), at_most / len(differences)
 
 
-@settings(deadline=None, max_examples=40)
+@settings(UNHURRIED, max_examples=40)
 @given(st.data())
 def test_few_relabellings_are_enumerated_exactly(data):
     """Both tails are those of brute force, for equal and for unequal numbers of runs."""
@@ -182,7 +185,7 @@ def asked(reference, candidate, statistic=MACRO_F1, **changes):
     )
 
 
-@settings(deadline=None, max_examples=60)
+@settings(UNHURRIED, max_examples=60)
 @given(sides(), sides(), st.sampled_from(["suite", "population"]), st.integers(0, 3))
 def test_exchanging_the_sides_turns_all_signs(reference, candidate, scope, seed):
     """Difference and interval change signs, better and worse change places, exactly."""
@@ -198,7 +201,7 @@ def test_exchanging_the_sides_turns_all_signs(reference, candidate, scope, seed)
             assert getattr(one, ends) == pytest.approx((-high, -low))
 
 
-@settings(deadline=None, max_examples=60)
+@settings(UNHURRIED, max_examples=60)
 @given(sides(), sides(), st.sampled_from(["suite", "population"]))
 def test_interval_and_p_agree_about_zero(reference, candidate, scope):
     """Zero lies outside the interval exactly when a one-sided test rejects; p lies in (0, 1]."""
@@ -211,7 +214,7 @@ def test_interval_and_p_agree_about_zero(reference, candidate, scope):
     assert (row.p_worse > 0.025) == (high >= 0) or low == high == 0
 
 
-@settings(deadline=None, max_examples=30)
+@settings(UNHURRIED, max_examples=30)
 @given(sides(), sides(), st.randoms(use_true_random=False))
 def test_same_seed_same_row_whatever_the_order(reference, candidate, random):
     """The order of cases, and of the runs in a case, changes nothing; another seed draws others."""
