@@ -60,6 +60,8 @@ class Controller:
     def pytest_testnodedown(self, node: Any, error: object) -> None:
         """A worker has ended; if it crashed, xdist starts another one next."""
         slot = self._slot_of.get(node.gateway.id)
+        if self._hooks is not None:
+            self._hooks.worker_ended(node.gateway.id)
         if error and slot is not None:
             self._crashes[slot] = self._crashes.get(slot, 0) + 1
             self._vacant.append(slot)
@@ -100,7 +102,11 @@ class Controller:
     @pytest.hookimpl(wrapper=True)
     def pytest_runtestloop(self, session: pytest.Session) -> Generator[None, object, object]:
         """The workers collect in here, too late for hooks that wrap it: these are called from here."""
-        result = yield
+        try:
+            result = yield
+        finally:
+            if self._hooks is not None:
+                self._hooks.workers_ended()
         if self._hooks is not None:
             self._hooks.judge(session)
         return result
