@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_promptune.plugin.refusing import end_if_refused
 from pytest_promptune.plugin.scheduling import Node, SampleScheduling
 from pytest_promptune.plugin.state import hooks_key
 
@@ -80,8 +79,7 @@ class Controller:
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
-        """Take the slots off the report that carries them; a mistake that a worker found ends the session."""
-        end_if_refused(report)
+        """Take the slots off the report that carries them."""
         found = getattr(report, "promptune_slots", None)
         if found is None:
             return
@@ -93,11 +91,6 @@ class Controller:
         self._slots = found
         self._begin()
         report.outcome, report.longrepr = "passed", None  # nothing that the terminal should count
-
-    @pytest.hookimpl(tryfirst=True)
-    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """What a worker could not even tell the slots of, its first item says."""
-        end_if_refused(report)
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtestloop(self, session: pytest.Session) -> Generator[None, object, object]:

@@ -31,7 +31,7 @@ from pytest_promptune.plugin.items import (
 from pytest_promptune.plugin.joint_progress import JointLine
 from pytest_promptune.plugin.ordering import put_in_order
 from pytest_promptune.plugin.progress import ProgressLine
-from pytest_promptune.plugin.refusing import end_if_refused, mark_refused, or_usage_error
+from pytest_promptune.plugin.refusing import mark_refused, or_usage_error
 from pytest_promptune.plugin.scorers import ScorerFixtures
 from pytest_promptune.plugin.state import (
     CELL,
@@ -124,11 +124,6 @@ class PromptuneHooks:
         self._line.close()
 
     # Collection
-
-    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
-        """A mistake that a worker found ends the session."""
-        if not is_xdist_worker(self._config):
-            end_if_refused(report)
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> Generator[None, object, object]:
@@ -306,7 +301,6 @@ class PromptuneHooks:
         """Take in what an item contributes, from here or from an xdist worker."""
         if is_xdist_worker(self._config):
             return
-        end_if_refused(report)
         contribution = getattr(report, "promptune", None)
         if contribution is not None or hasattr(report, "promptune_sample"):
             session = or_usage_error(lambda: self.session)

@@ -158,7 +158,9 @@ def test_live_line_leaves_no_trace(terminal, args, columns):
 @on_posix
 def test_live_line_follows_the_letters(terminal):
     """It stands behind what pytest has written, and tells how many are done, in flight, and the time left."""
-    seen = terminal.run()
+    seen = terminal.run(
+        wait=0.5
+    )  # longer than the experiment log takes to open, for which the first item waits
     assert any(re.fullmatch(r"test_bot\.py \.*  \d+/18 samples, 3 in flight.*", line) for line in seen.live)
     assert seen.live[-1].endswith(" left")
 
