@@ -381,7 +381,7 @@ class Sampler:
         engine, record = self._engine, logged.record
         try:
             if engine is not None:
-                scorings = await self._scorers.judge(engine, scorers, case, record.output, item.marks)
+                scorings = await self._scorers.judge(engine, scorers, case, logged, item.marks)
                 logged = replace(logged, record=replace(record, scorings=scorings), finished=time.time())
         finally:  # the session may end meanwhile: what the app gave is paid for
             self._finished(logged)
