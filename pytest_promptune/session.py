@@ -195,6 +195,7 @@ class Session:
         """What only the process that collected knows, as plain data for the one that concludes."""
         return {
             "catalogue": self._catalogue.to_json(),
+            "samples": self.samples.planned,
             "aggregates": self._aggregates.knowledge(),
             **self._recording.knowledge(),
         }
@@ -202,6 +203,7 @@ class Session:
     def know(self, knowledge: Mapping[str, Any]) -> None:
         """Take over the `knowledge` of another process."""
         self._catalogue.take_over(knowledge["catalogue"])
+        self.samples.know_planned(knowledge["samples"])
         self._aggregates.know(knowledge["aggregates"])
         self._recording.know(knowledge)
 
