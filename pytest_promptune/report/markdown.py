@@ -50,6 +50,6 @@ def values(view: View) -> dict[str, Any]:
         "level": tables.percent(1 - view.experiment.alpha),
         "one_sided": tables.percent(view.experiment.alpha / 2),
         "scopes": sorted({row.scope for row in view.comparisons}),
-        "aggregates": any(row.aggregate for row in view.comparisons),
+        "has_aggregates": any(row.aggregate for row in view.comparisons),
         "kinds": sorted({row.name.kind for row in view.comparisons}),
     }
