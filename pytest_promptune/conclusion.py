@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
@@ -41,7 +41,7 @@ from pytest_promptune.core.gate import (
 from pytest_promptune.core.labels import beside, classified
 from pytest_promptune.core.model import CURRENT
 from pytest_promptune.core.quotes import examples
-from pytest_promptune.core.results import Result
+from pytest_promptune.core.rerun import behind
 from pytest_promptune.core.silence import (
     Silence,
     failing_rows,
@@ -209,7 +209,7 @@ def _compare(
             hint = rerun_hint(settings.mode, settings.against, evidence.variants[0])
             item = replace(item, examples=quoted, hint=hint)
         found.gate.append(item)
-    found.rerun.extend(_rerun(evidence.experiment, found.comparisons))
+    found.rerun.extend(behind(evidence.experiment, found.comparisons))
     if settings.gate != "off":
         _gate_silences(evidence, silent, found)
     of_silent = [silence.name for silence in silent]  # these are not gone, and not to be recorded again
@@ -322,30 +322,6 @@ def _compared_view(evidence: Evidence, module: str) -> BaselineView:
         commit=baseline.recorded.commit,
         detail=detail,
     )
-
-
-def _rerun(experiment: Experiment, rows: Iterable[ComparisonRow]) -> list[str]:
-    """The items behind failed gates: what missed, or whose case got worse, in the failed metric."""
-    chosen: dict[str, None] = {}
-    for row in rows:
-        if row.gate != "failed":
-            continue
-        worse = {*row.cases.regressed, *row.cases.suspect}
-        app_metric = row.name.test == f"{row.name.module}::{row.name.app}"
-        for result in experiment.results:
-            if result.variant != row.candidate or result.module != row.name.module:
-                continue
-            same_test = result.app == row.name.app if app_metric else row.name.test == _test_id(result)
-            decides = row.aggregate or result.metric == row.name.metric
-            missed = decides and result.outcome in ("missed", "errored")
-            errored = app_metric and result.outcome == "errored"
-            if same_test and (missed or errored or result.case_id in worse):
-                chosen[result.nodeid] = None
-    return list(chosen)
-
-
-def _test_id(result: Result) -> str:
-    return f"{result.module}::{result.test}"
 
 
 # --- recording ------------------------------------------------------------------------------------

@@ -7,25 +7,20 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from pytest_promptune.core.stats.bootstrap import Spread, bootstrap_difference, bootstrap_value
 from pytest_promptune.core.stats.interval import clip_to_test
 from pytest_promptune.core.stats.measuring import RELATIVE_MARGIN, SHARE_MARGIN
 from pytest_promptune.core.stats.model import Comparison, Interval, MetricSpec, Scope
 from pytest_promptune.core.stats.permutation import TailProbabilities
 from pytest_promptune.core.stats.planning import detection_factor, runs_needed
-from pytest_promptune.core.stats.resampling import (
-    Spread,
-    Statistic,
-    bootstrap_difference,
-    bootstrap_value,
-    pool,
-    relabel,
-    value_of_all,
-)
+from pytest_promptune.core.stats.resampling import Statistic, pool, relabel, value_of_all
 
 #: Case id -> one sample per run, ``None`` = missing; what a sample is, its statistic knows.
 Samples = Mapping[str, Sequence[Any]]
-#: As many random relabellings, and sets of the bootstrap, as for metrics of single samples.
+#: As many random relabellings as for metrics of single samples.
 RESAMPLES = 9_999
+#: Sets of the bootstrap, at most: the ends of an interval need fewer than a p-value.
+BOOTSTRAP_SETS = 1_999
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,13 +124,10 @@ def describe_aggregate(
     if math.isnan(value):
         return row
     ci = None
-    if max(sizes) > 1 and all(len({statistic.key(sample) for sample in case}) == 1 for case in cases):
-        ci = (value, value)  # whichever runs are drawn, they are alike
-    elif max(sizes) > 1:
-        drawn = resamples or statistic.resamples or RESAMPLES
-        ci = bootstrap_value(
-            evaluator, sizes, scope="suite", alpha=alpha, resamples=drawn, seed=seed
-        ).interval
+    if max(sizes) > 1:
+        drawn = min(resamples or statistic.resamples or RESAMPLES, BOOTSTRAP_SETS)
+        keys = [[statistic.key(sample) for sample in case] for case in cases]
+        ci = bootstrap_value(evaluator, keys, alpha=alpha, resamples=drawn, seed=seed).interval
     return replace(row, value=value, ci=_within(ci, statistic), **_of_runs(samples, statistic))
 
 
@@ -240,7 +232,8 @@ def _measured(
     if math.isnan(before) or math.isnan(now):
         return replace(row, mean_reference=_known(before), mean_candidate=_known(now)), None
     tails = relabel(pooled, scope=row.scope, resamples=resamples, seed=seed)
-    spread = bootstrap_difference(pooled, scope=row.scope, alpha=alpha, resamples=resamples, seed=seed)
+    sets = min(resamples, BOOTSTRAP_SETS)
+    spread = bootstrap_difference(pooled, scope=row.scope, alpha=alpha, resamples=sets, seed=seed)
     higher = row.direction == "higher"
     steady = spread.standard_error == 0
     flags = {"constant": tails.constant, "deterministic": steady}

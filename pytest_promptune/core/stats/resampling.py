@@ -1,11 +1,11 @@
-"""Permutation test and bootstrap interval of an aggregate metric: a number of many samples at once.
+"""Permutation test of an aggregate metric: a number of many samples at once.
 
 The mean over cases can be studentised in closed form; macro-F1, or a function of the user's, cannot. The test
 is the plain one: inside every case draw which runs are the candidate's (the draws of ``permutation``, by the
 same rules), compute the aggregate of both sides anew, count the differences at least, and at most, as large
 as the observed one. It is exact when nothing changed, and only then.
 
-With ``scope="population"`` whole cases change sides, and the interval draws cases instead of runs.
+With ``scope="population"`` whole cases change sides.
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
-from math import comb, inf, prod, sqrt
+from math import comb, prod
 from typing import Any, Protocol
 
 import numpy as np
 
 from pytest_promptune.core.stats.cells import BoolArray, FloatArray
-from pytest_promptune.core.stats.model import Interval, Scope
+from pytest_promptune.core.stats.model import Scope
 from pytest_promptune.core.stats.permutation import (
     BLOCK,
     ENUMERATE_UP_TO,
@@ -29,11 +29,6 @@ from pytest_promptune.core.stats.permutation import (
     n_pairs,
     short_product,
 )
-
-#: Above this share of bootstrap sets without a value there is no interval.
-MOST_UNDEFINED = 0.1
-#: Streams of random numbers of the bootstrap, apart from those of the labels.
-_BOOTSTRAP = 1
 
 
 class Evaluator(Protocol):
@@ -139,6 +134,11 @@ def pool(
         masks.append(np.array([mine for _, mine, _ in both]))
         keys.append(tuple(key for key, _, _ in both))
     return Pool(evaluator=statistic.evaluator(cases), is_candidate=tuple(masks), keys=tuple(keys))
+
+
+def value_of_all(evaluator: Evaluator, sizes: Sequence[int]) -> float:
+    """The aggregate of all samples, `sizes` of each case; NaN where it has none."""
+    return float(evaluator.values([np.ones((size, 1)) for size in sizes], 1)[0])
 
 
 # --- test -----------------------------------------------------------------------------------------
@@ -298,119 +298,3 @@ def _differences(pooled: Pool, sources: Sequence[_Labels], number: int) -> Itera
         size = min(block, number - start)
         labels = [source.take(start, size) for source in sources]
         yield pooled.difference(labels, [1 - each for each in labels], size)
-
-
-# --- interval -------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Spread:
-    """What a bootstrap says of an aggregate, or of a difference of two."""
-
-    #: ``None`` where too many sets have no value; infinite where a single case bounds nothing.
-    interval: Interval | None
-    #: ``None`` likewise.
-    standard_error: float | None
-
-
-def bootstrap_difference(pooled: Pool, *, scope: Scope, alpha: float, resamples: int, seed: int) -> Spread:
-    """Percentile interval of candidate minus reference, stratified by case.
-
-    ``suite`` draws the runs of every case anew, on each side; ``population`` draws cases, with the runs of
-    both sides. See ``_spread`` for its width.
-    """
-    observed = float(pooled.difference(pooled.side(candidate=True), pooled.side(candidate=False), 1)[0])
-    sides = [pooled.contents(candidate=candidate) for candidate in (False, True)]
-    if scope == "suite" and all(len(set(keys)) == 1 for side in sides for keys in side):
-        return Spread(interval=(observed, observed), standard_error=0.0)  # all draws are alike
-    # Both sides draw from streams of their own; which is whose depends on what they hold, not on their names.
-    turned = sides[1] < sides[0]
-    first = pooled.side(candidate=turned)
-    second = pooled.side(candidate=not turned)
-    drawn = _resampled(pooled.evaluator, [first, second], scope, resamples, seed)
-    differences = (drawn[1] - drawn[0]) * (-1 if turned else 1)
-    if sides[0] == sides[1]:
-        differences = np.concatenate([differences, -differences])
-    return _spread(observed, differences, [first, second], scope, alpha)
-
-
-def value_of_all(evaluator: Evaluator, sizes: Sequence[int]) -> float:
-    """The aggregate of all samples, `sizes` of each case; NaN where it has none."""
-    return float(evaluator.values([np.ones((size, 1)) for size in sizes], 1)[0])
-
-
-def bootstrap_value(
-    evaluator: Evaluator, sizes: Sequence[int], *, scope: Scope, alpha: float, resamples: int, seed: int
-) -> Spread:
-    """Percentile interval of the aggregate of one set of samples, `sizes` of each case."""
-    side = [np.ones((size, 1)) for size in sizes]
-    drawn = _resampled(evaluator, [side], scope, resamples, seed)
-    return _spread(value_of_all(evaluator, sizes), drawn[0], [side], scope, alpha)
-
-
-def _resampled(
-    evaluator: Evaluator, sides: Sequence[Sequence[FloatArray]], scope: Scope, resamples: int, seed: int
-) -> FloatArray:
-    """Aggregates (sides, resamples) of sets drawn anew."""
-    streams = [
-        [np.random.default_rng([seed, _BOOTSTRAP, side, case]) for case in range(len(sides[0]))]
-        for side in range(len(sides))
-    ]
-    of_cases = np.random.default_rng([seed, _BOOTSTRAP])
-    blocks = []
-    for start in range(0, resamples, evaluator.block):
-        size = min(evaluator.block, resamples - start)
-        n_cases = len(sides[0])
-        times = _multiplicities(of_cases, n_cases, size) if scope == "population" else None
-        values = []
-        for side, rngs in zip(sides, streams, strict=True):
-            weights = [
-                _runs(rng, mask, size) if times is None else mask * times[case]
-                for case, (rng, mask) in enumerate(zip(rngs, side, strict=True))
-            ]
-            values.append(evaluator.values(weights, size))
-        blocks.append(np.array(values))
-    return np.concatenate(blocks, axis=1)
-
-
-def _runs(rng: np.random.Generator, mask: FloatArray, size: int) -> FloatArray:
-    """Weights of the samples of one case and side, drawn anew with replacement."""
-    mine = np.flatnonzero(mask)
-    if len(mine) == 1:
-        return mask
-    weights = np.zeros((len(mask), size))
-    weights[mine] = _multiplicities(rng, len(mine), size)
-    return weights
-
-
-def _multiplicities(rng: np.random.Generator, number: int, size: int) -> FloatArray:
-    """How often each of `number` things is drawn in `number` draws with replacement, (number, size)."""
-    drawn = rng.integers(0, number, size=(number, size)) + number * np.arange(size)
-    counts = np.bincount(drawn.ravel(), minlength=number * size)
-    return counts.reshape(size, number).T.astype(float)
-
-
-def _spread(
-    observed: float, values: FloatArray, sides: Sequence[Sequence[FloatArray]], scope: Scope, alpha: float
-) -> Spread:
-    """Percentiles, moved away from the observed value by what few draws are too narrow.
-
-    A mean of n values drawn from n has (n - 1) / n of the variance it should have: with 3 runs the interval
-    would be a fifth too narrow. Its reach is multiplied by the root of the mean of n / (n - 1), n being the
-    runs of the cases that have several (``population``: the cases).
-    """
-    if scope == "population" and len(sides[0]) == 1:
-        return Spread(interval=(-inf, inf), standard_error=None)
-    known = values[~np.isnan(values)]
-    if len(known) < 2 or len(known) < (1 - MOST_UNDEFINED) * len(values):
-        return Spread(interval=None, standard_error=None)
-    numbers = [int(mask.sum()) for side in sides for mask in side]
-    if scope == "population":
-        numbers = [len(sides[0])]
-    several = [n / (n - 1) for n in numbers if n > 1]
-    factor = sqrt(sum(several) / len(several)) if several else 1.0
-    low, high = (float(end) for end in np.quantile(known, [alpha / 2, 1 - alpha / 2]))
-    return Spread(
-        interval=(observed + factor * (low - observed), observed + factor * (high - observed)),
-        standard_error=factor * float(np.std(known, ddof=1)),
-    )

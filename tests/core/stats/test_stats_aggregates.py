@@ -12,10 +12,11 @@ from hypothesis import strategies as st
 
 from pytest_promptune.core.errors import AggregateError, StatsError
 from pytest_promptune.core.stats.aggregates import AggregatePair, describe_aggregate, measure_aggregate
+from pytest_promptune.core.stats.bootstrap import bootstrap_difference
 from pytest_promptune.core.stats.classes import ClassMeasure, confusions
 from pytest_promptune.core.stats.judging import judge
 from pytest_promptune.core.stats.model import MetricSpec, Pair
-from pytest_promptune.core.stats.resampling import Sums, bootstrap_difference, pool, relabel
+from pytest_promptune.core.stats.resampling import Sums, pool, relabel
 from pytest_promptune.core.stats.sample_frames import FrameFunction
 
 UNHURRIED = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
