@@ -31,7 +31,9 @@ from pytest_promptune.core.stats.model import (
     Scope,
     Scores,
     Statistic,
-    require_fraction,
+    is_number,
+    require_count,
+    require_level,
     require_one_of,
 )
 from pytest_promptune.core.stats.multiplicity import benjamini_hochberg, holm
@@ -61,16 +63,14 @@ class _Options:
     gate_cases: bool
 
     def check(self) -> None:
-        require_fraction("alpha", self.alpha)
+        require_level("alpha", self.alpha)
         require_one_of("scope", self.scope, Scope)
         require_one_of("statistic", self.statistic, Statistic)
         require_one_of("multiplicity", self.multiplicity, Multiplicity)
         require_one_of("gate", self.gate, Gate)
-        if self.resamples < 1:
-            raise StatsError(f"resamples={self.resamples!r}: must be at least 1; 9999 is usual.")
-        if self.seed < 0:
-            raise StatsError(f"seed={self.seed!r}: must be at least 0.")
-        if not 0 <= self.max_missing <= 1:
+        require_count("resamples", self.resamples, lowest=1, example="; 9999 is usual")
+        require_count("seed", self.seed, lowest=0)
+        if not (is_number(self.max_missing) and 0 <= self.max_missing <= 1):
             raise StatsError(f"max_missing={self.max_missing!r}: must lie between 0 and 1.")
 
 

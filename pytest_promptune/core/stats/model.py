@@ -3,6 +3,7 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from numbers import Integral, Real
 from typing import Literal, TypeAlias, get_args
 
 from pytest_promptune.core.errors import StatsError
@@ -21,6 +22,11 @@ RowGate = Literal["passed", "failed", "off"]
 Interval: TypeAlias = tuple[float, float]
 
 
+def is_number(value: object) -> bool:
+    """Whether a value is a finite number; a boolean is none."""
+    return isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value)
+
+
 def require_one_of(name: str, value: object, literal: object) -> None:
     """Refuse a value that is not among the members of a ``Literal``, naming the valid ones."""
     valid = get_args(literal)
@@ -29,9 +35,45 @@ def require_one_of(name: str, value: object, literal: object) -> None:
 
 
 def require_fraction(name: str, value: float) -> None:
-    """Refuse a number outside the open interval (0, 1)."""
-    if not 0 < value < 1:
+    """Refuse what is no number inside the open interval (0, 1)."""
+    if not (is_number(value) and 0 < value < 1):
         raise StatsError(f"{name}={value!r}: must lie between 0 and 1, for example 0.05.")
+
+
+def require_level(name: str, value: float) -> None:
+    """Refuse what is no two-sided error level: a number inside the open interval (0, 0.5)."""
+    if not (is_number(value) and 0 < value < 0.5):
+        raise StatsError(f"{name}={value!r}: must be above 0 and below 0.5, for example 0.05.")
+
+
+def require_at_least(lowest: float, **numbers: float | None) -> None:
+    """Refuse what is no finite number of at least ``lowest``; ``None`` is no number to check."""
+    for name, number in numbers.items():
+        if number is not None and not (is_number(number) and number >= lowest):
+            raise StatsError(f"{name}={number!r}: must be a finite number of at least {lowest:g}.")
+
+
+def require_above_zero(**numbers: float) -> None:
+    """Refuse what is no finite number greater than 0."""
+    for name, number in numbers.items():
+        if not (is_number(number) and number > 0):
+            raise StatsError(f"{name}={number!r}: must be a finite number greater than 0.")
+
+
+def require_count(name: str, value: object, *, lowest: int, example: str = "") -> None:
+    """Refuse what is no whole number of at least ``lowest``."""
+    if not isinstance(value, Integral) or isinstance(value, bool) or value < lowest:
+        raise StatsError(f"{name}={value!r}: must be a whole number of at least {lowest}{example}.")
+
+
+def require_target(target: float, kind: Kind) -> None:
+    """Refuse a target that no mean of the metric could be compared with."""
+    if not is_number(target):
+        raise StatsError(f"target={target!r}: must be a finite number.")
+    if kind == "binary" and not 0 <= target <= 1:
+        raise StatsError(
+            f"target={target!r}: the mean of a 0/1 metric lies between 0 and 1; 90 % is target=0.9."
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,11 +98,9 @@ class MetricSpec:
     def __post_init__(self) -> None:
         require_one_of("kind", self.kind, Kind)
         require_one_of("direction", self.direction, Direction)
-        for name, value in (("margin", self.margin), ("tolerance", self.tolerance)):
-            if value is not None and not (math.isfinite(value) and value >= 0):
-                raise StatsError(f"{name}={value!r}: must be a finite number of at least 0.")
-        if self.target is not None and not math.isfinite(self.target):
-            raise StatsError(f"target={self.target!r}: must be a finite number.")
+        require_at_least(0, margin=self.margin, tolerance=self.tolerance)
+        if self.target is not None:
+            require_target(self.target, self.kind)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
