@@ -22,7 +22,7 @@ from pytest_promptune.choosing import (
 )
 from pytest_promptune.conditions import Commit, CommitReader, own_version, timestamp
 from pytest_promptune.core.baseline import Baseline, Recorded
-from pytest_promptune.core.checks import refuse_contradictions, refuse_unknown_margins
+from pytest_promptune.core.checks import refuse_contradictions, refuse_unknown_metrics
 from pytest_promptune.core.codec import sha256
 from pytest_promptune.core.display import count, seconds
 from pytest_promptune.core.errors import VariantError
@@ -41,7 +41,7 @@ from pytest_promptune.outputs import OutputError, write_outputs
 from pytest_promptune.recording import Facts, Outbox, Recording, facts_of, unpacked
 from pytest_promptune.sampling import Budget, Sampler
 from pytest_promptune.sampling.budget import SPENT
-from pytest_promptune.settings import DEFAULT_RUNS, Settings
+from pytest_promptune.settings import Settings
 from pytest_promptune.sharding import Catalogue
 from pytest_promptune.store.baselines import baseline_path, read_baseline
 from pytest_promptune.store.log import LoggedSample, SampleKey
@@ -132,9 +132,7 @@ class Session:
 
     def cells(self, marks: Marks) -> list[Cell]:
         """All variants and runs of a test with these marks."""
-        settings = self.settings
-        runs = settings.runs if settings.runs_override or marks.runs is None else marks.runs
-        return cells([variant.name for variant in self.variants], runs or DEFAULT_RUNS)
+        return cells([variant.name for variant in self.variants], self.settings.runs_of(marks.runs))
 
     def variant(self, name: str) -> Variant:
         """A measured variant by its name."""
@@ -162,8 +160,7 @@ class Session:
             PromptuneError: for whatever would fail or mislead later.
         """
         refuse_contradictions(collected)
-        if self.settings.margin_override:
-            refuse_unknown_margins(self.settings.margin, collected)
+        refuse_unknown_metrics(self.settings.named_metrics, collected)
         self._prepare_templates()
         self.variants = tuple(self._described(variant) for variant in self.variants)
         self._known.update({variant.name: variant for variant in self.variants})

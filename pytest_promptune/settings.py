@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from pytest_promptune.core.errors import SettingsError
-from pytest_promptune.core.margins import Percent
+from pytest_promptune.core.margins import read_sizes
 from pytest_promptune.core.prices import Price
 
 Gate = Literal["regression", "non-inferiority", "off"]
@@ -84,7 +84,7 @@ def _alpha(value: Any) -> float:
         number = float(value)
     except ValueError:
         raise ValueError("a number between 0 and 0.5, as 0.05") from None
-    if not 0 < number <= 0.5:
+    if not 0 < number < 0.5:
         raise ValueError("a number between 0 and 0.5, as 0.05")
     return number
 
@@ -127,23 +127,6 @@ def _usd(value: Any) -> float:
     if not 0 < amount < float("inf"):
         raise ValueError("an amount of USD above 0, as 2.50")
     return amount
-
-
-def _margins(values: Any) -> Mapping[str, float]:
-    return dict(_margin(str(value)) for value in values)
-
-
-def _margin(text: str) -> tuple[str, float]:
-    expected = "METRIC=VALUE with a VALUE of at least 0, as test_intent=0.05 or bot::latency_s=20%"
-    metric, equals, number = text.rpartition("=")
-    number = number.strip()
-    try:
-        value = Percent(float(number[:-1]) / 100) if number.endswith("%") else float(number)
-    except ValueError:
-        raise ValueError(expected) from None
-    if not equals or not metric.strip() or not 0 <= value < float("inf"):
-        raise ValueError(expected)
-    return metric.strip(), value
 
 
 def _prices(values: Any) -> Mapping[str, Price]:
@@ -221,6 +204,13 @@ class Settings:
         _positive_int,
         metavar="N",
     )
+    baseline_runs: int | None = _option(
+        None,
+        "runs per case with --promptune-baseline, instead of the marker's; --promptune-runs overrides it "
+        "(recommended: 10, against 5 of a check)",
+        _positive_int,
+        metavar="N",
+    )
     gate: Gate = _option(
         "regression",
         "`regression`: a significant regression fails (default); `non-inferiority`: whatever "
@@ -232,9 +222,25 @@ class Settings:
         {},
         "how much worse a metric may acceptably get (repeatable; default: 0.10 for 0/1 metrics "
         "and scores within [0,1], 10%% of the reference for others, 20%% for latency)",
-        _margins,
+        read_sizes,
         kind="list",
         metavar="METRIC=VALUE",
+    )
+    tolerance: Mapping[str, float] = _option(
+        {},
+        "how much worse a metric may measurably get without being called regressed (repeatable; default: "
+        "10%% for latency, as machines differ from day to day, else 0)",
+        read_sizes,
+        kind="list",
+        metavar="METRIC=VALUE",
+    )
+    strict: bool = _option(False, "an inconclusive gated metric fails too", _flag, kind="flag")
+    gate_cases: bool = _option(
+        False,
+        "a gated metric fails too when single cases of it got worse by themselves (of the cases named, one in "
+        "ten may be by chance)",
+        _flag,
+        kind="flag",
     )
     alpha: float = _option(
         0.05,
@@ -348,8 +354,9 @@ class Settings:
     )
     #: Whether `runs` was given on the command line, where it overrides the marker.
     runs_override: bool = False
-    #: Whether `margin` was given on the command line, where an unknown metric is refused.
+    #: Whether these were given on the command line, where an unknown metric is refused.
     margin_override: bool = False
+    tolerance_override: bool = False
 
     @property
     def mode(self) -> Literal["baseline", "compare", "check"]:
@@ -358,10 +365,34 @@ class Settings:
             return "baseline"
         return "compare" if self.compare else "check"
 
+    def runs_of(self, marked: int | None) -> int:
+        """Runs per case of a test whose marker says `marked`."""
+        if self.runs_override and self.runs is not None:
+            return self.runs
+        if self.mode == "baseline" and self.baseline_runs is not None:
+            return self.baseline_runs
+        return marked or self.runs or DEFAULT_RUNS
+
+    @property
+    def named_metrics(self) -> list[tuple[str, str, bool]]:
+        """Where metrics are given a margin or tolerance, their names, and whether that was typed."""
+        given = [
+            ("margin", self.margin, self.margin_override),
+            ("tolerance", self.tolerance, self.tolerance_override),
+        ]
+        return [
+            (_BY_NAME[option].flag if is_typed else _BY_NAME[option].ini, metric, is_typed)
+            for option, sizes, is_typed in given
+            for metric in sizes
+        ]
+
 
 SPECS: tuple[OptionSpec, ...] = tuple(
     OptionSpec(name=f.name, **f.metadata) for f in dataclasses.fields(Settings) if f.metadata
 )
+_BY_NAME = {spec.name: spec for spec in SPECS}
+#: Options of which it matters whether they were typed: `Settings` has a field NAME_override for each.
+_TOLD_APART = tuple(name for name in _BY_NAME if f"{name}_override" in Settings.__dataclass_fields__)
 
 
 def read(command_line: Callable[[str], Any], ini: Callable[[str], Any]) -> Settings:
@@ -379,7 +410,7 @@ def read(command_line: Callable[[str], Any], ini: Callable[[str], Any]) -> Setti
         typed = command_line(spec.name) if spec.on_command_line else None
         if typed is not None and typed is not False and typed != []:
             values[spec.name] = _parsed(spec, spec.flag, typed)
-            if spec.name in ("runs", "margin"):
+            if spec.name in _TOLD_APART:
                 values[spec.name + "_override"] = True
         elif spec.in_ini and (written := ini(spec.ini)) is not None:
             values[spec.name] = _parsed(spec, spec.ini, written)

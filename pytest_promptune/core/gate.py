@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from pytest_promptune.core.display import adjusted, effect, mean, probability
+from pytest_promptune.core.display import adjusted, amount, clean, count, effect, mean, probability
 from pytest_promptune.core.model import CURRENT
+from pytest_promptune.core.stats.wording import not_shown
 from pytest_promptune.core.view import ComparisonRow, Decision, GateItem, MetricName, Mode
 from pytest_promptune.core.wording import VERDICTS, against
 
 #: Stored outputs are scored again.
 REPLAY = "pytest --promptune-replay=last"
+#: Cases that a message names; the results have all.
+MOST_CASES = 10
 
 
 def gate_nodeid(name: MetricName, candidate: str) -> str:
@@ -19,15 +22,39 @@ def gate_nodeid(name: MetricName, candidate: str) -> str:
 
 
 def gate_message(row: ComparisonRow) -> str:
-    """Which metric, by how much, with which interval, compared with what, and why."""
+    """Which metric, why it failed, by how much, with which interval, compared with what."""
     if row.p is None:
-        return f"{row.name.metric}: {row.reason}"
+        return f"{row.name.metric}{_failed_by(row)}: {row.reason}"
     p = f"p {probability(row.p)}" + (f" (adjusted {adjusted(row)})" if adjusted(row) else "")
     return (
-        f"{row.name.metric} {VERDICTS[row.verdict]}: {effect(row)}, {p} "
+        f"{row.name.metric} {VERDICTS[row.verdict]}{_failed_by(row)}: {effect(row)}, {p} "
         f"({mean(row.name, row.reference_mean)} in {against(row.reference)}, "
-        f"{mean(row.name, row.candidate_mean)} in {row.candidate}). {row.reason}"
+        f"{mean(row.name, row.candidate_mean)} in {row.candidate}). {row.reason}{_failing_cases(row)}"
     )
+
+
+def _failed_by(row: ComparisonRow) -> str:
+    """The rule behind a failure that the verdict doesn't tell by itself."""
+    if row.failure == "inconclusive":
+        return ", which fails under --promptune-strict"
+    if row.failure == "not_shown":
+        margin = None if row.margin is None else amount(row, row.margin)
+        return f", {not_shown(row.name.direction, margin)} (--promptune-gate=non-inferiority)"
+    if row.failure == "cases":
+        return f", but {count(len(row.failing_cases), 'case')} got worse (--promptune-gate-cases)"
+    return ""
+
+
+def _failing_cases(row: ComparisonRow) -> str:
+    """The cases that got worse by themselves, with their means."""
+    if not row.failing_cases:
+        return ""
+    cases = []
+    for case in row.failing_cases[:MOST_CASES]:
+        before, now = row.case_means.get(case, (None, None))
+        cases.append(f"{clean(case)} ({mean(row.name, before)} to {mean(row.name, now)})")
+    rest = len(row.failing_cases) - len(cases)
+    return f" Worse by themselves: {', '.join(cases)}{f' and {rest:,} more' if rest else ''}."
 
 
 def gate_items(rows: Iterable[ComparisonRow]) -> list[GateItem]:

@@ -19,6 +19,7 @@ Multiplicity = Literal["holm", "variant", "bh", "none"]
 Gate = Literal["regression", "non-inferiority", "off"]
 Verdict = Literal["improved", "regressed", "unchanged", "inconclusive"]
 RowGate = Literal["passed", "failed", "off"]
+Failure = Literal["regressed", "not_shown", "inconclusive", "cases"]
 Interval: TypeAlias = tuple[float, float]
 
 
@@ -186,6 +187,8 @@ class Comparison:
 
     #: Largest acceptable loss; a positive number in the metric's own unit (latency: fraction * mean).
     margin: float | None = None
+    #: Loss that is ignored although it is more than chance; positive, in the same unit.
+    tolerance: float | None = None
     #: Smallest true change that this design finds with 80 % power.
     minimum_detectable: float | None = None
     #: Runs per case, on both sides, that find a change of ``margin`` with 80 % power.
@@ -203,6 +206,11 @@ class Comparison:
     #: One sentence for people.
     reason: str = ""
     gate: RowGate = "off"
+    #: Why the gate failed on this row: it regressed, it is not shown to stay within the margin
+    #: (non-inferiority), it is inconclusive (strict), or single cases got worse (gate_cases).
+    failure: Failure | None = None
+    #: With gate_cases: the cases that got worse by themselves.
+    failing_cases: tuple[str, ...] = ()
 
     @property
     def p_adjusted(self) -> float | None:
