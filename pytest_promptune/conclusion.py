@@ -179,6 +179,7 @@ def _compare(evidence: Evidence, columns: Sequence[Column], found: Conclusion) -
     )
     silent = silences(evidence.experiment, evidence.baselines, whole=evidence.is_whole)
     found.comparisons.extend(failing_rows(compare(matches, rules), silent))
+    found.warnings.extend(remarks.few_common(found.comparisons))
     for item, row in zip(
         gate_items(found.comparisons), (r for r in found.comparisons if r.gate != "off"), strict=True
     ):

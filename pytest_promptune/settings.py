@@ -237,8 +237,8 @@ class Settings:
     strict: bool = _option(False, "an inconclusive gated metric fails too", _flag, kind="flag")
     gate_cases: bool = _option(
         False,
-        "a gated metric fails too when single cases of it got worse by themselves (of the cases named, one in "
-        "ten may be by chance)",
+        "a gated metric fails too when single cases of it got worse by themselves (one in ten of the cases "
+        "named may be by chance)",
         _flag,
         kind="flag",
     )

@@ -151,7 +151,7 @@ def _comparison(rows: wording.Comparison, view: View, verbosity: int, width: int
     lines += _verdicts(tested, width)
     for text in wording.constants(shown):
         lines += paragraph(text, width, indent=INDENT)
-    for text in wording.undecided(shown):
+    for text in wording.reasons(shown) if verbosity > 0 else wording.undecided(shown):
         lines += paragraph(text, width, indent=INDENT)
     for what, metric, ids in wording.case_changes(row for row in shown if row.gated or verbosity > 0):
         lines += _ids(what, metric, ids, width)

@@ -24,10 +24,13 @@ def gate_nodeid(name: MetricName, candidate: str) -> str:
 def gate_message(row: ComparisonRow) -> str:
     """Which metric, why it failed, by how much, with which interval, compared with what."""
     if row.p is None:
-        return f"{row.name.metric}{_failed_by(row)}: {row.reason}"
+        why = _failed_by(row)
+        return f"{row.name.metric}: {row.reason}" + (f" {why[0].upper()}{why[1:]}." if why else "")
     p = f"p {probability(row.p)}" + (f" (adjusted {adjusted(row)})" if adjusted(row) else "")
+    verdict = VERDICTS[row.verdict]
+    why = _failed_by(row).removeprefix(f"{verdict}, ")
     return (
-        f"{row.name.metric} {VERDICTS[row.verdict]}{_failed_by(row)}: {effect(row)}, {p} "
+        f"{row.name.metric} {verdict}{f', {why}' if why else ''}: {effect(row)}, {p} "
         f"({mean(row.name, row.reference_mean)} in {against(row.reference)}, "
         f"{mean(row.name, row.candidate_mean)} in {row.candidate}). {row.reason}{_failing_cases(row)}"
     )
@@ -36,12 +39,12 @@ def gate_message(row: ComparisonRow) -> str:
 def _failed_by(row: ComparisonRow) -> str:
     """The rule behind a failure that the verdict doesn't tell by itself."""
     if row.failure == "inconclusive":
-        return ", which fails under --promptune-strict"
+        return "inconclusive, which fails under --promptune-strict"
     if row.failure == "not_shown":
         margin = None if row.margin is None else amount(row, row.margin)
-        return f", {not_shown(row.name.direction, margin)} (--promptune-gate=non-inferiority)"
+        return f"{not_shown(row.name.direction, margin)} (--promptune-gate=non-inferiority)"
     if row.failure == "cases":
-        return f", but {count(len(row.failing_cases), 'case')} got worse (--promptune-gate-cases)"
+        return f"but {count(len(row.failing_cases), 'case')} got worse (--promptune-gate-cases)"
     return ""
 
 
@@ -158,14 +161,19 @@ def _investigate(rows: Sequence[ComparisonRow], option: str, runs: int, record: 
     reason = "Look at the cases behind it; if the change is wanted, record a new baseline."
     command = f"pytest --lf{option}"
     failed = [row for row in rows if row.gate == "failed"]
-    if not any(row.verdict == "regressed" for row in rows):
+    if not any(_is_worse(row) for row in rows):
         needed = max((row.runs_needed or 0 for row in failed), default=0)
         reason = "Nothing is shown to be worse, but getting worse by more than the margin isn't ruled out."
         command = f"pytest --promptune-runs={needed}{option}" if needed > runs else ""
-    if not failed and not any(row.verdict == "regressed" for row in rows):
+    if not failed and not any(_is_worse(row) for row in rows):
         reason = "The gate failed for want of something to compare: its messages say what."
         command = record
     return Decision(action="investigate", variant=None, reason=reason, command=command)
+
+
+def _is_worse(row: ComparisonRow) -> bool:
+    """In the mean, or in single cases where those are gated."""
+    return row.verdict == "regressed" or bool(row.failing_cases)
 
 
 def _is_unmeasured(row: ComparisonRow) -> bool:
@@ -176,7 +184,7 @@ def _is_unmeasured(row: ComparisonRow) -> bool:
 def _decide_between(gated: Sequence[ComparisonRow], option: str, runs: int) -> Decision:
     """Adopt the variant that improved most and regressed nowhere."""
     versus_current = [row for row in gated if row.reference == "current"]
-    spoiled = {row.candidate for row in versus_current if row.verdict == "regressed" or _is_unmeasured(row)}
+    spoiled = {row.candidate for row in versus_current if _is_worse(row) or _is_unmeasured(row)}
     better = [row for row in versus_current if row.verdict == "improved" and row.candidate not in spoiled]
     if better:
         best = max(better, key=lambda row: abs(row.cliffs_delta or 0.0))

@@ -167,6 +167,11 @@ def _found(rows: Comparison, named: bool) -> str:
     if len(by_verdict["inconclusive"]) > MOST_UNDECIDED:
         by_verdict["inconclusive"] = [count(len(by_verdict["inconclusive"]), "metric")]
     found = [f"{', '.join(by_verdict[verdict])} {verdict}" for verdict in listed if by_verdict[verdict]]
+    found += [
+        f"{label(row.name)} worse in {count(len(row.failing_cases), 'case')}"
+        for row in gated
+        if row.failure == "cases"
+    ]
     text = ", ".join(found) or ("inconclusive" if by_verdict["inconclusive"] else "no significant change")
     if not named:
         return text
@@ -206,11 +211,21 @@ def _constant(row: ComparisonRow) -> str:
 
 def undecided(rows: Iterable[ComparisonRow]) -> list[str]:
     """Why metrics are inconclusive: gated ones, and those that can't be compared; equal reasons once."""
-    reasons: dict[str, list[str]] = {}
+    return reasons(row for row in rows if row.verdict == "inconclusive" and (row.gated or row.p is None))
+
+
+def reasons(rows: Iterable[ComparisonRow]) -> list[str]:
+    """What each verdict rests on, in words; equal reasons once."""
+    found: dict[str, list[str]] = {}
     for row in rows:
-        if row.verdict == "inconclusive" and (row.gated or row.p is None) and row.reason:
-            reasons.setdefault(clean(row.reason), []).append(label(row.name))
-    return [f"{', '.join(names)}: {reason}" for reason, names in reasons.items()]
+        if has_reason(row):
+            found.setdefault(clean(row.reason), []).append(label(row.name))
+    return [f"{', '.join(names)}: {reason}" for reason, names in found.items()]
+
+
+def has_reason(row: ComparisonRow) -> bool:
+    """Whether its reason says more than the line about metrics that are equal on both sides."""
+    return bool(row.reason) and not (row.constant and row.verdict == "unchanged")
 
 
 def detectable(rows: Sequence[ComparisonRow], runs: int) -> str:

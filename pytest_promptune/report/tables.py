@@ -252,7 +252,7 @@ def error_table(view: View) -> Table:
 
 
 def reasons(view: View) -> list[str]:
-    """One sentence per gated comparison that isn't clear, and per one that couldn't be made."""
+    """What each verdict rests on, in words; metrics that are equal on both sides stand below their table."""
     return [
         sentence(
             "{} ({} against {}): {}",
@@ -263,7 +263,7 @@ def reasons(view: View) -> list[str]:
         )
         for rows in wording.comparisons(view)
         for row in rows
-        if row.p is None or (row.gated and (not row.constant or row.verdict == "inconclusive"))
+        if wording.has_reason(row)
     ]
 
 

@@ -24,8 +24,8 @@ class Evidence:
 def decide(row: Comparison, evidence: Evidence) -> tuple[Verdict, str]:
     """The verdict and which rule gave it.
 
-    Rules: ``no_cases``, ``worse``, ``missing``, ``better``, ``equal``, ``small``, ``ruled_out``, ``open``; and
-    of significant losses that may not be beyond the tolerance: ``tolerated`` and ``near``. A significant
+    Rules: ``no_cases``, ``worse``, ``missing``, ``better``, ``equal``, ``small``, ``ruled_out``, ``open``;
+    and of significant losses that may not be beyond the tolerance: ``tolerated`` and ``near``. A significant
     change speaks for itself; missing data only forbid good news.
     """
     if row.p_worse_adjusted is None or row.p_better_adjusted is None:

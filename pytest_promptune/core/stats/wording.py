@@ -32,8 +32,17 @@ def amount(row: Comparison, value: float) -> str:
     if row.kind == "binary":
         return f"{100 * value:.1f} points"
     if row.kind == "score" or not row.mean_reference:
-        return f"{value:.3g}"
+        return _number(value)
     return f"{100 * value / abs(row.mean_reference):.1f} %"
+
+
+def _number(value: float) -> str:
+    """Three significant digits or more, as people write numbers: 1,230 and 0.0000748, without an exponent."""
+    if not 1e-6 <= abs(value) < 1e12:
+        return f"{value:.3g}"
+    decimals = max(0, 2 - math.floor(math.log10(abs(value))))
+    text = f"{value:,.{decimals}f}"
+    return text.rstrip("0").rstrip(".") if decimals else text
 
 
 def explain(row: Comparison, rule: str) -> str:
