@@ -12,6 +12,7 @@ from pytest_promptune.core.stats.describing import describe
 from pytest_promptune.core.stats.flips import case_changes
 from pytest_promptune.core.stats.judging import judge
 from pytest_promptune.core.stats.model import Comparison, Failure, Gate, MetricSpec, Pair, Scope
+from pytest_promptune.core.stats.passing import passing
 from pytest_promptune.core.view import CaseLists, ComparisonRow, GateState, Interval, MetricName, MetricRow
 
 #: Metrics of the app that are gated without being named; time and money are compared, not gated.
@@ -303,7 +304,10 @@ def _case_lists(entry: Match) -> CaseLists:
 
 def measured(column: Column, variant: str, *, alpha: float) -> MetricRow:
     """One metric under one variant."""
-    found = describe(column.scores(variant), kind=column.name.kind, alpha=alpha)
+    scores = column.scores(variant)
+    found = describe(scores, kind=column.name.kind, alpha=alpha)
+    # of a metric where lower is better, all ones are nothing to be proud of
+    is_pass = column.name.kind == "binary" and column.name.direction == "higher"
     low, high = _finite(found.ci) or (None, None)
     if low is not None and column.name.kind in ("latency", "cost"):
         low = max(low, 0.0)  # a symmetric interval of few values can reach below what is possible
@@ -324,8 +328,8 @@ def measured(column: Column, variant: str, *, alpha: float) -> MetricRow:
         p50=found.p50,
         p95=found.p95,
         p99=found.p99,
-        # of a metric where lower is better, all ones are nothing to be proud of
-        pass_all_runs=found.pass_all_runs if column.name.direction == "higher" else None,
+        pass_all_runs=found.pass_all_runs if is_pass else None,
+        passing=passing(scores) if is_pass else None,
         flaky_cases=found.flaky_cases,
         case_means=found.case_means,
     )

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from pytest_promptune.core.model import Change
-from pytest_promptune.core.stats.model import Direction, Failure, Kind, Scope
+from pytest_promptune.core.stats.model import Direction, Failure, Kind, Passing, Scope
 
 Mode = Literal["baseline", "compare", "check"]
 Verdict = Literal["improved", "regressed", "unchanged", "inconclusive"]
@@ -56,6 +56,8 @@ class MetricRow:
     p99: float | None = None
     #: Share of cases that passed all runs; 0/1 metrics only.
     pass_all_runs: float | None = None
+    #: How often k runs have a pass, or only passes; 0/1 metrics where higher is better.
+    passing: Passing | None = None
     flaky_cases: tuple[str, ...] = ()
     case_means: Mapping[str, float | None] = field(default_factory=dict)
 

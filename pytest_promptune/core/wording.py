@@ -179,6 +179,21 @@ def _found(rows: Comparison, named: bool) -> str:
     return f"{clean(rows[0].candidate)}{versus}: {text}"
 
 
+def passes(row: MetricRow) -> list[str]:
+    """How often k runs have a pass, and how often nothing else; nothing where no case is flaky."""
+    found = row.passing
+    if found is None or not row.flaky_cases:
+        return []
+    told = []
+    for what, by_k in (
+        ("at least one of k runs passes (pass@k)", found.at),
+        ("all of k runs pass (pass^k)", found.hat),
+    ):
+        values = ", ".join(f"{mean(row.name, value)} for k = {k}" for k, value in by_k.items())
+        told.append(f"{what}: {values}")
+    return told
+
+
 def size(cases: int, runs: int) -> str:
     """``20 cases x 5 runs``."""
     return f"{count(cases, 'case')} x {count(runs, 'run')}"

@@ -208,6 +208,27 @@ def test_the_gate_is_decided_when_merging(suite: Suite):
     assert suite.merged(*shards, "--gate-rule=regression")["exit_code"] == 0, "told, without --gate"
 
 
+@pytest.mark.parametrize(
+    ("options", "failure"),
+    [
+        (["--promptune-strict"], "inconclusive"),
+        (["--promptune-gate-cases"], "cases"),
+        (["--promptune-tolerance=test_answer=0.99", "--promptune-margin=test_answer=0.99"], None),
+    ],
+    ids=["strict", "cases", "tolerance"],
+)
+def test_rules_beside_the_gate_are_those_of_the_parts(suite: Suite, options: list[str], failure: str | None):
+    """The merge decides, and says it, as one run with the same options would."""
+    suite.project.record()
+    shards = [suite.measure(part, *options, worse=4) for part in BY_CASES]
+    merged = suite.merged(*shards, "--gate", code=1)
+    whole = suite.project.run(*options, worse=4).json
+    assert comparable(merged)["gate"] == comparable(whole)["gate"]
+    assert comparable(merged)["comparisons"] == comparable(whole)["comparisons"]
+    rows = [row for row in merged["comparisons"] if row["metric"] in ("test_answer", "test_skipped")]
+    assert failure in {row["failure"] for row in rows} or any(row["failing_cases"] for row in rows)
+
+
 def test_what_is_merged_can_be_merged_again(suite: Suite):
     """Two and one are as three at once; the report and the JSON are written."""
     suite.project.record()

@@ -39,9 +39,9 @@ def test_it_is_repeatable_and_absolute_for_scores(bot):
     ran = bot.run("--promptune-tolerance=test_words::length=2", "--promptune-tolerance=test_answer=0.05")
     assert ran.row("test_words::length")["tolerance"] == 2
     assert ran.row("test_answer")["tolerance"] == 0.05
-    assert bot.run("--promptune-tolerance=length=10%").row("test_words::length")["tolerance"] == (
-        pytest.approx(0.3)
-    )
+    assert bot.run("--promptune-tolerance=test_words::length=10%").row("test_words::length")[
+        "tolerance"
+    ] == pytest.approx(0.3)
 
 
 @pytest.mark.parametrize(

@@ -284,6 +284,43 @@ class VarianceComponents:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PassEstimate:
+    """pass@k or pass^k of one variant."""
+
+    k: int
+    #: Mean over the cases that have an estimate; ``None`` without any.
+    mean: float | None
+    #: By case id; ``None`` for a case with fewer than k runs, and how many those are.
+    cases: Mapping[str, float | None]
+    n_left_out: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PassGroup:
+    """Cases that passed equally often, and so have the same pass@k and pass^k."""
+
+    runs: int
+    passes: int
+    cases: tuple[str, ...]
+    #: By k, up to ``runs``.
+    at: Mapping[int, float]
+    hat: Mapping[int, float]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Passing:
+    """pass@k and pass^k of one variant, for several k."""
+
+    #: By k: means over the cases with at least k runs.
+    at: Mapping[int, float]
+    hat: Mapping[int, float]
+    #: By k: number of cases with fewer runs, where there are any.
+    left_out: Mapping[int, int]
+    #: Every case with a value, in groups with the same values; those that pass least come first.
+    groups: tuple[PassGroup, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Description:
     """One metric of one variant in a table of results."""
 
