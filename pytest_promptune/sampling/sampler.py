@@ -109,8 +109,9 @@ class Sampler:
     def plan(self, items: Sequence[PlannedItem]) -> None:
         """Take in the selected items in the order in which they will run."""
         self._items = list(items)
-        self._order = {item.nodeid: position for position, item in enumerate(items)}
+        self._order = {}
         for position, item in enumerate(items):
+            self._order[item.nodeid] = position
             use = self._use(item, item.case) if item.case else None
             self._uses.expect(position, use)
             self._scorers.expect(item, use)
