@@ -42,6 +42,16 @@ def test_the_plan_knows_it(bot):
     assert line.split()[1:5] == ["6", "1", "5", "30"]
 
 
+def test_the_plan_tells_what_a_check_could_find(bot):
+    """The smallest change is that of a later check against these runs; equal runs are told as before."""
+    bot.record(p=0.7)
+    recording = ("--promptune-baseline", "--promptune-plan")
+    told = " ".join(bot.run(*recording, "--promptune-baseline-runs=5").out.split())
+    assert "points against this baseline (6 cases, 3 runs against 5)" in told
+    told = " ".join(bot.run(*recording).out.split())
+    assert "points against another session of this size (6 cases, 3 runs)" in told
+
+
 @pytest.mark.parametrize("number", ["0", "-1", "2.5", "many", ""])
 def test_other_numbers_are_refused(bot, number):
     """Only whole numbers of at least 1 are runs."""
