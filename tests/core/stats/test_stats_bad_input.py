@@ -11,15 +11,18 @@ from pytest_promptune.core.errors import StatsError
 from pytest_promptune.stats import (
     MetricSpec,
     Pair,
+    benjamini_hochberg,
     case_changes,
     cases_needed,
     compare,
     compare_all,
     describe,
     goal_attainment,
+    holm,
     judge,
     minimum_detectable,
     runs_needed,
+    spending,
     variance_components,
 )
 
@@ -262,6 +265,29 @@ def test_one_case_and_one_run(kind, scope, runs):
     parts = variance_components(scores)
     assert parts.between is None
     assert (parts.within is None) == (len(runs) == 1)
+
+
+@pytest.mark.parametrize("value", [-0.1, 1.1, math.nan, math.inf, "0.5", True], ids=repr)
+def test_p_values_are_probabilities(value):
+    """Adjusting anything else would give numbers that look like p-values."""
+    for adjust in (holm, benjamini_hochberg):
+        with pytest.raises(StatsError, match=r"p_values\[1\]="):
+            adjust([0.5, value, None])
+        assert adjust([0, 1, None])[2] is None
+
+
+@pytest.mark.parametrize("looks", [[], [0, 3], [3, 3], [5, 3], [1.5, 3], ["3"], [None]], ids=str)
+def test_looks_are_ascending_numbers_of_runs(looks):
+    """Whole numbers, each larger than the one before."""
+    with pytest.raises(StatsError, match="looks="):
+        spending(0.025, looks)
+
+
+@pytest.mark.parametrize("total", [0, 1, -0.1, math.nan, "0.025", None], ids=repr)
+def test_an_error_level_is_spent_where_there_is_one(total):
+    """A number between 0 and 1."""
+    with pytest.raises(StatsError, match="total="):
+        spending(total, [3, 6, 10])
 
 
 # --- tables ---------------------------------------------------------------------------------------
