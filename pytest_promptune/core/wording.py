@@ -36,6 +36,8 @@ CASES: Mapping[str, str] = {
 }
 #: More metrics than these are counted in the headline: what isn't known must not push aside what is.
 MOST_UNDECIDED = 2
+#: Numbers of runs for which passes are told, beside all of them; the results have more.
+_TOLD_K = (1, 2, 3, 5, 10)
 TITLES = {"baseline": "Prompt baseline", "check": "Prompt regression check", "compare": "Prompt comparison"}
 
 _BASELINE = "baseline:"
@@ -184,14 +186,14 @@ def passes(row: MetricRow) -> list[str]:
     found = row.passing
     if found is None or not row.flaky_cases:
         return []
-    told = []
-    for what, by_k in (
-        ("at least one of k runs passes (pass@k)", found.at),
-        ("all of k runs pass (pass^k)", found.hat),
-    ):
-        values = ", ".join(f"{mean(row.name, value)} for k = {k}" for k, value in by_k.items())
-        told.append(f"{what}: {values}")
-    return told
+    told = {"at least one of k runs passes (pass@k)": found.at, "all of k runs pass (pass^k)": found.hat}
+    return [f"{what}: {_by_k(row.name, by_k)}" for what, by_k in told.items()]
+
+
+def _by_k(name: MetricName, by_k: Mapping[int, float]) -> str:
+    shown = [k for k in by_k if k in _TOLD_K or k == max(by_k)]
+    values = [f"{mean(name, by_k[k])} for {k}" for k in shown]
+    return ", ".join(values).replace(" for ", " for k = ", 1)
 
 
 def size(cases: int, runs: int) -> str:

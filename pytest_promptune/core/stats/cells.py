@@ -5,7 +5,7 @@ result depends on the order in which cases and runs arrive.
 """
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from decimal import Decimal
 from itertools import chain
@@ -181,14 +181,14 @@ def _as_float(value: Any) -> float:
 
 
 def _refuse_shape(scores: Scores, metric: str) -> None:
-    """A table of scores maps each case to a list; a text is a sequence too, but not of runs."""
+    """A table of scores maps each case to a list: a text is no list of runs, and a set loses equal ones."""
     if not isinstance(scores, Mapping):
         raise StatsError(
             f"{metric}: scores are {type(scores).__name__}. Valid: a dict of case id to its runs, as "
             "{'a': [1, 0, 1]}."
         )
     for case, runs in scores.items():
-        if isinstance(runs, str | bytes | Mapping) or not hasattr(runs, "__len__"):
+        if isinstance(runs, str | bytes | Mapping | Set) or not hasattr(runs, "__len__"):
             raise StatsError(
                 f"{metric}: {runs!r:.40} in case {case!r} is no list of runs. Valid: one value per run, as "
                 "[1, 0, 1]."

@@ -76,7 +76,7 @@ def test_the_metric_and_the_side_are_named():
         variance_components({"a": ["x"]})
 
 
-@pytest.mark.parametrize("runs", ["101", 1, {"run1": 1}, None], ids=repr)
+@pytest.mark.parametrize("runs", ["101", 1, {"run1": 1}, {0, 1}, None], ids=repr)
 def test_what_is_no_list_of_runs_is_refused(taking, runs):
     """A text must not be read as a list of its letters."""
     with pytest.raises(StatsError, match="'c1' is no list of runs"):
