@@ -192,6 +192,34 @@ def _unjudged(entry: Match, rules: Rules) -> ComparisonRow:
     )
 
 
+def specification(
+    name: MetricName,
+    reference: Scores,
+    margins: Mapping[str, float],
+    tolerances: Mapping[str, float] | None = None,
+) -> MetricSpec:
+    """What a metric is, with the margin and tolerance that were given for it.
+
+    Those in per cent are of the reference's mean, of shares and latency see `MetricSpec`.
+    """
+    return MetricSpec(
+        kind=name.kind,
+        direction=name.direction,
+        margin=_given(name, reference, margins),
+        tolerance=_given(name, reference, tolerances or {}),
+    )
+
+
+def _given(name: MetricName, reference: Scores, sizes: Mapping[str, float]) -> float | None:
+    """What was given for the metric, by its full name or else its last part, in the unit of its spec."""
+    short = [value for key, value in sizes.items() if is_named(name, [key])]
+    size = sizes.get(name.metric, short[-1] if short else None)
+    if isinstance(size, Percent) and name.kind in ("score", "cost"):
+        mean = _mean([_mean(values) for values in reference.values()])
+        return size * abs(mean or 0.0)
+    return size
+
+
 def _pair(entry: Match, rules: Rules) -> Pair:
     name = entry.name
     return Pair(
@@ -200,25 +228,9 @@ def _pair(entry: Match, rules: Rules) -> Pair:
         candidate=entry.candidate.label,
         reference_scores=entry.reference.scores,
         candidate_scores=entry.candidate.scores,
-        spec=MetricSpec(
-            kind=name.kind,
-            direction=name.direction,
-            margin=_given(entry, rules.margins),
-            tolerance=_given(entry, rules.tolerances),
-        ),
+        spec=specification(name, entry.reference.scores, rules.margins, rules.tolerances),
         gated=entry.gated,
     )
-
-
-def _given(entry: Match, sizes: Mapping[str, float]) -> float | None:
-    """What was given for the metric, by its full name or else its last part, in the unit of its spec."""
-    name = entry.name
-    short = [value for key, value in sizes.items() if is_named(name, [key])]
-    size = sizes.get(name.metric, short[-1] if short else None)
-    if isinstance(size, Percent) and name.kind in ("score", "cost"):
-        reference = _mean([_mean(values) for values in entry.reference.scores.values()])
-        return size * abs(reference or 0.0)
-    return size
 
 
 def _row(entry: Match, result: Comparison) -> ComparisonRow:
