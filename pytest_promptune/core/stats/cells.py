@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pytest_promptune.core.errors import StatsError
-from pytest_promptune.core.stats.model import Kind, Scores
+from pytest_promptune.core.stats.model import LARGEST_VALUE, Kind, Scores
 
 FloatArray: TypeAlias = NDArray[np.float64]
 BoolArray: TypeAlias = NDArray[np.bool_]
@@ -157,6 +157,12 @@ def refuse_values(values: Sequence[Any], *, kind: Kind, metric: str, place: Call
         raise StatsError(
             f"{metric}: infinite value {values[index]!s:.20} in {place(index)}. "
             "Valid: finite numbers, None, NaN."
+        )
+    if (wrong := np.abs(flat) > LARGEST_VALUE).any():
+        index = int(np.argmax(wrong))
+        raise StatsError(
+            f"{metric}: too large a value {values[index]!s:.20} in {place(index)}. "
+            f"Valid: up to {LARGEST_VALUE:g}; use another unit."
         )
     if kind == "binary" and (wrong := ~np.isnan(flat) & (flat != 0) & (flat != 1)).any():
         index = int(np.argmax(wrong))

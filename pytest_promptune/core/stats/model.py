@@ -22,6 +22,9 @@ RowGate = Literal["passed", "failed", "off"]
 Failure = Literal["regressed", "not_shown", "inconclusive", "cases"]
 Interval: TypeAlias = tuple[float, float]
 
+#: Values beyond it are refused: the squares of variances must still be numbers.
+LARGEST_VALUE = 1e60
+
 
 def is_number(value: object) -> bool:
     """Whether a value is a finite number; a boolean is none."""

@@ -68,6 +68,17 @@ def test_a_value_that_means_nothing_is_named_with_case_and_run(taking, value, wo
         taking({"c1": [1, 0], "c2": [1, None, value, 1]})
 
 
+def test_values_whose_squares_are_no_numbers_are_refused():
+    """Before they overflow in a sum; what is smaller by far is compared like everything else."""
+    with pytest.raises(StatsError, match=r"score: too large a value 1e\+200 in case 'a', run 2 of reference"):
+        compare({"a": [1, 1e200]}, {"a": [1, 1]}, kind="score")
+    for size in (1e60, 1e-300):
+        scores = {f"c{i}": [size, 0.5 * size, 0.7 * size] for i in range(4)}
+        for kind in ("score", "latency", "cost"):
+            for scope in ("suite", "population"):
+                assert compare(scores, scores, kind=kind, scope=scope).difference == 0
+
+
 def test_the_metric_and_the_side_are_named():
     """In a family of many metrics and variants the error says whose value it is."""
     with pytest.raises(StatsError, match=r"tone: .* in case 'c2', run 2 of new"):
