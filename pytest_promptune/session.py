@@ -185,11 +185,13 @@ class Session:
 
     def knowledge(self) -> dict[str, Any]:
         """What only the process that collected knows, as plain data for the one that concludes."""
-        return {"catalogue": self._catalogue.to_json(), **self._recording.knowledge()}
+        catalogue, planned = self._catalogue.to_json(), self.samples.planned
+        return {"catalogue": catalogue, "samples": planned, **self._recording.knowledge()}
 
     def know(self, knowledge: Mapping[str, Any]) -> None:
         """Take over the `knowledge` of another process."""
         self._catalogue.take_over(knowledge["catalogue"])
+        self.samples.know_planned(knowledge["samples"])
         self._recording.know(knowledge)
 
     def expected_decisions(self) -> int:
