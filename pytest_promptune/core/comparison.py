@@ -181,20 +181,25 @@ def _unjudged(entry: Match, rules: Rules) -> ComparisonRow:
     )
 
 
+def specification(name: MetricName, reference: Scores, margins: Mapping[str, float]) -> MetricSpec:
+    """What a metric is, with the margin that was given for it; one in per cent is of the reference's mean."""
+    short = [value for key, value in margins.items() if is_named(name, [key])]
+    margin = margins.get(name.metric, short[-1] if short else None)
+    if isinstance(margin, Percent) and name.kind in ("score", "cost"):
+        mean = _mean([_mean(values) for values in reference.values()])
+        margin = margin * abs(mean or 0.0)
+    return MetricSpec(kind=name.kind, direction=name.direction, margin=margin)
+
+
 def _pair(entry: Match, rules: Rules) -> Pair:
     name = entry.name
-    short = [value for key, value in rules.margins.items() if is_named(name, [key])]
-    margin = rules.margins.get(name.metric, short[-1] if short else None)
-    if isinstance(margin, Percent) and name.kind in ("score", "cost"):
-        reference = _mean([_mean(values) for values in entry.reference.scores.values()])
-        margin = margin * abs(reference or 0.0)
     return Pair(
         metric=f"{name.module}::{name.metric}",
         reference=entry.reference.label,
         candidate=entry.candidate.label,
         reference_scores=entry.reference.scores,
         candidate_scores=entry.candidate.scores,
-        spec=MetricSpec(kind=name.kind, direction=name.direction, margin=margin),
+        spec=specification(name, entry.reference.scores, rules.margins),
         gated=entry.gated,
     )
 

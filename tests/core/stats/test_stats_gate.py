@@ -196,3 +196,13 @@ def test_two_sided_adjusted_p_is_twice_the_smaller():
     row = compare(MIXED, WORSE_A_BIT)
     assert row.p_adjusted == pytest.approx(min(1, 2 * min(row.p_worse_adjusted, row.p_better_adjusted)))
     assert compare({}, {}).p_adjusted is None
+
+
+def test_families_of_variants_need_relabellings_for_themselves_alone():
+    """Forty candidates tested apart are resolved as finely as one, not forty times as finely."""
+    passing = suite(10, [1, 1, 1, 1, 0])
+    pairs = [asked(passing, suite(10, [0] * 5), new=f"v{index}") for index in range(40)]
+    apart = judge(pairs, resamples=99, multiplicity="variant").comparisons[0]
+    together = judge(pairs, resamples=99).comparisons[0]
+    assert 1 / 500 < apart.p_worse < 1 / 300
+    assert together.p_worse < 1 / 10_000
