@@ -28,11 +28,19 @@ from pytest_promptune.plugin.items import (
     planned_items,
     resolve_case,
 )
+from pytest_promptune.plugin.joint_progress import JointLine
 from pytest_promptune.plugin.ordering import put_in_order
 from pytest_promptune.plugin.progress import ProgressLine
-from pytest_promptune.plugin.refusing import end_if_refused, mark_refused, or_usage_error
+from pytest_promptune.plugin.refusing import mark_refused, or_usage_error
 from pytest_promptune.plugin.scorers import ScorerFixtures
-from pytest_promptune.plugin.state import CELL, is_planning, is_xdist_worker, item_key, settings_key
+from pytest_promptune.plugin.state import (
+    CELL,
+    is_planning,
+    is_xdist_controller,
+    is_xdist_worker,
+    item_key,
+    settings_key,
+)
 from pytest_promptune.session import Session
 from pytest_promptune.store.log import LoggedSample
 from pytest_promptune.store.writing import WritingProcess
@@ -53,6 +61,9 @@ class PromptuneHooks:
         self._process = process
         self._line = ProgressLine(config)
         config.pluginmanager.register(self._line, "promptune-progress")
+        if is_xdist_controller(config):
+            joint = JointLine(self._line, lambda: self.session.samples.progress)
+            config.pluginmanager.register(joint, "promptune-joint-progress")
         self._session: Session | None = None
         self._view: View | None = None
         self._fixtures = KnownFixtures()
@@ -99,16 +110,20 @@ class PromptuneHooks:
         if self._stopped is not None:
             raise NotStartedError(self._stopped)
         if not is_xdist_worker(self._config):
-            self._line.waiting(lambda: self.session.progress)
+            self._line.waiting(lambda: self.session.samples.progress)
         elif self._asking is not None:
             self._messenger.meanwhile(self._asking)
 
-    # Collection
+    def worker_ended(self, name: str) -> None:
+        """In an xdist controller: a worker is gone, orderly or not."""
+        if self._session is not None:
+            self._session.samples.know_end(name)
 
-    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
-        """A mistake that a worker found ends the session."""
-        if not is_xdist_worker(self._config):
-            end_if_refused(report)
+    def workers_ended(self) -> None:
+        """In an xdist controller: nothing is left to take in, or it won't be."""
+        self._line.close()
+
+    # Collection
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> Generator[None, object, object]:
@@ -178,7 +193,7 @@ class PromptuneHooks:
         except NotStartedError as error:
             pytest.skip(f"not run: {error}")
         state.key, state.record = found.key, found.record
-        state.is_reused = self.session.is_reused(found.key)
+        state.is_reused = self.session.samples.is_reused(found.key)
         if state.record.error is not None:
             said = self.session.redacted(str(state.record.error))  # pytest shows it, junit writes it
             raise SampleLostError(f"the app gave no output: {said}")
@@ -186,9 +201,9 @@ class PromptuneHooks:
         return state.sample
 
     def _found(self, request: pytest.FixtureRequest, planned: PlannedItem, case: Case) -> LoggedSample:
-        if self.session.replays:
+        if self.session.samples.are_replayed:
             planned = self._scorers.given(request, planned)
-            return self.session.replayed(planned, case)
+            return self.session.samples.replayed(planned, case)
         name = planned.marks.app
         app = self._app(request, name)
         planned = self._scorers.given(request, planned)
@@ -196,10 +211,10 @@ class PromptuneHooks:
             pytest.skip("--setup-only: the app is not called")
         everywhere, depends = self._fixtures.is_everywhere(name), self._fixtures.needed_by(name)
         try:
-            return self.session.sample(planned, case, app, everywhere=everywhere, depends=depends)
+            return self.session.samples.of(planned, case, app, everywhere=everywhere, depends=depends)
         except NotStartedError:
             state: ItemState = request.node.stash[item_key]
-            state.key = self.session.key(planned, case, everywhere=everywhere, depends=depends)
+            state.key = self.session.samples.key(planned, case, everywhere=everywhere, depends=depends)
             raise
         finally:
             self._line.clear()
@@ -286,7 +301,6 @@ class PromptuneHooks:
         """Take in what an item contributes, from here or from an xdist worker."""
         if is_xdist_worker(self._config):
             return
-        end_if_refused(report)
         contribution = getattr(report, "promptune", None)
         if contribution is not None or hasattr(report, "promptune_sample"):
             session = or_usage_error(lambda: self.session)
@@ -304,7 +318,7 @@ class PromptuneHooks:
         result = yield
         state = item.stash.get(item_key, None)
         if state is not None:
-            self.session.item_ended(state.planned.nodeid)
+            self.session.samples.item_ended(state.planned.nodeid)
         return result
 
     # The end

@@ -44,6 +44,7 @@ class Sampler:
         rate: float | None = None,
         budget: Budget | None = None,
         prices: Mapping[str, Price] | None = None,
+        mine: Container[str] | None = None,
         ahead: Container[str] | None = None,
         stored: StoredSamples | None = None,
         finished: Callable[[LoggedSample], None] = lambda _: None,
@@ -58,6 +59,7 @@ class Sampler:
             rate: most calls begun per second.
             budget: nothing more starts when it is spent.
             prices: of models, by name, beside the published ones.
+            mine: node ids of the items that this process is to run, ``None`` for all.
             ahead: node ids of the items whose samples may be generated before they ask, ``None`` for
                 all; other processes may run the others.
             stored: samples of an earlier session, taken in place of calls.
@@ -77,6 +79,7 @@ class Sampler:
             expect=self._expect,
             while_waiting=while_waiting,
         )
+        self._mine = mine
         self._ahead = ahead
         self._stored = StoredSamples() if stored is None else stored
         self._finished = finished
@@ -97,6 +100,9 @@ class Sampler:
         #: For which app, name and module samples were generated ahead already.
         self._looked: set[Hashable] = set()
         self._uses = Uses()
+        #: Samples that all processes of the session together will need, and those that only others will.
+        self.planned = 0
+        self._elsewhere = 0
         #: Samples that were taken from an earlier session.
         self._reused: set[SampleKey] = set()
         self._errored = 0
@@ -109,11 +115,18 @@ class Sampler:
     def plan(self, items: Sequence[PlannedItem]) -> None:
         """Take in the selected items in the order in which they will run."""
         self._items = list(items)
-        self._order = {item.nodeid: position for position, item in enumerate(items)}
+        self._order = {}
+        mine: set[Hashable] = set()
         for position, item in enumerate(items):
+            self._order[item.nodeid] = position
             use = self._use(item, item.case) if item.case else None
             self._uses.expect(position, use)
             self._scorers.expect(item, use)
+            if self._mine is not None and use is not None and item.nodeid in self._mine:
+                mine.add(use)
+        self.planned = len(self._uses)
+        if self._mine is not None:
+            self._elsewhere = self.planned - len(mine)
 
     def sample(
         self,
@@ -241,11 +254,11 @@ class Sampler:
 
     @property
     def progress(self) -> Progress:
-        """How far the samples are."""
+        """How far the samples of this process are."""
         counts = self._engine.counts if self._engine else Counts(done=0, in_flight=0, retries=0)
         return Progress(
             done=counts.done + len(self._reused),
-            total=max(len(self._uses), counts.done + len(self._reused)),
+            total=max(len(self._uses) - self._elsewhere, counts.done + len(self._reused)),
             in_flight=counts.in_flight,
             errored=self._errored,
             missing=self._lost,
@@ -368,7 +381,7 @@ class Sampler:
         engine, record = self._engine, logged.record
         try:
             if engine is not None:
-                scorings = await self._scorers.judge(engine, scorers, case, record.output, item.marks)
+                scorings = await self._scorers.judge(engine, scorers, case, logged, item.marks)
                 logged = replace(logged, record=replace(record, scorings=scorings), finished=time.time())
         finally:  # the session may end meanwhile: what the app gave is paid for
             self._finished(logged)
