@@ -41,6 +41,8 @@ class Behaviour:
     #: Fewest and most runs of a case.
     runs: tuple[int, int]
     mean: float
+    #: Cases with too few runs for two halves.
+    left_out: Sequence[str]
     #: Splits by verdict; empty where no case has enough runs.
     verdicts: Mapping[Verdict, int]
     #: Share of simulated sessions that find a drop, by drop; empty for other than 0/1 metrics.
@@ -144,6 +146,7 @@ def _behaviour(
         cases=known.cases if known else 0,
         runs=(min(runs), max(runs)),
         mean=known.mean if known else 0.0,
+        left_out=each.too_short,
         verdicts=alarms.verdicts.get(each.label, {}),
         power={
             drop: power_of(
@@ -189,6 +192,7 @@ def to_json(found: Calibration) -> dict[str, Any]:
                 "cases": each.cases,
                 "runs": list(each.runs),
                 "mean": each.mean,
+                "left_out": list(each.left_out),
                 "verdicts": dict(each.verdicts),
                 "power": [{"drop": drop, "power": power} for drop, power in each.power.items()],
                 "minimum_detectable": each.minimum,

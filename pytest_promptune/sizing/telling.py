@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import get_args
 
-from pytest_promptune.core.display import amount_of, clean, count, number
-from pytest_promptune.core.lines import BAD, BOLD, DIM, INDENT, Line, line, paragraph, table
+from pytest_promptune.core.display import amount_of, clean, count, listed, number
+from pytest_promptune.core.lines import BAD, BOLD, DIM, INDENT, WARN, Line, line, paragraph, table
+from pytest_promptune.core.stats.calibration import FEWEST_RUNS
 from pytest_promptune.core.stats.model import Verdict
 from pytest_promptune.core.view import MetricName
 from pytest_promptune.core.wording import VERDICTS
@@ -34,7 +35,10 @@ def calibration_lines(found: Calibration, *, width: int) -> list[Line]:
 def _alarms(found: Calibration, width: int) -> list[Line]:
     alarms = found.alarms
     low, high = (f"{share * 100:.1f}" for share in alarms.ci)
-    title = f"False alarms: {alarms.splits} random halves of the same runs, where nothing changed"
+    runs = [count_ // 2 for each in found.metrics for count_ in each.runs if count_ >= FEWEST_RUNS]
+    few, many = min(runs), max(runs)
+    size = f"{few} runs against {few}" if few == many else f"{few} to {many} runs a side"
+    title = f"False alarms: {alarms.splits} random halves of the same runs ({size}), where nothing changed"
     observed = (
         f"{alarms.failed} of {alarms.splits} failed the gate: {_percent(alarms.failed / alarms.splits)} "
         f"(95 % interval {low} to {high} %, Clopper–Pearson)."
@@ -68,7 +72,13 @@ def _verdicts(found: Calibration, width: int) -> list[Line]:
         ]
         rows.append([_named(each.name, [other.name for other in found.metrics]), *shares])
     made = table(header, rows, width, range(1, len(header)))
-    return [*paragraph("Verdicts on these halves", width, BOLD), *_table(made.header, made.rows)]
+    lines = [*paragraph("Verdicts on these halves", width, BOLD), *_table(made.header, made.rows)]
+    for each in found.metrics:
+        if each.left_out:
+            named = listed(each.left_out, width)
+            text = f"{each.name.metric}: without {named}, which ran fewer than {FEWEST_RUNS} times"
+            lines += paragraph(text, width, WARN, INDENT)
+    return lines
 
 
 def _power(found: Calibration, width: int) -> list[Line]:
@@ -189,6 +199,11 @@ def sentence(need: Need) -> str:
     size = need.size
     if size is None:
         return "has no value in these runs."
+    if not size.difference:
+        return (
+            "its mean is 0, and a share of nothing is no change. Give one in its own unit: "
+            f"--difference={need.name.metric}=VALUE."
+        )
     if size.runs_both is None:
         return (
             "each case ran once, so that nothing is known of the noise between runs. Measure with more: "

@@ -291,6 +291,7 @@ def calibration(failed: int, **behaviour: object) -> Calibration:
         "cases": 20,
         "runs": (5, 5),
         "mean": 0.75,
+        "left_out": (),
         "verdicts": {"unchanged": 150, "inconclusive": 50},
         "power": {0.05: 0.25, 0.10: 0.5, 0.20: None},
         "minimum": 0.11,
@@ -319,12 +320,20 @@ def test_a_kept_promise_is_told_with_its_interval():
     kept = calibration(3)
     text = told(calibration_lines(kept, width=100))
     assert kept.status == 0
+    assert "200 random halves of the same runs (2 runs against 2), where nothing changed" in text
     assert "3 of 200 failed the gate: 1.5 % (95 % interval 0.3 to 4.3 %, Clopper–Pearson)." in text
     assert "Promised: at most 2.5 %." in text
     assert "All splits are of the same stored runs" in text
     assert "test_a 20 × 5 25 % 50 % – 11 points" in text
     assert "test_a 0 % 0 % 75 % 25 %" in text
     assert "broken" not in text
+
+
+def test_cases_that_are_left_out_are_named():
+    """Where some ran too rarely, the halves are of the others."""
+    text = told(calibration_lines(calibration(3, left_out=("c7", "c9"), runs=(3, 9)), width=100))
+    assert "200 random halves of the same runs (4 runs against 4)" in text
+    assert "test_a: without c7, c9, which ran fewer than 4 times" in text
 
 
 def test_a_broken_promise_is_said_and_is_status_1():
@@ -363,6 +372,11 @@ def size(**values: object) -> Size:
 @pytest.mark.parametrize(
     ("values", "says"),
     [
+        (
+            {"difference": 0.0, "mean": 0.0},
+            "its mean is 0, and a share of nothing is no change. Give one in its own unit: "
+            "--difference=test_a=VALUE.",
+        ),
         (
             {},
             "a change of 10 points needs 12 runs of each case on both sides (now 5), or 30 in a check "

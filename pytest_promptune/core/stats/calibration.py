@@ -64,6 +64,11 @@ class Stored:
         return {case: values for case, values in self.scores.items() if len(values) >= FEWEST_RUNS}
 
     @property
+    def too_short(self) -> list[str]:
+        """The cases with too few runs for two halves."""
+        return sorted(set(self.scores) - set(self.splittable))
+
+    @property
     def varies(self) -> bool:
         """Whether there are different values; what is all equal takes no part in the family of tests."""
         return len({value for runs in self.scores.values() for value in runs if value is not None}) > 1

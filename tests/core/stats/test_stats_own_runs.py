@@ -97,6 +97,13 @@ def test_cases_with_too_few_runs_are_left_out(accuracy):
         false_alarms([stored(short)])
 
 
+def test_inputs_like_these_are_judged_by_their_cases(rng):
+    """The scope is that of the gate: over cases, the same splits get other verdicts."""
+    scores = stored(binary(rng, pass_rates(rng, 12), 8))
+    found = [false_alarms([scores], splits=40, scope=scope) for scope in ("suite", "population")]
+    assert found[0].verdicts != found[1].verdicts
+
+
 def test_splits_must_be_positive(accuracy):
     with pytest.raises(StatsError, match="splits=0: must be at least 1; 200 are usual"):
         false_alarms([accuracy], splits=0)
@@ -131,6 +138,15 @@ def test_power_agrees_with_the_smallest_detectable_change(rng):
 def test_larger_drops_are_found_more_often(accuracy):
     few, many = (power_of(accuracy, drop, simulations=200) for drop in (0.05, 0.20))
     assert few < 0.4 < 0.8 < many
+
+
+def test_inputs_like_these_need_more_than_these_cases(rng):
+    """A drop of all cases is found less often where the cases count as a sample."""
+    typical = stored(binary(rng, pass_rates(rng, 20), 5))
+    suite, population = (
+        power_of(typical, 0.10, simulations=200, scope=scope) for scope in ("suite", "population")
+    )
+    assert 0 < population < suite
 
 
 def test_a_larger_family_finds_less(accuracy):
