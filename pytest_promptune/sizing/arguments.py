@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from pytest_promptune.core.margins import Percent
-from pytest_promptune.settings import SCOPES, SPECS
+from pytest_promptune.settings import SPECS
 
 SPLITS = 200
 DIFFERENCE = 0.10
@@ -28,7 +28,9 @@ def calibrate_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--seed", type=_whole(0), default=0, metavar="N", help="of the random numbers (default: 0)"
     )
-    parser.add_argument("--scope", choices=SCOPES, default="suite", help=_option("scope").help)
+    parser.add_argument(
+        "--scope", type=_parsed("scope"), default="suite", metavar="SCOPE", help=_option("scope").help
+    )
     parser.add_argument(
         "--margin", action="append", default=[], metavar="METRIC=VALUE", help=_option("margin").help
     )

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_promptune.core.comparison import specification
 from pytest_promptune.core.errors import BaselineError, SettingsError
+from pytest_promptune.core.stats.model import Scope, Verdict
 from pytest_promptune.core.view import MetricName
-from pytest_promptune.settings import SPECS, Scope
+from pytest_promptune.settings import SPECS
 from pytest_promptune.sizing.sources import RECORD, Pool
 
 if TYPE_CHECKING:
     from pytest_promptune.core.stats.calibration import FalseAlarms, Stored
-    from pytest_promptune.core.stats.model import Verdict
 
 #: Drops in points whose power is told.
 DROPS = (0.05, 0.10, 0.20)

@@ -264,7 +264,7 @@ def test_variants_enlarge_the_family(tmp_path):
         (["calibrate", "--splits=0"], "--splits: '0' is not valid; expected a whole number of at least 1"),
         (["calibrate", "--seed=-1"], "--seed: '-1' is not valid; expected a whole number of at least 0"),
         (["calibrate", "--alpha=2"], "--alpha: '2' is not valid; expected a number between 0 and 0.5"),
-        (["calibrate", "--scope=all"], "--scope: invalid choice: 'all'"),
+        (["calibrate", "--scope=all"], "--scope: 'all' is not valid; expected suite or population"),
         (["calibrate", "--against=a/b"], "--against: 'a/b' is not valid; expected one word"),
         (["calibrate", "--margin=x"], "--margin: 'x' is not valid; expected METRIC=VALUE"),
         (["plan-runs", "--difference=0"], "--difference: '0' is not valid; expected a change above 0"),
