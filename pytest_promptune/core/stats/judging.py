@@ -1,7 +1,7 @@
 """Comparing all pairs of a session as one family of questions, and deciding what the gate makes of them."""
 
 import math
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TypeAlias
@@ -208,7 +208,7 @@ def _measured(prepared: list[Prepared], options: _Options) -> list[Comparison]:
 
 def _test(prepared: list[Prepared], options: _Options) -> list[TailProbabilities | None]:
     """Tail probabilities of every pair with common cases, all pairs of a scope in one go."""
-    hypotheses = sum(item.raw is not None and item.pair.gated for item in prepared)
+    hypotheses = _most_hypotheses(prepared, options.multiplicity)
     resamples = max(options.resamples, math.ceil(20 * hypotheses / options.alpha))
     tails: list[TailProbabilities | None] = [None] * len(prepared)
     suite = [(index, item.scaled) for index, item in enumerate(prepared) if item.scope == "suite"]
@@ -225,6 +225,14 @@ def _test(prepared: list[Prepared], options: _Options) -> list[TailProbabilities
     for (index, _), tail in zip(flips, flipped, strict=True):
         tails[index] = tail
     return tails
+
+
+def _most_hypotheses(prepared: list[Prepared], multiplicity: Multiplicity) -> int:
+    """Size of the largest family of gated pairs."""
+    gated = [item.pair for item in prepared if item.raw is not None and item.pair.gated]
+    if multiplicity != "variant":
+        return len(gated)
+    return max(Counter((each.reference, each.candidate) for each in gated).values(), default=0)
 
 
 def _adjusted(rows: list[Comparison], pairs: Sequence[Pair], multiplicity: Multiplicity) -> list[Comparison]:

@@ -313,3 +313,13 @@ def test_a_tolerance_forgives_losses_only():
     before = noisy(1)
     after = {case: [value + 0.05 for value in values] for case, values in before.items()}
     assert compare(before, after, kind="score", tolerance=0.3).verdict == "improved"
+
+
+def test_families_of_variants_need_relabellings_for_themselves_alone():
+    """Forty candidates tested apart are resolved as finely as one, not forty times as finely."""
+    passing = suite(10, [1, 1, 1, 1, 0])
+    pairs = [asked(passing, suite(10, [0] * 5), new=f"v{index}") for index in range(40)]
+    apart = judge(pairs, resamples=99, multiplicity="variant").comparisons[0]
+    together = judge(pairs, resamples=99).comparisons[0]
+    assert 1 / 500 < apart.p_worse < 1 / 300
+    assert together.p_worse < 1 / 10_000
