@@ -1,4 +1,7 @@
-"""``nox -s test``, ``nox -s check``, ``nox -s docs``: what `.ci/run` does, piece by piece and per Python."""
+"""``nox -s test``, ``check``, ``docs``: what `.ci/run` does, piece by piece and per Python.
+
+``nox -s nightly``: the simulations behind the statistics, in full.
+"""
 
 import nox
 
@@ -21,6 +24,13 @@ def check(session: nox.Session) -> None:
     session.run("ruff", "format", "--check", ".")
     session.run("mypy")
     session.run("lint-imports", env={"PYTHONPATH": "."})
+
+
+@nox.session
+def nightly(session: nox.Session) -> None:
+    """The simulations that hold the statistics to their promises, in full (minutes)."""
+    session.install("-e", ".[test]")
+    session.run("pytest", "-m", "nightly", "tests/nightly", *session.posargs)
 
 
 @nox.session

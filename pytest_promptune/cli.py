@@ -10,10 +10,14 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 from pytest_promptune.core.display import clean_lines
 from pytest_promptune.core.errors import PromptuneError
+
+if TYPE_CHECKING:
+    from pytest_promptune.core.lines import Line
+    from pytest_promptune.sizing.sources import Asked
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,7 +116,7 @@ def _weights(path: str, source: str, model: str) -> Answer:
 
 
 def _merge_arguments(parser: argparse.ArgumentParser) -> None:
-    from pytest_promptune.settings import GATES
+    from pytest_promptune.option_values import GATES
 
     parser.add_argument(
         "files", nargs="+", metavar="FILE", help="results of --promptune-json, one per machine"
@@ -154,6 +158,71 @@ def _merge(arguments: argparse.Namespace) -> Answer:
     return Answer(text="\n".join(line.text for line in lines), data={}, status=view.exit_code)
 
 
+def _calibrate_arguments(parser: argparse.ArgumentParser) -> None:
+    from pytest_promptune.sizing.arguments import calibrate_arguments
+
+    calibrate_arguments(parser)
+
+
+def _calibrate(arguments: argparse.Namespace) -> Answer:
+    from pytest_promptune.sizing.calibrating import Questions, calibrate, to_json
+    from pytest_promptune.sizing.sources import find
+    from pytest_promptune.sizing.telling import calibration_lines
+
+    questions = Questions(
+        splits=arguments.splits,
+        seed=arguments.seed,
+        alpha=arguments.alpha,
+        scope=arguments.scope,
+        margins=arguments.margin,
+    )
+    found = calibrate(find(_asked(arguments)), questions)
+    return Answer(text=_text(calibration_lines, found), data=to_json(found), status=found.status)
+
+
+def _plan_runs_arguments(parser: argparse.ArgumentParser) -> None:
+    from pytest_promptune.sizing.arguments import plan_runs_arguments
+
+    plan_runs_arguments(parser)
+
+
+def _plan_runs(arguments: argparse.Namespace) -> Answer:
+    from pytest_promptune.sizing.planning import Goals, plan_runs, to_json
+    from pytest_promptune.sizing.sources import find
+    from pytest_promptune.sizing.telling import plan_lines
+
+    goals = Goals(
+        differences=arguments.difference,
+        power=arguments.power,
+        alpha=arguments.alpha,
+        variants=arguments.variants,
+    )
+    plan = plan_runs(find(_asked(arguments)), goals)
+    return Answer(text=_text(plan_lines, plan), data=to_json(plan))
+
+
+def _asked(arguments: argparse.Namespace) -> "Asked":
+    from pytest_promptune.sizing.sources import Asked
+
+    return Asked(
+        root=Path(arguments.root).resolve(),
+        paths=arguments.paths,
+        against=arguments.against,
+        experiment=arguments.experiment,
+        variant=arguments.variant,
+        store=arguments.store,
+        metrics=arguments.metric,
+    )
+
+
+def _text(lines_of: Callable[..., Sequence["Line"]], found: object) -> str:
+    """An answer as wide as the terminal."""
+    import shutil
+
+    lines = lines_of(found, width=shutil.get_terminal_size().columns)
+    return "\n".join(line.text for line in lines)
+
+
 GROUPS = {"model": "the embedded language model (extra [local])"}
 
 COMMANDS = (
@@ -170,6 +239,20 @@ COMMANDS = (
         arguments=_merge_arguments,
         error_status=2,
         answers_json=False,
+    ),
+    Command(
+        words=("calibrate",),
+        help="compare stored runs with themselves: how often the gate fails by chance, what it would find",
+        run=_calibrate,
+        arguments=_calibrate_arguments,
+        error_status=2,
+    ),
+    Command(
+        words=("plan-runs",),
+        help="tell from stored runs how many runs or cases it takes to find a change",
+        run=_plan_runs,
+        arguments=_plan_runs_arguments,
+        error_status=2,
     ),
     Command(words=("model", "path"), help="print where the embedded model is", run=_model_path),
 )

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from pytest_promptune.choosing import known_variants, measured_variants, too_many_changes
 from pytest_promptune.conditions import Commit, CommitReader, own_version, timestamp
 from pytest_promptune.core.baseline import Baseline, Recorded
-from pytest_promptune.core.checks import refuse_contradictions, refuse_unknown_margins
+from pytest_promptune.core.checks import refuse_contradictions, refuse_unknown_metrics
 from pytest_promptune.core.course import Course, unpriced
 from pytest_promptune.core.experiment import Experiment
 from pytest_promptune.core.model import SampleError, Variant
@@ -29,7 +29,7 @@ from pytest_promptune.prompts import AppPrompts
 from pytest_promptune.recording import Recording, experiment_id, facts_of
 from pytest_promptune.samples import Samples
 from pytest_promptune.sampling.budget import SPENT
-from pytest_promptune.settings import DEFAULT_RUNS, Settings
+from pytest_promptune.settings import Settings
 from pytest_promptune.sharding import Catalogue
 from pytest_promptune.store.baselines import baseline_path, read_baseline
 from pytest_promptune.store.writing import WritingProcess
@@ -99,9 +99,7 @@ class Session:
 
     def cells(self, marks: Marks) -> list[Cell]:
         """All variants and runs of a test with these marks."""
-        settings = self.settings
-        runs = settings.runs if settings.runs_override or marks.runs is None else marks.runs
-        return cells([variant.name for variant in self.variants], runs or DEFAULT_RUNS)
+        return cells([variant.name for variant in self.variants], self.settings.runs_of(marks.runs))
 
     def variant(self, name: str) -> Variant:
         """A measured variant by its name."""
@@ -130,8 +128,7 @@ class Session:
         """
         refuse_contradictions(collected)
         self._aggregates.take(collected)
-        if self.settings.margin_override:
-            refuse_unknown_margins(self.settings.margin, collected, self._aggregates.names)
+        refuse_unknown_metrics(self.settings.named_metrics, collected, self._aggregates.names)
         self._prepare_prompts()
         self.variants = tuple(self._described(variant) for variant in self.variants)
         self._known.update({variant.name: variant for variant in self.variants})

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Protocol
 
 from pytest_promptune.core.baseline import Baseline
-from pytest_promptune.core.comparison import AggregateMatch, Rules, is_named, margin_of
+from pytest_promptune.core.comparison import AggregateMatch, Rules, is_named, specification_beside
 from pytest_promptune.core.errors import AggregateError
 from pytest_promptune.core.stats.aggregates import (
     Aggregated,
@@ -17,7 +17,6 @@ from pytest_promptune.core.stats.aggregates import (
     describe_aggregate,
     measure_aggregate,
 )
-from pytest_promptune.core.stats.model import MetricSpec
 from pytest_promptune.core.stats.resampling import Statistic, value_of_all
 from pytest_promptune.core.view import CaseLists, GateItem, MetricName, MetricRow
 
@@ -153,11 +152,7 @@ def _measure(
         reference_samples=kept[0].samples,
         candidate_samples=kept[1].samples,
         statistic=kept[1].statistic,
-        spec=MetricSpec(
-            kind=name.kind,
-            direction=name.direction,
-            margin=margin_of(name, rules.margins, reference=values[0]),
-        ),
+        spec=specification_beside(name, values[0], rules.margins, rules.tolerances),
         gated=asked.gated,
     )
     return measure_aggregate(pair, scope=rules.scope, alpha=rules.alpha, hypotheses=hypotheses)

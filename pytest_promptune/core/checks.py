@@ -56,13 +56,13 @@ def _refuse_repeated_ids(items: Iterable[PlannedItem]) -> None:
             )
 
 
-def refuse_unknown_margins(
-    margins: Iterable[str], items: Sequence[PlannedItem], aggregates: Iterable[str] = ()
+def refuse_unknown_metrics(
+    named: Iterable[tuple[str, str, bool]], items: Sequence[PlannedItem], aggregates: Iterable[str] = ()
 ) -> None:
     """A misspelt metric must not run with the default margin; what a test will score isn't known yet.
 
     Args:
-        margins: names of the metrics.
+        named: options, the metrics they name, and whether that was typed: an ini file speaks of all tests.
         items: that were collected.
         aggregates: names of those that users give.
 
@@ -73,13 +73,13 @@ def refuse_unknown_margins(
     known = {item.metric for item in items}
     of_apps = {*APP_METRICS, *aggregates}
     known |= {f"{app}::{name}" for app in {item.marks.app for item in items} for name in of_apps} | of_apps
-    for metric in margins:
+    for option, metric, is_typed in named:
         test, separator, _ = metric.rpartition("::")
-        if metric in known or (separator and test in tests):
+        if not is_typed or metric in known or (separator and test in tests):
             continue
         near = difflib.get_close_matches(metric, known, n=1)
         hint = f" Did you mean {near[0]!r}?" if near else ""
         raise SettingsError(
-            f"--promptune-margin={metric}=…: no collected test has the metric {metric!r}.{hint} Known: "
+            f"{option}={metric}=…: no collected test has the metric {metric!r}.{hint} Known: "
             f"{', '.join(sorted(known))}; scores are named TEST::SCORE."
         )

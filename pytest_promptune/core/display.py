@@ -248,15 +248,20 @@ def difference(row: ComparisonRow) -> str:
 
 def amount(row: ComparisonRow, value: float | None) -> str:
     """A size of effect without sign, in words: ``11 points``, ``8.3 %``, ``4.2 words``."""
+    return amount_of(row.name, row.reference_mean, value)
+
+
+def amount_of(name: MetricName, reference: float | None, value: float | None) -> str:
+    """As :func:`amount`; times, tokens and money in per cent of the `reference`, where there is one."""
     value = _finite(value)
     if value is None:
         return UNKNOWN
     value = abs(value)
-    if row.name.kind == "binary":
+    if name.kind == "binary":
         return f"{number(value * 100, digits=2)} points"
-    if row.name.kind in ("latency", "cost") and row.reference_mean:
-        return f"{number(value / abs(row.reference_mean) * 100, digits=2)} %"
-    factor, unit = _scale(row.name, [value])
+    if name.kind in ("latency", "cost") and reference:
+        return f"{number(value / abs(reference) * 100, digits=2)} %"
+    factor, unit = _scale(name, [value])
     return f"{number(value * factor, digits=2)} {unit}".rstrip()
 
 

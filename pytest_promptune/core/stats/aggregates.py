@@ -45,7 +45,6 @@ class Aggregated:
 
     row: Comparison
     gated: bool
-    tolerance: float
     #: Share of missing samples in the reference and in the candidate.
     missing_shares: tuple[float, float]
     #: Of the difference; ``None`` where unknown.
@@ -208,7 +207,6 @@ def measure_aggregate(
     return Aggregated(
         row=row,
         gated=asked.gated,
-        tolerance=asked.spec.tolerance or 0.0,
         missing_shares=(
             _share(missing[0], asked.reference_samples),
             _share(missing[1], asked.candidate_samples),
@@ -251,6 +249,7 @@ def _measured(
         min_attainable_p=1.0 if tails.constant else min(1.0, 2 / tails.n_relabellings),
         n_relabellings=tails.n_relabellings,
         margin=_margin(asked, before),
+        tolerance=asked.spec.tolerance or 0.0,
         deterministic=steady,
         flags=(*row.flags, *(name for name, raised in flags.items() if raised)),
     )

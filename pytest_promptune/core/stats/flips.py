@@ -6,7 +6,7 @@ from typing import Literal
 
 import numpy as np
 
-from pytest_promptune.core.stats.cells import ROUNDING, FloatArray, PairedCells, pair, tabulate
+from pytest_promptune.core.stats.cells import ROUNDING, FloatArray, IntArray, PairedCells, pair, tabulate
 from pytest_promptune.core.stats.model import (
     CaseChange,
     Direction,
@@ -91,14 +91,18 @@ def _change(
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _BetaPrior:
+class BetaPrior:
+    """How pass rates are distributed over the cases of a suite."""
+
     a: float
     b: float
 
 
 def _binary_tails(both: PairedCells) -> tuple[list[float | None], list[float | None]]:
     """P(such a drop or a larger one) and P(such a rise or a larger one) of an unchanged case."""
-    prior = _fit(both)
+    n = both.reference.n + both.candidate.n
+    passes = both.reference.n * both.reference.mean + both.candidate.n * both.candidate.mean
+    prior = fit_prior(passes, n)
     down: list[float | None] = []
     up: list[float | None] = []
     tables: dict[tuple[int, int], tuple[FloatArray, FloatArray]] = {}
@@ -116,18 +120,19 @@ def _tail(chances: FloatArray) -> float:
     return min(1.0, float(chances.sum()))
 
 
-def _fit(both: PairedCells) -> _BetaPrior:
-    """Moments of the pooled pass rates; the extra case at 0.5 keeps a perfect suite from certainty."""
-    n = both.reference.n + both.candidate.n
-    passes = both.reference.n * both.reference.mean + both.candidate.n * both.candidate.mean
+def fit_prior(passes: FloatArray, n: IntArray) -> BetaPrior:
+    """Moments of the pass rates of cases: (cases,) passes among n runs each, more than one on average.
+
+    One more case at 0.5 keeps a perfect suite from certainty.
+    """
     rates = np.append(passes / n, 0.5)
     mean, spread, runs = float(rates.mean()), float(np.var(rates, ddof=1)), float(n.mean())
     overlap = (spread * runs / (mean * (1 - mean)) - 1) / (runs - 1)
     total = 1 / min(max(overlap, 0.01), 0.99) - 1
-    return _BetaPrior(a=mean * total, b=(1 - mean) * total)
+    return BetaPrior(a=mean * total, b=(1 - mean) * total)
 
 
-def _change_distribution(n0: int, n1: int, prior: _BetaPrior) -> tuple[FloatArray, FloatArray]:
+def _change_distribution(n0: int, n1: int, prior: BetaPrior) -> tuple[FloatArray, FloatArray]:
     """All changes x1/n1 - x0/n0 of an unchanged case and their beta-binomial chances."""
     x0, x1 = (grid.ravel().astype(float) for grid in np.meshgrid(np.arange(n0 + 1), np.arange(n1 + 1)))
     passes, fails = x0 + x1, n0 + n1 - x0 - x1

@@ -1,7 +1,7 @@
 """Comparing all pairs of a session as one family of questions, and deciding what the gate makes of them."""
 
 import math
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TypeAlias
@@ -32,13 +32,15 @@ from pytest_promptune.core.stats.model import (
     Scope,
     Scores,
     Statistic,
-    require_fraction,
+    is_number,
+    require_count,
+    require_level,
     require_one_of,
 )
 from pytest_promptune.core.stats.multiplicity import benjamini_hochberg, holm
 from pytest_promptune.core.stats.permutation import TailProbabilities, flip_signs, relabel_runs
-from pytest_promptune.core.stats.verdict import Evidence, decide, gate_row
-from pytest_promptune.core.stats.wording import explain, explain_case_failure, explain_failure
+from pytest_promptune.core.stats.verdict import Evidence, decide, failure
+from pytest_promptune.core.stats.wording import explain, explain_failure
 
 #: Largest difference between the shares of missing samples of the two sides.
 MISSING_GAP = 0.10
@@ -62,16 +64,14 @@ class _Options:
     gate_cases: bool
 
     def check(self) -> None:
-        require_fraction("alpha", self.alpha)
+        require_level("alpha", self.alpha)
         require_one_of("scope", self.scope, Scope)
         require_one_of("statistic", self.statistic, Statistic)
         require_one_of("multiplicity", self.multiplicity, Multiplicity)
         require_one_of("gate", self.gate, Gate)
-        if self.resamples < 1:
-            raise StatsError(f"resamples={self.resamples!r}: must be at least 1; 9999 is usual.")
-        if self.seed < 0:
-            raise StatsError(f"seed={self.seed!r}: must be at least 0.")
-        if not 0 <= self.max_missing <= 1:
+        require_count("resamples", self.resamples, lowest=1, example="; 9999 is usual")
+        require_count("seed", self.seed, lowest=0)
+        if not (is_number(self.max_missing) and 0 <= self.max_missing <= 1):
             raise StatsError(f"max_missing={self.max_missing!r}: must lie between 0 and 1.")
 
 
@@ -165,7 +165,7 @@ def judge(
     asked: list[Pair | Aggregated] = [*pairs, *aggregates]
     _refuse_self_comparison(asked)
     prepared = [prepare(pair, scope=scope) for pair in pairs]
-    rows = _measured(prepared, options, more=sum(each.gated for each in aggregates))
+    rows = _measured(prepared, options, aggregates)
     rows = _adjusted([*rows, *(each.row for each in aggregates)], asked, multiplicity)
     judged = [_judged(row, item, options) for row, item in zip(rows[: len(prepared)], prepared, strict=True)]
     judged += [
@@ -186,36 +186,40 @@ def _refuse_self_comparison(pairs: Sequence[Pair | Aggregated]) -> None:
 
 def _gated(judged: list[Comparison], prepared: list[Prepared], options: _Options) -> Judgement:
     """Sum the rows up, single cases included if asked for."""
-    reasons = [
-        explain_failure(row, options.gate, strict=options.strict) for row in judged if row.gate == "failed"
-    ]
-    for index, item in enumerate(prepared if options.gate_cases else []):
-        if judged[index].gate != "off" and (worse := _worse_cases(item)):
-            judged[index] = replace(judged[index], gate="failed")
-            reasons.append(explain_case_failure(judged[index], worse))
+    if options.gate_cases:
+        judged = [
+            _with_worse_cases(row, item) if row.gate != "off" else row
+            for row, item in zip(judged, prepared, strict=False)
+        ] + judged[len(prepared) :]
+    reasons = [explain_failure(row) for row in judged if row.gate == "failed"]
     return Judgement(comparisons=tuple(judged), gate="fail" if reasons else "pass", reasons=tuple(reasons))
 
 
-def _worse_cases(prepared: Prepared) -> list[str]:
-    """Cases of a pair that got worse by themselves."""
+def _with_worse_cases(row: Comparison, prepared: Prepared) -> Comparison:
+    """The row, failed if cases of the pair got worse by themselves."""
     if prepared.raw is None:
-        return []
+        return row
     spec = prepared.pair.spec
     changes = paired_changes(prepared.raw, kind=spec.kind, direction=spec.direction, fdr=CASE_FDR)
-    return [change.case for change in changes if change.change == "regressed"]
+    worse = tuple(change.case for change in changes if change.change == "regressed")
+    if not worse:
+        return row
+    return replace(row, gate="failed", failure=row.failure or "cases", failing_cases=worse)
 
 
-def _measured(prepared: list[Prepared], options: _Options, *, more: int) -> list[Comparison]:
-    """One row per pair, each by itself; so many `more` hypotheses share the error level."""
+def _measured(prepared: list[Prepared], options: _Options, more: Sequence[Aggregated]) -> list[Comparison]:
+    """One row per pair, each by itself; `more` share the error level with them."""
     return [
         count(item) if tail is None else measure(item, tail, alpha=options.alpha)
         for item, tail in zip(prepared, _test(prepared, options, more), strict=True)
     ]
 
 
-def _test(prepared: list[Prepared], options: _Options, more: int) -> list[TailProbabilities | None]:
+def _test(
+    prepared: list[Prepared], options: _Options, more: Sequence[Aggregated]
+) -> list[TailProbabilities | None]:
     """Tail probabilities of every pair with common cases, all pairs of a scope in one go."""
-    hypotheses = more + sum(item.raw is not None and item.pair.gated for item in prepared)
+    hypotheses = _most_hypotheses([*_comparable(prepared), *more], options.multiplicity)
     resamples = max(options.resamples, math.ceil(20 * hypotheses / options.alpha))
     tails: list[TailProbabilities | None] = [None] * len(prepared)
     suite = [(index, item.scaled) for index, item in enumerate(prepared) if item.scope == "suite"]
@@ -232,6 +236,18 @@ def _test(prepared: list[Prepared], options: _Options, more: int) -> list[TailPr
     for (index, _), tail in zip(flips, flipped, strict=True):
         tails[index] = tail
     return tails
+
+
+def _comparable(prepared: list[Prepared]) -> list[Pair]:
+    return [item.pair for item in prepared if item.raw is not None]
+
+
+def _most_hypotheses(pairs: Sequence[Pair | Aggregated], multiplicity: Multiplicity) -> int:
+    """Size of the largest family of gated pairs."""
+    gated = [each for each in pairs if each.gated]
+    if multiplicity != "variant":
+        return len(gated)
+    return max(Counter((each.reference, each.candidate) for each in gated).values(), default=0)
 
 
 def _adjusted(
@@ -282,37 +298,38 @@ def _judged(row: Comparison, prepared: Prepared, options: _Options) -> Compariso
     measured = prepared.raw is not None
     row = replace(
         row,
+        tolerance=tolerance(prepared) if measured else None,
         minimum_detectable=smallest_detectable(prepared, alpha=alpha, family=family),
         runs_needed=runs_for_margin(prepared, alpha=alpha, family=family) if measured else None,
         runs_if_equal=runs_if_equal(prepared, alpha=alpha) if "constant" in row.flags else None,
     )
-    tolerated = tolerance(prepared) if measured else 0.0
-    return _decided(row, options, tolerated=tolerated, missing=missing, gated=prepared.pair.gated)
+    return _decided(row, options, missing=missing, gated=prepared.pair.gated)
 
 
 def _judged_aggregate(item: Aggregated, options: _Options) -> Comparison:
     """The same for an aggregate."""
     missing = _too_much_missing(*item.missing_shares, options)
     row = item.planned(alpha=options.alpha)
-    return _decided(row, options, tolerated=item.tolerance, missing=missing, gated=item.gated)
+    return _decided(row, options, missing=missing, gated=item.gated)
 
 
 def _too_much_missing(reference: float, candidate: float, options: _Options) -> bool:
     return max(reference, candidate) > options.max_missing or abs(reference - candidate) > MISSING_GAP
 
 
-def _decided(
-    row: Comparison, options: _Options, *, tolerated: float, missing: bool, gated: bool
-) -> Comparison:
+def _decided(row: Comparison, options: _Options, *, missing: bool, gated: bool) -> Comparison:
     """Add verdict, reason and gate."""
     row = replace(row, flags=(*row.flags, "missing_data") if missing else row.flags)
     evidence = Evidence(
         level=options.alpha / 2,
-        tolerance=tolerated,
+        tolerance=row.tolerance or 0.0,
         design_p=2 / row.n_relabellings if row.n_relabellings else 1.0,
         too_much_missing=missing,
     )
     verdict, rule = decide(row, evidence)
     row = replace(row, verdict=verdict)
     row = replace(row, reason=explain(row, rule))
-    return replace(row, gate=gate_row(row, options.gate, strict=options.strict) if gated else "off")
+    if not gated or options.gate == "off":
+        return row
+    why = failure(row, options.gate, strict=options.strict)
+    return replace(row, gate="failed" if why else "passed", failure=why)

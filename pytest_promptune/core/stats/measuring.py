@@ -60,8 +60,8 @@ class Prepared:
 def prepare(asked: Pair, *, scope: Scope) -> Prepared:
     """Clean both sides, pair their cases, choose the scale, and fall back to cases where runs are single."""
     kind = asked.spec.kind
-    reference = tabulate(asked.reference_scores, metric=asked.metric, kind=kind)
-    candidate = tabulate(asked.candidate_scores, metric=asked.metric, kind=kind)
+    reference = tabulate(asked.reference_scores, metric=asked.metric, side=asked.reference, kind=kind)
+    candidate = tabulate(asked.candidate_scores, metric=asked.metric, side=asked.candidate, kind=kind)
     raw = pair(reference, candidate)
     if raw is None:
         return Prepared(
@@ -163,17 +163,26 @@ def measure(prepared: Prepared, tails: TailProbabilities, *, alpha: float) -> Co
 
 def margin(prepared: Prepared) -> float:
     """Largest acceptable loss, positive, in the metric's own unit."""
-    raw, spec = prepared.raw, prepared.pair.spec
-    if raw is None:
-        raise AssertionError("no common cases, no margin")
-    scale = abs(prepared.mean_reference())
+    spec = prepared.pair.spec
     if spec.kind == "latency":
-        return scale * (LATENCY_MARGIN if spec.margin is None else spec.margin)
+        return change_of(prepared, LATENCY_MARGIN if spec.margin is None else spec.margin)
     if spec.margin is not None:
         return spec.margin
+    return change_of(prepared, SHARE_MARGIN if is_share(prepared) else RELATIVE_MARGIN)
+
+
+def is_share(prepared: Prepared) -> bool:
+    """Whether it is a rate, or a score within [0, 1] on both sides: its changes are told in points."""
+    raw, kind = prepared.raw, prepared.pair.spec.kind
+    if raw is None:
+        raise AssertionError("no common cases, no scale")
     values = np.concatenate([raw.reference.flat, raw.candidate.flat])
-    share = spec.kind == "binary" or (spec.kind == "score" and values.min() >= 0 and values.max() <= 1)
-    return SHARE_MARGIN if share else RELATIVE_MARGIN * scale
+    return kind == "binary" or (kind == "score" and bool(values.min() >= 0 and values.max() <= 1))
+
+
+def change_of(prepared: Prepared, share: float) -> float:
+    """A positive change in the metric's own unit: ``share`` of one for shares, else of the mean."""
+    return share if is_share(prepared) else share * abs(prepared.mean_reference())
 
 
 def tolerance(prepared: Prepared) -> float:
@@ -191,7 +200,7 @@ def smallest_detectable(prepared: Prepared, *, alpha: float, family: int) -> flo
     if scaled is None:
         return None
     if prepared.scope == "suite":
-        error = math.sqrt(sum(_squared_errors(prepared)))
+        error = math.sqrt(sum(squared_errors(prepared)))
     elif len(scaled.cases) > 1:
         error = population_error(scaled, kind=prepared.pair.spec.kind)[1]
     else:
@@ -210,8 +219,10 @@ def runs_for_margin(prepared: Prepared, *, alpha: float, family: int) -> int | N
     n_cases = len(scaled.cases)
     var0, var1 = (
         error * n_cases * cells.effective_runs
-        for error, cells in zip(_squared_errors(prepared), (scaled.reference, scaled.candidate), strict=True)
+        for error, cells in zip(squared_errors(prepared), (scaled.reference, scaled.candidate), strict=True)
     )
+    if not math.isfinite(var0 + var1):  # values so large that their squares are not numbers any more
+        return None
     return runs_needed(var0, var1, cases=n_cases, difference=difference, alpha=alpha, family=family)
 
 
@@ -236,8 +247,11 @@ def runs_if_equal(prepared: Prepared, *, alpha: float) -> int | None:
     return max(runs, math.floor(samples / n_cases) + 1)
 
 
-def _squared_errors(prepared: Prepared) -> list[float]:
-    """Squared error of both means on the scale of the analysis, from run-to-run noise."""
+def squared_errors(prepared: Prepared) -> list[float]:
+    """Squared error of both means on the scale of the analysis, from run-to-run noise.
+
+    Empty without common cases; 0 where nothing was repeated and the metric is no 0/1 metric.
+    """
     scaled = prepared.scaled
     if scaled is None:
         return []

@@ -14,6 +14,7 @@ sample under exchangeability, and exchanging the two variants exchanges the two 
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import combinations
 from math import comb, prod
 from typing import TypeAlias
@@ -211,12 +212,20 @@ def _enumerate(column: _Column) -> FloatArray:
     difference, squared_error = np.zeros(1), np.full(1, column.constant)
     for case in _varying(column):
         n, k = int(column.n_pooled[case]), int(column.n_labelled[case])
-        splits = column.values[case][np.array(list(combinations(range(n), k)))]
+        splits = column.values[case][_choices(n, k)]
         sums = splits.sum(axis=1)
         noise = column.lean[case] * (splits**2).sum(axis=1) - column.bend[case] * sums**2
         difference = (difference[:, None] + column.slope[case] * sums).ravel()
         squared_error = (squared_error[:, None] + noise).ravel()
     return column.statistic(difference, squared_error)
+
+
+@lru_cache(maxsize=8)
+def _choices(n: int, k: int) -> IntArray:
+    """All ways (ways, k) to label k of n values; kept, since thousands of cases of a suite are alike."""
+    ways = np.array(list(combinations(range(n), k)))
+    ways.flags.writeable = False
+    return ways
 
 
 def _count(column: _Column, statistics: FloatArray) -> Counts:

@@ -1,8 +1,25 @@
 """Suites with known truth: cases of different difficulty, a change to find, and repeated runs."""
 
+from collections.abc import Callable, Mapping, Sequence
+from typing import TypeAlias
+
 import numpy as np
 
+from pytest_promptune.stats import MetricSpec, Pair, compare
+
 Scores = dict[str, list[float]]
+#: What happens to the pass rates (cases,) between the reference and the candidate.
+Change: TypeAlias = Callable[[np.ndarray], np.ndarray]
+
+#: Latency without its tolerance: the promise has to hold before it.
+SPECS = {
+    "accuracy": MetricSpec("binary", "higher"),
+    "score": MetricSpec("score", "higher"),
+    "latency": MetricSpec("latency", "lower", tolerance=0.0),
+    "cost": MetricSpec("cost", "lower"),
+}
+#: Two more kinds of 0/1 metrics and scores beside these four.
+SIX_SPECS = {**SPECS, "mature": MetricSpec("binary", "higher"), "length": MetricSpec("score", "lower")}
 
 
 def as_scores(values: np.ndarray) -> Scores:
@@ -49,3 +66,73 @@ def broken(rates: np.ndarray) -> np.ndarray:
     worse = rates.copy()
     worse[np.argsort(rates)[-max(1, len(rates) // 10) :]] = 0.02
     return worse
+
+
+def unchanged_build(
+    rng: np.random.Generator,
+    n_cases: int = 20,
+    runs: int = 5,
+    *,
+    specs: Mapping[str, MetricSpec] = SPECS,
+    candidates: Sequence[str] = ("same",),
+) -> list[Pair]:
+    """All sides drawn from the same truth, all metrics gated."""
+    rates = pass_rates(rng, n_cases)
+    levels = rng.uniform(0.3, 0.9, n_cases)
+    seconds = rng.normal(0.5, 0.5, n_cases)
+    costs = rng.uniform(0.01, 0.02, n_cases)
+    mature = pass_rates(rng, n_cases, mean=0.95, icc=0.5) if "mature" in specs else rates
+    draw = {
+        "accuracy": lambda: binary(rng, rates, runs),
+        "score": lambda: normal(rng, levels, 0.1, runs),
+        "latency": lambda: lognormal(rng, seconds, 0.3, runs),
+        "cost": lambda: normal(rng, costs, 0.001, runs),
+        "mature": lambda: binary(rng, mature, runs),
+        "length": lambda: normal(rng, 50 * levels, 8.0, runs),
+    }
+    pairs = []
+    for name, spec in specs.items():
+        reference = draw[name]()
+        pairs += [
+            Pair(
+                metric=name,
+                reference="current",
+                candidate=candidate,
+                reference_scores=reference,
+                candidate_scores=draw[name](),
+                spec=spec,
+            )
+            for candidate in candidates
+        ]
+    return pairs
+
+
+def rejections(change: Change, n_builds: int, *, seed: int = 7) -> int:
+    """Typical suites of 20 cases x 5 runs: how many changes of accuracy are found (two-sided 5 %)."""
+    rng = np.random.default_rng(seed)
+    found = 0
+    for build in range(n_builds):
+        rates = pass_rates(rng, 20)
+        reference, candidate = binary(rng, rates, 5), binary(rng, change(rates), 5)
+        found += compare(reference, candidate, resamples=999, seed=build).p_value <= 0.05
+    return found
+
+
+def partly_redrawn(rng: np.random.Generator, rates: np.ndarray) -> np.ndarray:
+    """About 30 % of the cases become others of the same kind."""
+    return np.where(rng.random(len(rates)) < 0.3, pass_rates(rng, len(rates)), rates)
+
+
+def covered(
+    change: Callable[[np.random.Generator, np.ndarray], np.ndarray], n_builds: int, *, seed: int = 11
+) -> int:
+    """How many 95 % intervals hold the true change of the 20 cases."""
+    rng = np.random.default_rng(seed)
+    hits = 0
+    for build in range(n_builds):
+        rates = pass_rates(rng, 20)
+        others = change(rng, rates)
+        row = compare(binary(rng, rates, 5), binary(rng, others, 5), resamples=799, seed=build)
+        low, high = row.ci
+        hits += low <= others.mean() - rates.mean() <= high
+    return hits

@@ -1,42 +1,21 @@
-"""The promises about error rates, checked on suites with known truth and fixed seeds."""
+"""The promises about error rates, checked on suites with known truth and fixed seeds.
+
+Small enough for every run of the tests; ``tests/nightly`` holds the full version.
+"""
 
 import numpy as np
 import pytest
-from simulated_suites import binary, broken, logit_shift, lognormal, normal, pass_rates, shifted
+from simulated_suites import (
+    broken,
+    covered,
+    logit_shift,
+    partly_redrawn,
+    rejections,
+    shifted,
+    unchanged_build,
+)
 
-from pytest_promptune.stats import MetricSpec, Pair, compare, judge
-
-SPECS = {
-    "accuracy": MetricSpec("binary", "higher"),
-    "score": MetricSpec("score", "higher"),
-    "latency": MetricSpec("latency", "lower", tolerance=0.0),
-    "cost": MetricSpec("cost", "lower"),
-}
-
-
-def unchanged_build(rng, n_cases=20, runs=5):
-    """Both sides drawn from the same truth, four gated metrics."""
-    rates = pass_rates(rng, n_cases)
-    levels = rng.uniform(0.3, 0.9, n_cases)
-    seconds = rng.normal(0.5, 0.5, n_cases)
-    costs = rng.uniform(0.01, 0.02, n_cases)
-    draw = {
-        "accuracy": lambda: binary(rng, rates, runs),
-        "score": lambda: normal(rng, levels, 0.1, runs),
-        "latency": lambda: lognormal(rng, seconds, 0.3, runs),
-        "cost": lambda: normal(rng, costs, 0.001, runs),
-    }
-    return [
-        Pair(
-            metric=name,
-            reference="current",
-            candidate="same",
-            reference_scores=draw[name](),
-            candidate_scores=draw[name](),
-            spec=spec,
-        )
-        for name, spec in SPECS.items()
-    ]
+from pytest_promptune.stats import judge
 
 
 @pytest.fixture(scope="module")
@@ -65,35 +44,17 @@ def test_p_values_of_an_unchanged_score_are_uniform(unchanged_judgements):
     assert distance < np.sqrt(np.log(2 / 1e-4) / 2 / len(p))
 
 
-def rejections(change, n_builds=400):
-    rng = np.random.default_rng(7)
-    found = 0
-    for build in range(n_builds):
-        rates = pass_rates(rng, 20)
-        reference, candidate = binary(rng, rates, 5), binary(rng, change(rates), 5)
-        found += compare(reference, candidate, resamples=999, seed=build).p_value <= 0.05
-    return found
-
-
 def test_a_drop_of_ten_points_is_found_as_often_as_promised():
     """Typical suite, 20 cases x 5 runs: 264 of 400 expected, 228 to 298 allowed."""
     shift = logit_shift(0.10)
-    assert 228 <= rejections(lambda rates: shifted(rates, shift)) <= 298
+    assert 228 <= rejections(lambda rates: shifted(rates, shift), 400) <= 298
 
 
 def test_two_broken_cases_of_twenty_are_found_as_often_as_promised():
     """Typical suite, 20 cases x 5 runs, two cases break: 282 of 400 expected, 247 to 315 allowed."""
-    assert 247 <= rejections(broken) <= 315
+    assert 247 <= rejections(broken, 400) <= 315
 
 
 def test_the_interval_covers_the_change_of_these_cases():
     """30 % of the cases redrawn: 924 to 976 of 1,000 95 % intervals hold the true change of the suite."""
-    rng = np.random.default_rng(11)
-    hits = 0
-    for build in range(1_000):
-        rates = pass_rates(rng, 20)
-        others = np.where(rng.random(20) < 0.3, pass_rates(rng, 20), rates)
-        row = compare(binary(rng, rates, 5), binary(rng, others, 5), resamples=799, seed=build)
-        low, high = row.ci
-        hits += low <= others.mean() - rates.mean() <= high
-    assert 924 <= hits <= 976
+    assert 924 <= covered(partly_redrawn, 1_000) <= 976
