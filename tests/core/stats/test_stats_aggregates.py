@@ -301,7 +301,7 @@ def test_relabellings_without_a_value_count_as_ties():
 # --- in a family ----------------------------------------------------------------------------------
 
 
-def family(*, gated):
+def family(*, gated, **options):
     reference = noisy(3, cases=30, share=0.95)
     candidate = noisy(4, cases=30, share=0.7)
     scores = [
@@ -317,7 +317,7 @@ def family(*, gated):
         spec=MetricSpec(),
     )
     item = measure_aggregate(asked(reference, candidate, gated=gated), hypotheses=2)
-    return judge([mean], aggregates=[item])
+    return judge([mean], aggregates=[item], **options)
 
 
 def test_a_gated_aggregate_shares_the_error_level():
@@ -332,6 +332,13 @@ def test_a_gated_aggregate_shares_the_error_level():
     assert both.comparisons[1].verdict == "regressed"
     assert both.comparisons[1].minimum_detectable > alone.comparisons[1].minimum_detectable > 0
     assert both.comparisons[1].runs_needed >= 1
+
+
+def test_single_cases_fail_the_gate_beside_an_aggregate():
+    """``gate_cases`` looks at the cases of pairs alone; the aggregate's row is still there."""
+    judged = family(gated=True, gate_cases=True)
+    assert [row.metric for row in judged.comparisons] == ["test_intent", "test_intent::macro_f1"]
+    assert judged.comparisons[1].failing_cases == ()
 
 
 def test_missing_samples_make_an_aggregate_inconclusive():
