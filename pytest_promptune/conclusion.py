@@ -82,6 +82,8 @@ class Evidence:
     unpaid: Mapping[str, int] = field(default_factory=dict)
     #: Under which conditions a baseline would be recorded.
     recorded: Recorded
+    #: Two-sided error level of the comparisons, where it is that of a look and not the session's.
+    alpha: float | None = None
 
 
 @dataclass(slots=True, kw_only=True)
@@ -168,7 +170,12 @@ def _compare(evidence: Evidence, columns: Sequence[Column], found: Conclusion) -
             sides = [_measured_side(evidence, column, name) for name in (first, variant)]
             if column.scores(first) or column.scores(variant):
                 matches.append(match(column, sides[0], sides[1], gated=gated))
-    rules = Rules(alpha=settings.alpha, gate=settings.gate, margins=settings.margin, scope=settings.scope)
+    rules = Rules(
+        alpha=evidence.alpha or settings.alpha,
+        gate=settings.gate,
+        margins=settings.margin,
+        scope=settings.scope,
+    )
     silent = silences(evidence.experiment, evidence.baselines, whole=evidence.is_whole)
     found.comparisons.extend(failing_rows(compare(matches, rules), silent))
     for item, row in zip(

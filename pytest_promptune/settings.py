@@ -10,6 +10,7 @@ from typing import Any, Literal
 from pytest_promptune.core.errors import SettingsError
 from pytest_promptune.core.margins import Percent
 from pytest_promptune.core.prices import Price
+from pytest_promptune.core.runs import Runs, parse_runs
 
 Gate = Literal["regression", "non-inferiority", "off"]
 Scope = Literal["suite", "population"]
@@ -215,10 +216,11 @@ class Settings:
     against: str = _option(
         "main", "which baseline to record or to compare with (default: main)", _word, metavar="NAME"
     )
-    runs: int | None = _option(
+    runs: Runs | None = _option(
         None,
-        f"runs per case; on the command line it overrides the marker (default: {DEFAULT_RUNS})",
-        _positive_int,
+        f"runs per case; on the command line it overrides the marker (default: {DEFAULT_RUNS}). MIN..MAX, as "
+        "3..10, stops early once the verdict is clear",
+        parse_runs,
         metavar="N",
     )
     gate: Gate = _option(

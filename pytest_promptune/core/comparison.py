@@ -139,7 +139,10 @@ def compare(matches: Sequence[Match], rules: Rules) -> list[ComparisonRow]:
     pairs = [_pair(entry, rules) for entry in matches if not entry.obstacle]
     judgement = judge(pairs, alpha=rules.alpha, gate=rules.gate, scope=rules.scope)
     judged = iter(judgement.comparisons)
-    return [_unjudged(entry, rules) if entry.obstacle else _row(entry, next(judged)) for entry in matches]
+    return [
+        _unjudged(entry, rules) if entry.obstacle else _row(entry, next(judged), alpha=rules.alpha)
+        for entry in matches
+    ]
 
 
 def _unjudged(entry: Match, rules: Rules) -> ComparisonRow:
@@ -199,7 +202,7 @@ def _pair(entry: Match, rules: Rules) -> Pair:
     )
 
 
-def _row(entry: Match, result: Comparison) -> ComparisonRow:
+def _row(entry: Match, result: Comparison, *, alpha: float) -> ComparisonRow:
     constant = _constant(entry)
     return ComparisonRow(
         name=entry.name,
@@ -229,6 +232,7 @@ def _row(entry: Match, result: Comparison) -> ComparisonRow:
         constant=constant,
         cases=_case_lists(entry) if not constant else entry.cases,
         case_means=_case_means(entry),
+        alpha=alpha,
     )
 
 

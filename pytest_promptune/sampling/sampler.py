@@ -84,6 +84,8 @@ class Sampler:
         self._window = concurrency * (LOOK_AHEAD_CAREFUL if careful else LOOK_AHEAD)
         self._engine: Engine | None = None
         self._items: list[PlannedItem] = []
+        #: How many of the items, which stand in the order of the looks, may have samples generated ahead.
+        self._open = 0
         self._order: dict[str, int] = {}
         #: By identity of what the app fixture returned, which is kept alive.
         self._apps: dict[int, BuiltApp] = {}
@@ -106,14 +108,22 @@ class Sampler:
 
     # --- what the session asks ------------------------------------------------------------------------
 
-    def plan(self, items: Sequence[PlannedItem]) -> None:
-        """Take in the selected items in the order in which they will run."""
+    def plan(self, items: Sequence[PlannedItem], *, look: int = 0) -> None:
+        """Take in the selected items in the order in which they will run; see `open_up`."""
         self._items = list(items)
+        self.open_up(look)
         self._order = {item.nodeid: position for position, item in enumerate(items)}
         for position, item in enumerate(items):
             use = self._use(item, item.case) if item.case else None
             self._uses.expect(position, use)
             self._scorers.expect(item, use)
+
+    def open_up(self, look: int) -> None:
+        """Samples of items up to this look may be generated ahead from now on."""
+        self._open = sum(item.look <= look for item in self._items)
+        self._looked.clear()
+        self._reached.clear()
+        self._late.look_again()
 
     def sample(
         self,
@@ -314,7 +324,7 @@ class Sampler:
 
     def _following(self, item: PlannedItem) -> Iterator[tuple[PlannedItem, Case]]:
         """The item and those after it whose case is known, and whose samples belong to this process."""
-        for other in self._items[self._order.get(item.nodeid, 0) :]:
+        for other in self._items[self._order.get(item.nodeid, 0) : self._open]:
             if other.case is None or other.marks.app in self._moving:
                 continue
             if self._ahead is None or other.nodeid in self._ahead:
