@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 from pytest_promptune.core.errors import VariantError
@@ -78,20 +78,3 @@ def too_many_changes(variant: Variant, *, refuse: bool) -> str | None:
     if refuse:
         raise VariantError(f"{text} promptune_one_change refuses that: split it into several variants.")
     return text
-
-
-def no_environment(variant: Variant) -> str:
-    """What is wrong with a variant of templates where nobody said which environment loads them."""
-    return (
-        f"variant {variant.name!r} replaces {', '.join(map(repr, variant.templates))}, but "
-        "promptune_jinja_env doesn't say where the app's templates are. Set it in the ini file to the "
-        'jinja2.Environment the app uses, as promptune_jinja_env = "app.prompts:env".'
-    )
-
-
-def loaded_too_early(templates: Sequence[str]) -> str:
-    """What to say of templates that modules keep since they were imported."""
-    return (
-        f"{', '.join(templates)} was loaded at import and doesn't see variants: call env.get_template where "
-        "the prompt is rendered."
-    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import secrets
 from collections import deque
 from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
@@ -45,6 +46,16 @@ class Facts:
     conditions: Mapping[str, Any] = field(default_factory=dict)
     #: Texts by variant and name.
     prompts: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+
+
+def experiment_id(started: str) -> str:
+    """An id that nobody else has; ids sort as the experiments began.
+
+    Args:
+        started: ISO 8601 in UTC.
+    """
+    digits = started.replace("-", "").replace(":", "").rstrip("Z")
+    return f"{digits}-{secrets.token_hex(3)}"
 
 
 def facts_of(
@@ -218,11 +229,30 @@ class Recording:
             self.id = id_
             self._resumes = True
 
+    # --- told between the processes of a session --------------------------------------------------
+
+    def knowledge(self) -> dict[str, Any]:
+        """What only a process that collected knows, as plain data for the one that writes."""
+        return {
+            "conditions": self._facts.conditions,
+            "prompts": self._facts.prompts,
+            "resumes": self.stored.name,
+            "notes": self.notes,
+        }
+
+    def know(self, knowledge: Mapping[str, Any]) -> None:
+        """Take over the `knowledge` of the first such process; the others know the same."""
+        if self._facts.conditions:
+            return
+        self._facts = Facts(conditions=knowledge["conditions"], prompts=knowledge["prompts"])
+        self.notes.extend(knowledge["notes"])
+        if knowledge["resumes"]:
+            self.take_over(knowledge["resumes"])
+
     # --- writing ----------------------------------------------------------------------------------
 
-    def open(self, facts: Facts) -> None:
+    def open(self) -> None:
         """Begin to store; nothing waits for it."""
-        self._facts = facts
         if self._location is None or self._writer is not None:
             return
         options = {
@@ -232,9 +262,9 @@ class Recording:
             id=self.id,
             mode=self._settings.mode,
             started=self._started,
-            conditions=facts.conditions,
+            conditions=self._facts.conditions,
             options=options,
-            prompts=facts.prompts,
+            prompts=self._facts.prompts,
             promptune=own_version(),
             python=python_version(),
             replay_of=self.replay_of,

@@ -83,6 +83,21 @@ class Catalogue:
             counts[0] += 1
             counts[1] += item.nodeid in chosen
 
+    @property
+    def cases(self) -> Mapping[str, frozenset[str]]:
+        """Ids of the collected cases by module."""
+        return {module: frozenset(ids) for module, ids in self._cases.items()}
+
+    @property
+    def is_whole(self) -> bool:
+        """All that its modules hold is the session's to run."""
+        return self._whole and all(collected == selected for collected, selected in self._counts.values())
+
+    @property
+    def is_everything(self) -> bool:
+        """That is all that the project holds."""
+        return self.is_whole and self._everything
+
     def to_json(self) -> dict[str, Any]:
         """Plain data, for the process that concludes."""
         return {

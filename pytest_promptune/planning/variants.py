@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from pytest_promptune.choosing import loaded_too_early, no_environment, too_many_changes
+from pytest_promptune.choosing import too_many_changes
 from pytest_promptune.core.display import clean, cut
 from pytest_promptune.core.errors import VariantError
 from pytest_promptune.core.model import CURRENT, Change, Variant
 from pytest_promptune.core.planning import Check, VariantPlan
+from pytest_promptune.prompts import AppPrompts
 from pytest_promptune.settings import Settings
-from pytest_promptune.variants.reading import with_changes
-
-if TYPE_CHECKING:
-    from pytest_promptune.variants.templates import Templates
 
 _LONGEST_VALUE = 60
 
@@ -33,38 +29,27 @@ class PlannedVariants:
             variants: that would be measured.
         """
         self._settings = settings
-        self._root = root
-        self._folder = root / settings.variants
         self.all = {variant.name: variant for variant in variants}
         self._problems: dict[str, dict[str, None]] = {}
         self._checks: list[Check] = []
         self._contexts: dict[str, Any] = {}
-        self._templates: Templates | None = None
+        self._prompts = AppPrompts(settings, root=root)
         self._prepare()
 
     def _prepare(self) -> None:
-        spec = self._settings.jinja_env
-        replacing = [variant for variant in self.all.values() if variant.templates]
-        if spec is None:
-            for variant in replacing:
-                self.problem(variant.name, no_environment(variant))
-            return
-        from pytest_promptune.variants.templates import Templates, captured_templates, load_environment
-
         try:
-            env = load_environment(spec, rootdir=self._root)
-            self._templates = Templates(env, variants=self._folder)
+            self._prompts.prepare()
         except VariantError as error:
             self._checks.append(Check(status="failed", what="templates", text=str(error)))
             return
-        for variant in replacing:
+        for variant in self.all.values():
             try:
-                self._templates.check(variant)
+                self._prompts.check(variant)
             except VariantError as error:
                 self.problem(variant.name, str(error))
-        captured = captured_templates(env, list(sys.modules.values())) if replacing else []
-        if captured:
-            self._checks.append(Check(status="warning", what="templates", text=loaded_too_early(captured)))
+        replaces = any(variant.templates for variant in self.all.values())
+        if replaces and (text := self._prompts.kept_by_modules()):
+            self._checks.append(Check(status="warning", what="templates", text=text))
 
     def problem(self, name: str, text: str) -> None:
         """A variant doesn't apply; the same text of several apps is told once."""
@@ -76,20 +61,15 @@ class PlannedVariants:
 
     def texts(self) -> Mapping[str, str]:
         """Texts of the app's templates as `current` has them."""
-        return self._templates.texts(outside=self._folder) if self._templates else {}
+        return self._prompts.texts()
 
     def close(self) -> None:
         """Give the templates back."""
-        if self._templates is not None:
-            self._templates.uninstall()
+        self._prompts.close()
 
     def _described(self) -> list[Variant]:
-        current = self._templates.current if self._templates else lambda _: None
-        return [
-            with_changes(variant, current_templates=current, current_context=self._contexts)
-            for variant in self.all.values()
-            if variant.name != CURRENT
-        ]
+        others = [variant for variant in self.all.values() if variant.name != CURRENT]
+        return [self._prompts.described(variant, self._contexts) for variant in others]
 
     def plans(self) -> list[VariantPlan]:
         """What each changes."""

@@ -70,7 +70,7 @@ class Messenger:
 
     def tell(self, report: pytest.TestReport) -> None:
         """Send everything that is new along with an item's report."""
-        self._hang(report, self._session().packed())
+        self._hang(report, self._session().samples.packed())
 
     def meanwhile(self, item: pytest.Item) -> None:
         """An item waits, for a slow sample perhaps: send what has finished by a report of its own.
@@ -81,7 +81,7 @@ class Messenger:
         if self._clock() - self._told_at < TELL_AFTER_S:
             return
         self._told_at = self._clock()
-        packed = self._session().packed()
+        packed = self._session().samples.packed()
         if packed is not None:
             carrier = pytest.TestReport(
                 nodeid=item.nodeid,
@@ -97,7 +97,7 @@ class Messenger:
     def _hang(self, report: Any, packed: str | None) -> None:
         self._told_at = self._clock()
         report.promptune_sample = packed
-        stalled_s = self._session().stalled_s
+        stalled_s = self._session().samples.stalled_s
         if stalled_s != self._stalled_s:
             report.promptune_stalled_s = self._stalled_s = stalled_s
         if not self._has_told:
@@ -112,10 +112,10 @@ def take_in(report: Any, session: Session) -> None:
         session.know(knowledge)
     stalled_s = report.__dict__.pop("promptune_stalled_s", None)
     if stalled_s is not None:
-        session.know_stalled(stalled_s)
+        session.samples.know_stalled(stalled_s)
     packed = report.__dict__.pop("promptune_sample", None)
     if packed is not None:
-        session.unpack(packed)
+        session.samples.unpack(packed)
 
 
 def _bonds(item: pytest.Item, dist: str) -> list[Hashable]:

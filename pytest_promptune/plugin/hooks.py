@@ -99,7 +99,7 @@ class PromptuneHooks:
         if self._stopped is not None:
             raise NotStartedError(self._stopped)
         if not is_xdist_worker(self._config):
-            self._line.waiting(lambda: self.session.progress)
+            self._line.waiting(lambda: self.session.samples.progress)
         elif self._asking is not None:
             self._messenger.meanwhile(self._asking)
 
@@ -178,7 +178,7 @@ class PromptuneHooks:
         except NotStartedError as error:
             pytest.skip(f"not run: {error}")
         state.key, state.record = found.key, found.record
-        state.is_reused = self.session.is_reused(found.key)
+        state.is_reused = self.session.samples.is_reused(found.key)
         if state.record.error is not None:
             said = self.session.redacted(str(state.record.error))  # pytest shows it, junit writes it
             raise SampleLostError(f"the app gave no output: {said}")
@@ -186,9 +186,9 @@ class PromptuneHooks:
         return state.sample
 
     def _found(self, request: pytest.FixtureRequest, planned: PlannedItem, case: Case) -> LoggedSample:
-        if self.session.replays:
+        if self.session.samples.are_replayed:
             planned = self._scorers.given(request, planned)
-            return self.session.replayed(planned, case)
+            return self.session.samples.replayed(planned, case)
         name = planned.marks.app
         app = self._app(request, name)
         planned = self._scorers.given(request, planned)
@@ -196,10 +196,10 @@ class PromptuneHooks:
             pytest.skip("--setup-only: the app is not called")
         everywhere, depends = self._fixtures.is_everywhere(name), self._fixtures.needed_by(name)
         try:
-            return self.session.sample(planned, case, app, everywhere=everywhere, depends=depends)
+            return self.session.samples.of(planned, case, app, everywhere=everywhere, depends=depends)
         except NotStartedError:
             state: ItemState = request.node.stash[item_key]
-            state.key = self.session.key(planned, case, everywhere=everywhere, depends=depends)
+            state.key = self.session.samples.key(planned, case, everywhere=everywhere, depends=depends)
             raise
         finally:
             self._line.clear()
@@ -304,7 +304,7 @@ class PromptuneHooks:
         result = yield
         state = item.stash.get(item_key, None)
         if state is not None:
-            self.session.item_ended(state.planned.nodeid)
+            self.session.samples.item_ended(state.planned.nodeid)
         return result
 
     # The end

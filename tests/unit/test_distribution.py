@@ -15,6 +15,8 @@ class FakeSession:
         self.finished: list[str] = []
         self.taken: list[Any] = []
         self.stalled_s: float | None = None
+        #: What it has of samples.
+        self.samples = self
 
     def packed(self) -> str | None:
         packed = ",".join(self.finished)

@@ -69,14 +69,14 @@ def run(
 ) -> None:
     """All items one after the other, as the plugin runs them."""
     for item in planned:
-        record = session.sample(item, item.case, app).record
+        record = session.samples.of(item, item.case, app).record
         seen = Sample(case=item.case, variant=session.variant(item.cell.variant), record=record)
         outcome = "passed" if record.error is None and check(record.output) else "missed"
         outcome = "errored" if record.error is not None else outcome
         session.record(
             result_of(item, case=item.case, record=record, sample=seen, outcome=outcome, message="")
         )
-        session.item_ended(item.nodeid)
+        session.samples.item_ended(item.nodeid)
 
 
 # --- variants -------------------------------------------------------------------------------------
@@ -234,7 +234,7 @@ def test_sampling_comes_after_the_plan(sessions):
     """A sample without a plan is a mistake of ours, and said so."""
     session = sessions()
     with pytest.raises(RuntimeError, match="begin"):
-        session.sample(items(session)[0], CASES[0], lambda value: value)
+        session.samples.of(items(session)[0], CASES[0], lambda value: value)
 
 
 # --- a whole session ------------------------------------------------------------------------------
@@ -327,7 +327,7 @@ def test_templates_of_a_variant_reach_the_app(sessions, tmp_path):
         return ENV.get_template("intent.j2").render(value)
 
     for item in planned:
-        record = session.sample(item, item.case, app).record
+        record = session.samples.of(item, item.case, app).record
         seen.setdefault(item.cell.variant, set()).add(record.output)
     session.close()
     assert seen == {

@@ -1,0 +1,58 @@
+"""What went on around the samples of a session, and how it is said."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from pytest_promptune.core.display import count, seconds
+from pytest_promptune.core.experiment import Experiment
+from pytest_promptune.core.prices import unpriced_note
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Course:
+    """How a session went, whatever its samples are worth."""
+
+    #: Id of the experiment whose outputs were scored again.
+    replay_of: str | None = None
+    #: Why it isn't in the experiment log, or not from some moment on.
+    log_problem: str | None = None
+    #: For how long an app kept all samples waiting.
+    stalled_s: float | None = None
+    #: Items whose sample was not generated since the budget was spent.
+    unpaid: int = 0
+    has_budget: bool = False
+
+    def warnings(self, experiment: Experiment) -> list[str]:
+        """What the reader of the results has to know, most important first."""
+        found = []
+        if self.replay_of:
+            found.append(
+                f"Replayed: outputs of experiment {self.replay_of}, scored with today's tests; "
+                "the app was not called."
+            )
+        if self.log_problem:
+            found.append(self.log_problem)
+        if self.stalled_s is not None:
+            found.append(
+                f"An app kept all samples waiting for {seconds(self.stalled_s)}: it blocks the "
+                "event loop. Await its calls, or make it a synchronous function, which runs in a thread."
+            )
+        if self.unpaid:
+            found.append(
+                f"--promptune-max-cost was spent: {count(self.unpaid, 'item')} not run, whose "
+                "samples count as missing. --promptune-resume measures them with a budget of their own."
+            )
+        if self.has_budget and any(fact.unpriced for fact in experiment.samples.values()):
+            found.append(
+                "--promptune-max-cost could not count all calls: some models have no known price. Give it in "
+                "promptune_prices."
+            )
+        return found
+
+
+def unpriced(experiment: Experiment) -> list[str]:
+    """A note on the models without a price, if there are any."""
+    facts = experiment.samples.values()
+    models = dict.fromkeys(model for fact in facts for model in fact.unpriced)
+    return [note] if (note := unpriced_note(tuple(models))) else []

@@ -1,0 +1,183 @@
+"""The session's samples: generated here or by its other processes, or stored by earlier sessions."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Container, Mapping, Sequence
+from importlib import import_module
+from typing import Any
+
+from pytest_promptune.core.model import Case, Variant
+from pytest_promptune.core.plan import PlannedItem
+from pytest_promptune.core.progress import Progress
+from pytest_promptune.core.sharing import Share
+from pytest_promptune.recording import Outbox, Recording, unpacked
+from pytest_promptune.sampling import Budget, Sampler
+from pytest_promptune.settings import Settings
+from pytest_promptune.store.log import LoggedSample, SampleKey
+
+#: Seconds that the modules for the end wait for those of the log.
+_PATIENCE_S = 5.0
+
+
+class Samples:
+    """Gives the items their samples; use `plan` first where they are generated."""
+
+    def __init__(
+        self, settings: Settings, recording: Recording, *, careful: bool, while_waiting: Callable[[], None]
+    ) -> None:
+        """Nothing runs yet.
+
+        Args:
+            settings: what the user asked for.
+            recording: has stored samples, and stores new ones.
+            careful: the session stops at the first failures.
+            while_waiting: called several times a second while an item waits for its sample.
+        """
+        self._settings = settings
+        self._recording = recording
+        self._careful = careful
+        self._while_waiting = while_waiting
+        self._sampler: Sampler | None = None
+        #: In an xdist worker, whose controller stores what it generates.
+        self._outbox: Outbox | None = None
+        self._has_opened = False
+        #: As other processes of this session told it.
+        self._stalled_elsewhere: float | None = None
+
+    def plan(
+        self, items: Sequence[PlannedItem], variants: Sequence[Variant], share: Share | None = None
+    ) -> None:
+        """Take in what will be asked for.
+
+        Args:
+            items: that will run, in their order.
+            variants: that are measured.
+            share: this process's part, where several share out the items.
+        """
+        if share is not None:
+            self._outbox = Outbox()
+        self._sampler = self._make_sampler(variants, share)
+        self._sampler.plan(items)
+
+    def _make_sampler(self, variants: Sequence[Variant], share: Share | None) -> Sampler:
+        settings = self._settings
+        workers = share.workers if share else 1
+        return Sampler(
+            variants={variant.name: variant for variant in variants},
+            concurrency=share.of(settings.concurrency) if share else settings.concurrency,
+            careful=self._careful,
+            rate=settings.rate and settings.rate / workers,
+            budget=None if settings.max_cost is None else Budget(settings.max_cost / workers),
+            prices=settings.prices,
+            ahead=share.ahead if share else None,
+            stored=self._recording.stored,
+            finished=self._outbox.put if self._outbox else self._recording.sample,
+            while_waiting=self._while_waiting,
+        )
+
+    @property
+    def _planned(self) -> Sampler:
+        if self._sampler is None:
+            raise RuntimeError("begin() comes first")
+        return self._sampler
+
+    # --- asked by items ---------------------------------------------------------------------------
+
+    @property
+    def are_replayed(self) -> bool:
+        """Stored outputs are scored again: the app is never called, nor made."""
+        return self._recording.stored.replays
+
+    def of(
+        self,
+        item: PlannedItem,
+        case: Case,
+        app: object,
+        *,
+        everywhere: bool = False,
+        depends: Container[str] | None = None,
+    ) -> LoggedSample:
+        """The sample of an item, as it is stored; see `Sampler.sample`."""
+        sampler = self._planned
+        self.open()
+        found = sampler.sample(item, case, app, everywhere=everywhere, depends=depends)
+        self._recording.wait_for(found.key)
+        return found
+
+    def key(
+        self, item: PlannedItem, case: Case, *, everywhere: bool, depends: Container[str] | None
+    ) -> SampleKey:
+        """What the sample of an item is called, also where it isn't generated."""
+        return self._planned.key(item, case, everywhere=everywhere, depends=depends)
+
+    def replayed(self, item: PlannedItem, case: Case) -> LoggedSample:
+        """The stored sample of an item; see `Sampler.replayed`."""
+        sampler = self._planned
+        self.open()
+        return sampler.replayed(item, case)
+
+    def is_reused(self, key: SampleKey) -> bool:
+        """Whether a sample was taken from an earlier session."""
+        is_taken = self._sampler is not None and self._sampler.is_reused(key)
+        return is_taken and key not in self._recording.of_this_session
+
+    def item_ended(self, nodeid: str) -> None:
+        """The item's tests are over, whatever came of them."""
+        if self._sampler is not None:
+            self._sampler.done(nodeid)
+
+    # --- recorded ---------------------------------------------------------------------------------
+
+    def open(self) -> None:
+        """Begin the experiment with the first sample that is asked for: looking at tests leaves none."""
+        if self._outbox is not None or self._has_opened:
+            return
+        self._has_opened = True
+        self._recording.open()
+        # numpy and jinja2 load while the first samples wait for their model.
+        threading.Thread(target=self._load_what_the_end_needs, name="promptune-imports", daemon=True).start()
+
+    def _load_what_the_end_needs(self) -> None:
+        """After the log, where that loads in this process: items wait for it, and both take twice as long."""
+        self._recording.wait_until_ready(_PATIENCE_S)
+        for module in ("pytest_promptune.conclusion", "pytest_promptune.report.markdown"):
+            import_module(module)
+
+    # --- told between the processes of a session --------------------------------------------------
+
+    def packed(self) -> str | None:
+        """In an xdist worker: the finished samples that the controller hasn't got yet, as text."""
+        return self._outbox.take() if self._outbox else None
+
+    def unpack(self, text: str) -> None:
+        """Take in `packed` samples."""
+        self.open()
+        for sample in unpacked(text):
+            self._recording.sample(sample)
+
+    @property
+    def progress(self) -> Progress:
+        """How far the samples are."""
+        return self._sampler.progress if self._sampler else Progress(done=0, total=0, in_flight=0)
+
+    @property
+    def stalled_s(self) -> float | None:
+        """For how long an app kept all samples of a process waiting, ``None`` if none did."""
+        known = [self._stalled_elsewhere, self._sampler.stalled_s if self._sampler else None]
+        return max((stalled for stalled in known if stalled is not None), default=None)
+
+    def know_stalled(self, stalled_s: float) -> None:
+        """Take over what another process measured."""
+        self._stalled_elsewhere = max(stalled_s, self._stalled_elsewhere or 0.0)
+
+    # --- the end ----------------------------------------------------------------------------------
+
+    def contexts(self) -> Mapping[str, Any]:
+        """The default context fields of the apps met so far."""
+        return self._sampler.contexts() if self._sampler else {}
+
+    def close(self) -> None:
+        """Cancel what is pending and end what is in flight."""
+        if self._sampler is not None:
+            self._sampler.close()
