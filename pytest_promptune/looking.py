@@ -1,108 +1,97 @@
-"""Which looks of a session are over, and what came of them: the state between its items."""
+"""The looks of one session: which are planned, which are over, and what came of them."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from pytest_promptune.core.looks import Looks, plan_looks
 from pytest_promptune.core.plan import PlannedItem
 from pytest_promptune.core.runs import Runs
+from pytest_promptune.core.sharing import Standing
 from pytest_promptune.core.view import LookView
 from pytest_promptune.settings import Settings
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Standing:
-    """How far the looks are, as one process tells another."""
-
-    #: Items up to this look may run.
-    open: int = 0
-    #: Why those after it need not, or empty.
-    not_needed: str = ""
-
-
 class Looking:
-    """Keeps the looks of one session in order; without looks everything is needed."""
+    """Keeps the looks of a session in order; without looks everything is needed."""
 
-    def __init__(self) -> None:
+    def __init__(self, settings: Settings, runs_of: Callable[[PlannedItem], Runs]) -> None:
+        """Nothing is planned yet.
+
+        Args:
+            settings: what the user asked for.
+            runs_of: what was asked for an item, by option, ini file or marker.
+        """
+        self._settings = settings
+        self._runs_of = runs_of
         self._looks: Looks | None = None
         self.standing = Standing()
-        #: Number of the look by which the session is judged; before the first it is that of all runs.
-        self._judged: int | None = None
-        #: Items that were reported as not needed.
+        #: How many items were left out.
         self.not_needed = 0
 
-    @property
-    def looks(self) -> Looks | None:
-        """The plan, ``None`` where all runs are measured in one go."""
-        return self._looks
+    def numbers(self, items: Sequence[PlannedItem]) -> tuple[int, ...] | None:
+        """The look before which each item runs, ``None`` where all runs are measured in one go.
 
-    def arranged(
-        self, items: Sequence[PlannedItem], runs_of: Callable[[PlannedItem], Runs], settings: Settings
-    ) -> tuple[int, ...] | None:
-        """Fix the looks for these items; gives the number of each item's look, ``None`` without looks.
-
-        A baseline is measured in full, and where nothing is gated there is nothing to be clear about.
+        A baseline is measured in full. Where nothing is gated there is nothing to be clear about.
         """
-        found = None
-        if settings.mode != "baseline" and settings.gate != "off":
-            found = plan_looks(items, runs_of, alpha=settings.alpha)
-        self._looks = found and found.looks
-        return found and found.numbers
+        settings = self._settings
+        if settings.mode == "baseline" or settings.gate == "off":
+            return None
+        found = plan_looks(items, self._runs_of, alpha=settings.alpha)
+        return found.numbers if found else None
 
-    def confirm(self, items: Sequence[PlannedItem], numbers: Sequence[int] | None) -> None:
-        """Others may have deselected or moved items since: without their order there are no looks."""
-        mine = [item.look for item in items]
-        if numbers is None or list(numbers) != mine or sorted(mine) != mine:
-            self._looks = None
+    def plan(self, items: Sequence[PlannedItem]) -> bool:
+        """Fix the looks; whether there are any.
 
-    def take_over(self, data: Any) -> None:
-        """Become what another process, which collected, has planned."""
-        if data is not None:
-            self._looks = Looks.from_json(data)
+        They need the items in their order. Where another plugin has deselected or moved some since they got
+        their numbers, everything is measured.
+        """
+        numbers = self.numbers(items)
+        is_in_order = numbers == tuple(item.look for item in items) and numbers == tuple(sorted(numbers))
+        found = plan_looks(items, self._runs_of, alpha=self._settings.alpha) if is_in_order else None
+        self._looks = found.looks if found else None
+        return self._looks is not None
 
-    def follow(self, standing: Standing) -> bool:
-        """Take over how far the looks are; whether that is news."""
-        is_news = standing != self.standing
-        self.standing = standing
-        return is_news
+    def to_json(self) -> dict[str, Any] | None:
+        """The plan as plain data, for the process that judges."""
+        return self._looks.to_json() if self._looks else None
 
-    def due_before(self, item: PlannedItem) -> list[int]:
-        """Numbers of the looks that have to be taken before an item runs."""
-        if self._looks is None or self.standing.not_needed:
-            return []
-        return list(range(self.standing.open, item.look))
+    def take_over(self, data: Mapping[str, Any] | None) -> None:
+        """Take over the plan of another process, which collected."""
+        self._looks = Looks.from_json(data) if data else None
 
-    def taken(self, number: int, *, clear: bool) -> None:
-        """A look is over."""
-        if self._looks is None:
-            return
-        self._judged = number
-        reason = self._looks.reason(number) if clear else ""
-        self.standing = Standing(open=number if clear else number + 1, not_needed=reason)
+    # --- between the items ------------------------------------------------------------------------
+
+    @property
+    def open(self) -> int | None:
+        """Up to which look samples may be generated, ``None``: all."""
+        return self.standing.open if self._looks else None
+
+    def is_due(self, item: PlannedItem) -> bool:
+        """Whether a look has to be taken before an item runs."""
+        return self._looks is not None and not self.standing.not_needed and item.look > self.standing.open
+
+    def taken(self, *, clear: bool) -> None:
+        """The look that was due is over."""
+        number = self.standing.open
+        if self._looks is not None and clear:
+            self.standing = Standing(open=number, not_needed=self._looks.reason(number))
+        else:
+            self.standing = Standing(open=number + 1)
 
     def why_not_needed(self, item: PlannedItem) -> str:
         """Why an item need not run any more, or empty."""
         return self.standing.not_needed if item.look > self.standing.open else ""
 
+    # --- the end ----------------------------------------------------------------------------------
+
     @property
     def alpha(self) -> float | None:
-        """Two-sided error level of the conclusion, ``None``: the session's."""
-        return self._looks.alpha(self._number) if self._looks is not None else None
-
-    def alpha_at(self, number: int) -> float | None:
-        """Two-sided error level of a look."""
-        return self._looks.alpha(number) if self._looks is not None else None
+        """Two-sided error level of the look that is due, or was the last; ``None``: the session's."""
+        return self._looks.alpha(self.standing.open) if self._looks else None
 
     @property
     def view(self) -> LookView | None:
         """What is told of the look by which the session was judged."""
-        return self._looks and self._looks.view(self._number, not_needed=self.not_needed)
-
-    @property
-    def _number(self) -> int:
-        """The look that counts: the one that was clear, else the last."""
-        assert self._looks is not None
-        return self._judged if self.standing.not_needed and self._judged is not None else self._looks.last
+        return self._looks.view(self.standing.open, not_needed=self.not_needed) if self._looks else None

@@ -32,11 +32,6 @@ class Looks:
     #: One-sided error level of each look; together they are half of the session's alpha.
     levels: tuple[float, ...]
 
-    @property
-    def last(self) -> int:
-        """Number of the last look, counted from 0."""
-        return len(self.runs) - 1
-
     def alpha(self, number: int) -> float:
         """Two-sided error level of a look: that of its intervals."""
         return 2 * self.levels[number]
@@ -151,11 +146,11 @@ def is_clear(mode: Mode, rows: Iterable[ComparisonRow], gate: Iterable[GateItem]
 
 def told(look: LookView) -> str:
     """One sentence for the summary and the reports."""
-    level = f"intervals and verdicts are those of look {look.number} of {look.of}, at {100 * (1 - look.alpha):.5g} %"
+    level = f"look {look.number} of {look.of}: intervals and verdicts at {100 * (1 - look.alpha):.5g} %"
     if look.not_needed:
         return (
-            f"{count(look.not_needed, 'item')} not needed: the verdict was clear after {look.runs} of {look.most} "
-            f"runs ({level})."
+            f"{count(look.not_needed, 'item')} not needed: the verdict was clear after {look.runs} of "
+            f"{look.most} runs ({level})."
         )
     before = " and ".join(str(runs) for runs in look.planned[:-1])
     return f"All {look.most} runs were needed: the verdict was not clear after {before} ({level})."

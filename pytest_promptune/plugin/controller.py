@@ -7,13 +7,16 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Generator, Sequence
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_promptune.plugin.refusing import end_if_refused
+from pytest_promptune.core.sharing import Standing
+from pytest_promptune.plugin.refusing import end_if_refused, or_usage_error
 from pytest_promptune.plugin.scheduling import Node, SampleScheduling
 from pytest_promptune.plugin.state import hooks_key
+from pytest_promptune.plugin.workers import tell_standing
 
 if TYPE_CHECKING:
     from pytest_promptune.plugin.hooks import PromptuneHooks
@@ -41,6 +44,9 @@ class Controller:
         self._crashes: dict[int, int] = {}
         self._scheduling: SampleScheduling | None = None
         self._began = time.time()
+        #: Number of the look before which each collected item runs, ``None`` without looks.
+        self._looks: Sequence[int] | None = None
+        self._standing = Standing()
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_configure_node(self, node: Any) -> None:
@@ -54,6 +60,7 @@ class Controller:
             "ahead": self._crashes.get(slot, 0) <= _CRASHES_TRUSTED,
             "continues": hooks.continues if (hooks := self._hooks) else None,
             "began": self._began,
+            "standing": asdict(self._standing),
         }
 
     @pytest.hookimpl(optionalhook=True, tryfirst=True)
@@ -69,9 +76,25 @@ class Controller:
         """Follow the workers' slots where there are any."""
         default = yield
         self._scheduling = SampleScheduling(
-            config, default=default, slots=lambda: self._slots, slot_of=self._slot_of_node
+            config,
+            default=default,
+            slots=lambda: self._slots,
+            slot_of=self._slot_of_node,
+            looks=lambda: self._looks,
+            look=self._look,
         )
         return self._scheduling
+
+    def _look(self) -> int:
+        """All items before a look have ended: judge, and tell the workers whether the others are needed."""
+        if self._hooks is None or self._scheduling is None:
+            raise RuntimeError("there are no items to look at")
+        self._standing = or_usage_error(self._hooks.session.look)
+        for node in self._scheduling.nodes:
+            tell_standing(node, self._standing)
+        if self._standing.not_needed:
+            return max(self._looks or (0,))  # they are handed out, to be reported as not needed
+        return self._standing.open
 
     def _slot_of_node(self, node: Node) -> int:
         return self._slot_of[node.gateway.id]
@@ -89,6 +112,7 @@ class Controller:
                 "under one name. Use --dist=load (the default of -n)."
             )
         self._slots = found
+        self._looks = getattr(report, "promptune_looks", None)
         self._begin()
         report.outcome, report.longrepr = "passed", None  # nothing that the terminal should count
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from pytest_promptune.core.sharing import Share, slots
+from pytest_promptune.core.sharing import Share, Standing, slots
 from pytest_promptune.plugin.items import ItemState
 from pytest_promptune.plugin.state import item_key
 
@@ -24,10 +24,15 @@ _CARRIER = "promptune: which worker runs what"
 TELL_AFTER_S = 1.0
 
 
-def tell_share(config: pytest.Config, items: Sequence[pytest.Item]) -> Share:
+def tell_share(config: pytest.Config, items: Sequence[pytest.Item], *, looks: bool = False) -> Share:
     """In a worker: tell the controller who runs what, and give this worker's own part.
 
     To be called before xdist reports the collection.
+
+    Args:
+        config: of the worker.
+        items: that will run.
+        looks: some of them only if a look says that they are needed.
     """
     given: dict[str, Any] = config.workerinput  # type: ignore[attr-defined]  # a worker's
     told = given["promptune"]
@@ -35,6 +40,9 @@ def tell_share(config: pytest.Config, items: Sequence[pytest.Item]) -> Share:
     found = slots([_bonds(item, told["dist"]) for item in items], workers)
     carrier = pytest.CollectReport(nodeid="", outcome="skipped", longrepr=_CARRIER, result=[])
     carrier.promptune_slots = found  # type: ignore[attr-defined]  # reports take extra attributes
+    if looks:
+        numbers = [item.stash[item_key].planned.look if item_key in item.stash else 0 for item in items]
+        carrier.promptune_looks = numbers  # type: ignore[attr-defined]
     config.hook.pytest_collectreport(report=carrier)
     mine = (
         item.stash[item_key].planned.nodeid
@@ -47,6 +55,7 @@ def tell_share(config: pytest.Config, items: Sequence[pytest.Item]) -> Share:
         ahead=frozenset(mine if told["ahead"] else ()),
         continues=told["continues"],
         began=told["began"],
+        standing=Standing(**told["standing"]),
     )
 
 

@@ -30,6 +30,10 @@ class SampleScheduling:
 
     Each worker gets all items of its slot at once, so that it can generate their samples ahead. Items
     that are bound to nothing are kept back and handed out as workers become free.
+
+    Where the session looks before all runs are there, each worker gets those before the next look, and the
+    first one after it, which it keeps for later: a worker runs an item when it knows the next one. Items
+    that are bound to nothing are dealt round then, since a worker that waits for a look takes nothing else.
     """
 
     def __init__(
@@ -39,6 +43,8 @@ class SampleScheduling:
         default: Any,
         slots: Callable[[], Sequence[int | None] | None],
         slot_of: Callable[[Node], int],
+        looks: Callable[[], Sequence[int] | None] = lambda: None,
+        look: Callable[[], int] = lambda: 0,
     ) -> None:
         """Begins as the `default`.
 
@@ -47,11 +53,20 @@ class SampleScheduling:
             default: the scheduler that xdist would use.
             slots: a slot for each collected item once the workers told it, else ``None``.
             slot_of: the slot of a worker.
+            looks: number of the look before which each collected item runs, ``None`` without looks.
+            look: called when everything before the next look has run; gives the number up to which items are
+                to be handed out.
         """
         self._config = config
         self._default = default
         self._slots = slots
         self._slot_of = slot_of
+        self._looks = looks
+        self._look = look
+        #: Number of the look before which each item runs.
+        self._numbers: Sequence[int] = ()
+        #: Items up to this look are handed out.
+        self._open = 0
         self._ids: list[str] | None = None
         self._collections: dict[Node, list[str]] = {}
         self._pending: dict[Node, list[int]] = {}
@@ -127,9 +142,10 @@ class SampleScheduling:
             self._default.schedule()
             return
         for node in self.nodes:
-            self._send(node, self._kept.pop(self._slot_of(node), []))
+            self._hand_out(node)
         for node in self.nodes:
             self._feed(node)
+        self._look_if_due()
 
     def _begin(self) -> bool:
         slots = self._slots()
@@ -139,12 +155,39 @@ class SampleScheduling:
         self._ids = collections[0]
         self._pending = {node: [] for node in self._default.nodes}
         known = sorted(self._slot_of(node) for node in self._pending)
+        looks = self._looks()
+        self._numbers = looks or [0] * len(slots)
         for index, slot in enumerate(slots):
-            if slot is None:
+            if slot is None and looks is None:
                 self._free.append(index)
             else:
-                self._kept.setdefault(known[slot % len(known)], []).append(index)
+                self._kept.setdefault(known[(index if slot is None else slot) % len(known)], []).append(index)
         return True
+
+    def _hand_out(self, node: Node) -> None:
+        """Send a worker what waits for its slot, up to the next look and one item beyond."""
+        kept = sorted(self._kept.pop(self._slot_of(node), []))
+        size = sum(self._numbers[index] <= self._open for index in kept) + (not self._is_held(node))
+        self._send(node, kept[:size])
+        if len(kept) > size:
+            self._kept[self._slot_of(node)] = kept[size:]
+
+    def _is_held(self, node: Node) -> bool:
+        """A worker has an item that waits for a look."""
+        return any(self._numbers[index] > self._open for index in self._pending[node])
+
+    def _look_if_due(self) -> None:
+        """Once everything before a look has run, hand out what it leaves."""
+        waiting = [*self._pending.values(), *self._kept.values()]
+        while self._open < max(self._numbers, default=0) and not any(
+            self._numbers[index] <= self._open for indices in waiting for index in indices
+        ):
+            self._open = self._look()
+            for node in self.nodes:
+                self._hand_out(node)
+            waiting = [*self._pending.values(), *self._kept.values()]
+            for node in self.nodes:
+                self._feed(node)
 
     def _send(self, node: Node, indices: Sequence[int]) -> None:
         if indices:
@@ -153,7 +196,7 @@ class SampleScheduling:
 
     def _feed(self, node: Node) -> None:
         """Keep a worker busy: it needs two items, or to know that there is no further one."""
-        if node.shutting_down:
+        if node.shutting_down or self._is_held(node):
             return
         if self._free and len(self._pending[node]) < 2:
             size = max(2, len(self._free) // (4 * len(self._pending)))
@@ -168,6 +211,7 @@ class SampleScheduling:
             return
         self._pending[node].remove(item_index)
         self._feed(node)
+        self._look_if_due()
 
     def mark_test_pending(self, item: str) -> None:
         """A plugin wants an item to run again."""
@@ -205,7 +249,7 @@ class SampleScheduling:
         crashed_at, *left = pending
         slots = self._slots() or ()
         for index in left:
-            if slots[index] is None:
+            if slots[index] is None and self._looks() is None:
                 self._free.append(index)
             else:
                 self._kept.setdefault(self._slot_of(node), []).append(index)

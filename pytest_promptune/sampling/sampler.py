@@ -108,19 +108,19 @@ class Sampler:
 
     # --- what the session asks ------------------------------------------------------------------------
 
-    def plan(self, items: Sequence[PlannedItem], *, look: int = 0) -> None:
-        """Take in the selected items in the order in which they will run; see `open_up`."""
+    def plan(self, items: Sequence[PlannedItem]) -> None:
+        """Take in the selected items in the order in which they will run."""
         self._items = list(items)
-        self.open_up(look)
+        self._open = len(self._items)
         self._order = {item.nodeid: position for position, item in enumerate(items)}
         for position, item in enumerate(items):
             use = self._use(item, item.case) if item.case else None
             self._uses.expect(position, use)
             self._scorers.expect(item, use)
 
-    def open_up(self, look: int) -> None:
-        """Samples of items up to this look may be generated ahead from now on."""
-        self._open = sum(item.look <= look for item in self._items)
+    def open_up(self, look: int | None) -> None:
+        """Items up to this look (``None``: all) may have their samples generated ahead from now on."""
+        self._open = sum(look is None or item.look <= look for item in self._items)
         self._looked.clear()
         self._reached.clear()
         self._late.look_again()

@@ -142,7 +142,8 @@ def judge(
     ``alpha`` is two-sided: intervals at 1 - alpha, and the gate fails an unchanged app with a probability of
     at most alpha / 2 over all gated pairs (``multiplicity="holm"``). ``resamples`` is raised to 20 per
     hypothesis and alpha (5 where that is very many), so that small adjusted p-values can be resolved. Rows
-    come in the order of ``pairs``; the same inputs and seed give the same rows. An ungated pair is tested on its own.
+    come in the order of ``pairs``; the same inputs and seed give the same rows. An ungated pair is tested on
+    its own.
 
     ``gate="regression"`` fails on a gated regression; ``"non-inferiority"`` unless every gated pair is shown
     to lose less than its margin; ``strict`` fails on inconclusive too; ``"off"`` never fails. With
