@@ -2,55 +2,52 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from pytest_promptune.core.looks import Looks, plan_looks
-from pytest_promptune.core.plan import PlannedItem
+from pytest_promptune.core.looks import LookPlan, Looks, plan_looks
+from pytest_promptune.core.plan import Marks, PlannedItem
 from pytest_promptune.core.runs import Runs
 from pytest_promptune.core.sharing import Standing
 from pytest_promptune.core.view import LookView
-from pytest_promptune.settings import Settings
+from pytest_promptune.settings import DEFAULT_RUNS, Settings
+
+
+def runs_of(settings: Settings, marks: Marks) -> Runs:
+    """How often the cases of a test are measured: the command line, the marker, the ini file, the default."""
+    runs = settings.runs if settings.runs_override or marks.runs is None else marks.runs
+    return runs or DEFAULT_RUNS
+
+
+def planned_looks(settings: Settings, items: Sequence[PlannedItem]) -> LookPlan | None:
+    """The looks of a session with these items, ``None`` where all runs are measured in one go.
+
+    A baseline is measured in full. Where nothing is gated there is nothing to be clear about.
+    """
+    if settings.mode == "baseline" or settings.gate == "off":
+        return None
+    return plan_looks(items, lambda item: runs_of(settings, item.marks), alpha=settings.alpha)
 
 
 class Looking:
     """Keeps the looks of a session in order; without looks everything is needed."""
 
-    def __init__(self, settings: Settings, runs_of: Callable[[PlannedItem], Runs]) -> None:
-        """Nothing is planned yet.
-
-        Args:
-            settings: what the user asked for.
-            runs_of: what was asked for an item, by option, ini file or marker.
-        """
-        self._settings = settings
-        self._runs_of = runs_of
+    def __init__(self) -> None:
         self._looks: Looks | None = None
         self.standing = Standing()
         #: How many items were left out.
         self.not_needed = 0
 
-    def numbers(self, items: Sequence[PlannedItem]) -> tuple[int, ...] | None:
-        """The look before which each item runs, ``None`` where all runs are measured in one go.
+    def plan(self, settings: Settings, items: Sequence[PlannedItem]) -> bool:
+        """Fix the looks for items that have their numbers; whether there are any.
 
-        A baseline is measured in full. Where nothing is gated there is nothing to be clear about.
+        Where another plugin has deselected or moved some since they got their numbers, everything is
+        measured: a look needs all that comes before it.
         """
-        settings = self._settings
-        if settings.mode == "baseline" or settings.gate == "off":
-            return None
-        found = plan_looks(items, self._runs_of, alpha=settings.alpha)
-        return found.numbers if found else None
-
-    def plan(self, items: Sequence[PlannedItem]) -> bool:
-        """Fix the looks; whether there are any.
-
-        They need the items in their order. Where another plugin has deselected or moved some since they got
-        their numbers, everything is measured.
-        """
-        numbers = self.numbers(items)
-        is_in_order = numbers == tuple(item.look for item in items) and numbers == tuple(sorted(numbers))
-        found = plan_looks(items, self._runs_of, alpha=self._settings.alpha) if is_in_order else None
-        self._looks = found.looks if found else None
+        found = planned_looks(settings, items)
+        numbers = tuple(item.look for item in items)
+        is_in_order = found is not None and found.numbers == numbers == tuple(sorted(numbers))
+        self._looks = found.looks if found is not None and is_in_order else None
         return self._looks is not None
 
     def to_json(self) -> dict[str, Any] | None:

@@ -21,18 +21,18 @@ from pytest_promptune.core.model import SampleError, Variant
 from pytest_promptune.core.plan import Cell, Marks, PlannedItem, cells
 from pytest_promptune.core.planning import expected_decisions
 from pytest_promptune.core.results import Result, SampleFacts
-from pytest_promptune.core.runs import Runs, most_runs
+from pytest_promptune.core.runs import most_runs
 from pytest_promptune.core.shards import Shard
 from pytest_promptune.core.sharing import Share, Standing
 from pytest_promptune.core.tally import tally
 from pytest_promptune.core.view import GateItem, LookView, View
-from pytest_promptune.looking import Looking
+from pytest_promptune.looking import Looking, planned_looks, runs_of
 from pytest_promptune.outputs import OutputError, write_outputs
 from pytest_promptune.prompts import AppPrompts
 from pytest_promptune.recording import Recording, experiment_id, facts_of
 from pytest_promptune.samples import Samples
 from pytest_promptune.sampling.budget import SPENT
-from pytest_promptune.settings import DEFAULT_RUNS, Settings
+from pytest_promptune.settings import Settings
 from pytest_promptune.sharding import Catalogue
 from pytest_promptune.store.baselines import baseline_path, read_baseline
 from pytest_promptune.store.writing import WritingProcess
@@ -89,7 +89,7 @@ class Session:
         self._conclusion: Conclusion | None = None
         #: Of the look after which nothing more was needed.
         self._early_conclusion: Conclusion | None = None
-        self._looking = Looking(settings, lambda item: self._runs_of(item.marks))
+        self._looking = Looking()
         #: What could not be written at the end.
         self.output_error: OutputError | None = None
         self._recording = Recording(
@@ -102,20 +102,16 @@ class Session:
 
     def cells(self, marks: Marks) -> list[Cell]:
         """All variants and runs of a test with these marks."""
-        return cells([variant.name for variant in self.variants], most_runs(self._runs_of(marks)))
-
-    def _runs_of(self, marks: Marks) -> Runs:
-        settings = self.settings
-        runs = settings.runs if settings.runs_override or marks.runs is None else marks.runs
-        return runs or DEFAULT_RUNS
+        return cells([variant.name for variant in self.variants], most_runs(runs_of(self.settings, marks)))
 
     def look_numbers(self, items: Sequence[PlannedItem]) -> tuple[int, ...] | None:
         """The look before which each of the selected items runs, ``None`` where there are no looks."""
-        return self._looking.numbers(items)
+        found = planned_looks(self.settings, items)
+        return found.numbers if found else None
 
     def plan_looks(self, items: Sequence[PlannedItem]) -> bool:
         """Fix the looks for items that have their numbers and stand in order; whether there are any."""
-        return self._looking.plan(items)
+        return self._looking.plan(self.settings, items)
 
     def variant(self, name: str) -> Variant:
         """A measured variant by its name."""
@@ -155,7 +151,7 @@ class Session:
             self._baseline(module)
         self._catalogue.take(selected, collected, whole=whole, everything=everything)
         self._selected = selected
-        self._looking.plan(selected)
+        self.plan_looks(selected)
         if share is not None:
             self._looking.standing = share.standing
         facts = facts_of(selected, self.variants, self._prompts.texts(), root=self.root)

@@ -115,9 +115,9 @@ def _refuse_looked(documents: Sequence[Document]) -> None:
     looked = [document.path for document in documents if document.shard.looked]
     if looked:
         raise ShardError(
-            f"{', '.join(looked)}: judged by looks of its own (--promptune-runs=MIN..MAX), which spends the error "
-            "level that the merge would need. Measure parts with --promptune-gate=off, which measures all MAX "
-            "runs, or with a fixed number of runs."
+            f"{', '.join(looked)}: judged by looks of its own (--promptune-runs=MIN..MAX), which spends the "
+            "error level that the merge would need. Measure parts with --promptune-gate=off, which measures "
+            "all MAX runs, or with a fixed number of runs."
         )
 
 

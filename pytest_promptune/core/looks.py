@@ -102,7 +102,7 @@ def _step(runs: Runs, run: int) -> int:
 
 
 def _has_whole_runs(items: Sequence[PlannedItem], asked: Sequence[Runs]) -> bool:
-    """Whether every selected case has all its runs: what ``-k run3`` or ``--lf`` leaves can't be judged early."""
+    """Whether every selected case has all its runs, unlike what ``-k run3`` or ``--lf`` leaves."""
     found: dict[_Place, set[int]] = {}
     wanted: dict[_Place, int] = {}
     for item, runs in zip(items, asked, strict=True):

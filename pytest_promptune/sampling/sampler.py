@@ -86,6 +86,8 @@ class Sampler:
         self._items: list[PlannedItem] = []
         #: How many of the items, which stand in the order of the looks, may have samples generated ahead.
         self._open = 0
+        #: How many samples only the others need.
+        self._beyond = 0
         self._order: dict[str, int] = {}
         #: By identity of what the app fixture returned, which is kept alive.
         self._apps: dict[int, BuiltApp] = {}
@@ -121,6 +123,7 @@ class Sampler:
     def open_up(self, look: int | None) -> None:
         """Items up to this look (``None``: all) may have their samples generated ahead from now on."""
         self._open = sum(look is None or item.look <= look for item in self._items)
+        self._beyond = len(self._uses) - self._uses.count_until(self._open)
         self._looked.clear()
         self._reached.clear()
         self._late.look_again()
@@ -255,7 +258,7 @@ class Sampler:
         counts = self._engine.counts if self._engine else Counts(done=0, in_flight=0, retries=0)
         return Progress(
             done=counts.done + len(self._reused),
-            total=max(len(self._uses), counts.done + len(self._reused)),
+            total=max(len(self._uses) - self._beyond, counts.done + len(self._reused)),
             in_flight=counts.in_flight,
             errored=self._errored,
             missing=self._lost,

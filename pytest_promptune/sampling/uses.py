@@ -11,6 +11,7 @@ class Uses:
 
     def __init__(self) -> None:
         self._last: dict[Hashable, int] = {}
+        self._first: dict[Hashable, int] = {}
         self._last_unknown = -1
         self._keys: dict[Hashable, set[Hashable]] = {}
         self._expiring: list[tuple[int, int, Hashable]] = []
@@ -19,12 +20,17 @@ class Uses:
         """How many different samples the items are known to need."""
         return len(self._last)
 
+    def count_until(self, position: int) -> int:
+        """How many of them the items before a position need."""
+        return sum(first < position for first in self._first.values())
+
     def expect(self, position: int, use: Hashable | None) -> None:
         """The item at `position` needs a sample; ``None``: nobody knows which."""
         if use is None:
             self._last_unknown = position
         else:
             self._last[use] = position
+            self._first.setdefault(use, position)
 
     def replace(self, planned: Hashable, actual: Hashable) -> None:
         """Items that were to need one sample need another."""
