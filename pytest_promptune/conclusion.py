@@ -317,7 +317,7 @@ def _test_id(result: Result) -> str:
 def _record(evidence: Evidence, columns: Sequence[Column], found: Conclusion) -> None:
     against = evidence.settings.against
     unusable = {item.nodeid.partition("::")[0] for item in found.gate}
-    measured_modules = {module for module, *_ in evidence.experiment.samples}
+    measured_modules = {module for (module, *_), _ in evidence.experiment.samples.items()}
     silent = silences(evidence.experiment, evidence.baselines, whole=evidence.is_whole)
     for module in evidence.experiment.modules:
         path = _shown_path(evidence.root, module, against)

@@ -49,12 +49,12 @@ def combine(documents: Sequence[Document], *, allow_partial: bool = False) -> Co
     _refuse_overlap(documents)
     modules = _modules([document.shard.modules for document in documents])
     facts: dict[_SampleKey, SampleFacts] = {}
-    makers: dict[SampleIdentity, set[str]] = {}
+    makers: dict[tuple[SampleIdentity, int], set[str]] = {}
     for document in documents:
         for result in document.shard.results:
             if result.sample is not None:
                 facts.setdefault(_sample_key(result), result.sample)
-                makers.setdefault(result.sample_identity, set()).add(document.path)
+                makers.setdefault((result.sample_identity, result.run), set()).add(document.path)
     first = documents[0].shard
     shards = [document.shard for document in documents]
     results = _in_order((r for shard in shards for r in shard.results), shards, modules)

@@ -125,13 +125,9 @@ def baseline_side(
     if recorded is None or (recorded.kind, recorded.direction, recorded.unit) != now:
         return None
     scores = dict(baseline.scores.get(column.name.metric, {}))
-    for case in set(collected or ()) - set(_cases(column)):
+    for case in set(collected or ()) - column.cases:
         scores.pop(case, None)
     return Side(label=label, scores=scores, hashes=baseline.cases)
-
-
-def _cases(column: Column) -> set[str]:
-    return {case for cases in column.values.values() for case in cases}
 
 
 def compare(matches: Sequence[Match], rules: Rules) -> list[ComparisonRow]:

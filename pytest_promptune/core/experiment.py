@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
+from pytest_promptune.core.by_run import ByRun
 from pytest_promptune.core.model import SampleError
 from pytest_promptune.core.results import Result, SampleFacts, SampleIdentity
 from pytest_promptune.core.scorers import ScorerTally
@@ -27,6 +28,9 @@ _APP_METRICS: Sequence[tuple[str, Kind, str | None]] = (
     ("error_rate", "binary", None),
 )
 
+#: Module, app, variant and case.
+SamplePlace = tuple[str, str, str, str]
+
 #: Case id -> one value per run in the order of the runs, ``None`` = missing.
 Scores = dict[str, list[float | None]]
 
@@ -43,7 +47,8 @@ class Column:
     has_values: bool = False
     #: Those that scored it; their samples without a value are missing.
     tests: set[str] = field(default_factory=set)
-    values: dict[str, dict[str, dict[int, float | None]]] = field(default_factory=dict)
+    #: By variant, case and run.
+    values: dict[str, ByRun[str, float | None]] = field(default_factory=dict)
 
     def put(self, variant: str, case: str, run: int, value: float | None) -> None:
         """Set one value, at six significant digits, as it will stand in the baseline file."""
@@ -51,25 +56,30 @@ class Column:
             self.has_values = True
             if value not in _BINARY:
                 value = float(f"{value:.6g}")
-        self.values.setdefault(variant, {}).setdefault(case, {})[run] = value
+        by_case = self.values.get(variant)
+        if by_case is None:
+            by_case = self.values[variant] = ByRun()
+        by_case.put(case, run, value)
 
     def has(self, variant: str, case: str, run: int) -> bool:
         """Whether there is a value, or it is known to be missing."""
-        return run in self.values.get(variant, {}).get(case, {})
+        by_case = self.values.get(variant)
+        return by_case is not None and by_case.has(case, run)
+
+    @property
+    def cases(self) -> set[str]:
+        """Ids of the cases that it is known or missing of."""
+        return {case for by_case in self.values.values() for case in by_case}
 
     def all_scores(self, variant: str) -> Scores:
         """The values of one variant, of cases that were lost altogether too."""
-        cases = self.values.get(variant, {})
-        return {case: [runs[run] for run in sorted(runs)] for case, runs in cases.items()}
+        by_case = self.values.get(variant)
+        return dict(by_case.lists()) if by_case else {}
 
     def scores(self, variant: str) -> Scores:
         """The values of one variant, cases without any value left out."""
-        cases = self.values.get(variant, {})
-        return {
-            case: [runs[run] for run in sorted(runs)]
-            for case, runs in cases.items()
-            if any(value is not None for value in runs.values())
-        }
+        scores = self.all_scores(variant)
+        return {case: values for case, values in scores.items() if any(value is not None for value in values)}
 
 
 class Experiment:
@@ -80,8 +90,8 @@ class Experiment:
         self._columns: dict[tuple[str, str], Column] = {}
         #: By module, app and the marker's gates.
         self._columns_of_app: dict[tuple[str, str, tuple[str, ...] | None], Sequence[Column]] = {}
-        self._samples: dict[tuple[str, str, str, str, int], SampleFacts] = {}
-        self._distinct: dict[SampleIdentity, SampleFacts] = {}
+        self._samples: ByRun[SamplePlace, SampleFacts] = ByRun()
+        self._distinct: ByRun[SampleIdentity, SampleFacts] = ByRun()
         self._case_hashes: dict[str, dict[str, str]] = {}
         self.scorers = ScorerTally()
         #: What contradicts itself in the scores, one sentence each.
@@ -104,11 +114,18 @@ class Experiment:
         for name, score in result.scores.items():
             self._score(result, name, score)
         if result.sample is not None:
-            self._samples.setdefault((result.module, result.app, *place), result.sample)
-            first = self._distinct.setdefault(result.sample_identity, result.sample)
-            if first.error is None and result.sample.error is not None:  # of another machine: don't hide it
-                self._distinct[result.sample_identity] = result.sample
+            self._sample(result, result.sample)
             self._app_metrics(result, result.sample)
+
+    def _sample(self, result: Result, facts: SampleFacts) -> None:
+        here = (result.module, result.app, result.variant, result.case_id)
+        if not self._samples.has(here, result.run):
+            self._samples.put(here, result.run, facts)
+        which = result.sample_identity
+        first = self._distinct.get(which, result.run)
+        # An error is not hidden by what another machine got.
+        if first is None or (first.error is None and facts.error is not None):
+            self._distinct.put(which, result.run, facts)
 
     def _score(self, result: Result, name: str, score: Score) -> None:
         of_scorer = "::" in name
@@ -199,28 +216,25 @@ class Experiment:
 
         A sample whose test scored nothing, while others did, is missing there.
         """
-        executed: dict[tuple[str, str], set[tuple[str, str, int]]] = {}
+        executed: dict[tuple[str, str], list[Result]] = {}
         for result in self.results:
             if result.outcome != "skipped":
-                cell = (result.variant, result.case_id, result.run)
-                executed.setdefault((result.module, result.test), set()).add(cell)
+                executed.setdefault((result.module, result.test), []).append(result)
         columns = sorted(self._columns.values(), key=lambda c: (c.name.module, _is_app_metric(c.name)))
         for column in columns:
             module, _, test = column.name.test.partition("::")
-            cells = set().union(*(executed.get((module, name), ()) for name in {test} | column.tests))
-            lacking = [cell for cell in cells if not column.has(*cell)]
-            for variant, case, run in sorted(lacking):
-                column.put(variant, case, run, None)
+            for name in sorted({test} | column.tests):
+                _fill(column, executed.get((module, name), ()))
             if column.has_values:
                 yield column
 
     @property
-    def samples(self) -> Mapping[tuple[str, str, str, str, int], SampleFacts]:
-        """Facts by module, app, variant, case and run: a sample that modules share stands in each of them."""
+    def samples(self) -> ByRun[SamplePlace, SampleFacts]:
+        """Facts by where they were got and run: a sample that modules share stands in each of them."""
         return self._samples
 
     @property
-    def distinct_samples(self) -> Mapping[SampleIdentity, SampleFacts]:
+    def distinct_samples(self) -> ByRun[SampleIdentity, SampleFacts]:
         """Facts of every sample, each once."""
         return self._distinct
 
@@ -232,6 +246,13 @@ class Experiment:
     def modules(self) -> tuple[str, ...]:
         """Test modules in order of appearance."""
         return tuple(self._case_hashes)
+
+
+def _fill(column: Column, executed: Iterable[Result]) -> None:
+    """What ran without scoring is missing."""
+    cells = ((result.variant, result.case_id, result.run) for result in executed)
+    for variant, case, run in sorted(cell for cell in cells if not column.has(*cell)):
+        column.put(variant, case, run, None)
 
 
 def _error_value(error: SampleError | None) -> float | None:

@@ -117,6 +117,10 @@ class Usage:
         )
 
 
+#: One for all that used nothing, or nothing that is known.
+NO_USAGE = Usage()
+
+
 def _plus(a: Any, b: Any) -> Any:
     """Unknown plus known is the known part: failed attempts carry no usage."""
     if a is None or b is None:
@@ -131,7 +135,7 @@ class NodeRun:
     node: str
     calls: int = 0
     latency_s: float | None = None
-    usage: Usage = field(default_factory=Usage)
+    usage: Usage = NO_USAGE
     models: tuple[str, ...] = ()
     #: The rendered prompt of the node's last model call, role and text.
     prompt: tuple[tuple[str, str], ...] = ()
@@ -176,7 +180,7 @@ class Scoring:
     scores: tuple[ScorerScore, ...] = ()
     error: SampleError | None = None
     #: Of all attempts.
-    usage: Usage = field(default_factory=Usage)
+    usage: Usage = NO_USAGE
     unpriced: tuple[str, ...] = ()
 
     @property
@@ -196,7 +200,7 @@ class SampleRecord:
     output: Any = None
     error: SampleError | None = None
     latency_s: float | None = None
-    usage: Usage = field(default_factory=Usage)
+    usage: Usage = NO_USAGE
     nodes: tuple[NodeRun, ...] = ()
     #: Models that were called and have no known price, so that the cost isn't known.
     unpriced: tuple[str, ...] = ()

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any, Literal
 
-from pytest_promptune.core.model import Case, SampleError, SampleRecord, Usage
+from pytest_promptune.core.model import NO_USAGE, Case, SampleError, SampleRecord, Usage
 from pytest_promptune.core.plan import PlannedItem
 from pytest_promptune.core.scorers import Unscored, scores_of
 from pytest_promptune.core.scoring import Classification, Sample, Score
@@ -20,8 +20,8 @@ MESSAGE_LENGTH = 300
 #: One for all results that have none.
 _NO_SCORES: Mapping[str, Score] = MappingProxyType({})
 
-#: App, its scope, variant, case, its hash and run: what a sample is, whichever tests share it.
-SampleIdentity = tuple[str, str, str, str, str, int]
+#: App, its scope, variant, case and its hash: with the run, which sample it is, whichever tests share it.
+SampleIdentity = tuple[str, str, str, str, str]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,7 +29,7 @@ class SampleFacts:
     """What a sample says about itself, whatever its tests say."""
 
     latency_s: float | None = None
-    usage: Usage = field(default_factory=Usage)
+    usage: Usage = NO_USAGE
     error: SampleError | None = None
     models: tuple[str, ...] = ()
     #: Taken from an earlier session.
@@ -111,9 +111,9 @@ class Result:
 
     @property
     def sample_identity(self) -> SampleIdentity:
-        """Which sample the item has; where it isn't known whose app it is, that of its module."""
+        """With the run, which sample it is; where it isn't known whose app it is, that of its module."""
         scope = self.module if self.scope is None else self.scope
-        return self.app, scope, self.variant, self.case_id, self.case_hash, self.run
+        return self.app, scope, self.variant, self.case_id, self.case_hash
 
     def to_json(self) -> dict[str, Any]:
         """Plain data, for the report of the item."""

@@ -66,7 +66,7 @@ def tally(experiment: Experiment) -> Tally:
 def grouped_errors(experiment: Experiment) -> list[ErrorView]:
     """Failed samples, grouped by what they say."""
     groups: dict[tuple[str, str, str, bool], list[str]] = {}
-    for (app, _, variant, case, _, _), facts in experiment.distinct_samples.items():
+    for (app, _, variant, case, _), facts in experiment.distinct_samples.items():
         if facts.error is not None:
             text = cut(clean(str(facts.error)), 300)
             groups.setdefault((app, variant, text, facts.error.infrastructure), []).append(case)

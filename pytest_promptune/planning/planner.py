@@ -241,8 +241,8 @@ class Planner:
             return ""
         early = " and ".join(str(runs) for runs in found.looks.runs[:-1])
         return (
-            f"The session looks at its verdict after {early} of {found.looks.runs[-1]} runs, and ends there if "
-            "it is clear: lower ends are those of the first look."
+            f"The session looks at its verdict after {early} of {found.looks.runs[-1]} runs, and ends there "
+            "if it is clear: lower ends are those of the first look."
         )
 
     def _nothing_to_resume(self) -> str:

@@ -13,7 +13,7 @@ from typing import Any
 from pytest_promptune.core.codec import to_jsonable
 from pytest_promptune.core.errors import ScoreError
 from pytest_promptune.core.jobs import Outcome
-from pytest_promptune.core.model import Case, SampleRecord, Usage, Variant
+from pytest_promptune.core.model import NO_USAGE, Case, SampleRecord, Usage, Variant
 from pytest_promptune.langgraph.app import App
 from pytest_promptune.langgraph.prices import PriceList
 from pytest_promptune.sampling.attempts import Attempts, described, rest
@@ -99,7 +99,7 @@ class Execution:
             output=outcome.value if error is None else None,
             error=None if error is None else described(error),
             latency_s=outcome.latency_s,
-            usage=trace.usage if trace else Usage(),
+            usage=trace.usage if trace else NO_USAGE,
             nodes=trace.nodes() if trace else (),
             unpriced=trace.unpriced if trace else (),
         )

@@ -11,18 +11,15 @@ class Uses:
 
     def __init__(self) -> None:
         self._last: dict[Hashable, int] = {}
-        self._first: dict[Hashable, int] = {}
+        #: How many samples nobody needs any more.
+        self._gone = 0
         self._last_unknown = -1
         self._keys: dict[Hashable, set[Hashable]] = {}
         self._expiring: list[tuple[int, int, Hashable]] = []
 
     def __len__(self) -> int:
         """How many different samples the items are known to need."""
-        return len(self._last)
-
-    def count_until(self, position: int) -> int:
-        """How many of them the items before a position need."""
-        return sum(first < position for first in self._first.values())
+        return self._gone + len(self._last)
 
     def expect(self, position: int, use: Hashable | None) -> None:
         """The item at `position` needs a sample; ``None``: nobody knows which."""
@@ -30,7 +27,6 @@ class Uses:
             self._last_unknown = position
         else:
             self._last[use] = position
-            self._first.setdefault(use, position)
 
     def replace(self, planned: Hashable, actual: Hashable) -> None:
         """Items that were to need one sample need another."""
@@ -48,7 +44,9 @@ class Uses:
         if position < self._last_unknown:
             return
         while self._expiring and self._expiring[0][0] <= position:
-            yield from self._keys.pop(heapq.heappop(self._expiring)[2], ())
+            use = heapq.heappop(self._expiring)[2]
+            self._gone += self._last.pop(use, None) is not None
+            yield from self._keys.pop(use, ())
 
     def of_app(self, app: int) -> list[Hashable]:
         """Keys of the samples of one app object."""
