@@ -123,11 +123,10 @@ class Sampler:
     def open_up(self, look: int | None) -> None:
         """Items up to this look (``None``: all) may have their samples generated ahead from now on."""
         self._open = sum(look is None or item.look <= look for item in self._items)
-        now, later = (
-            {self._use(item, item.case) for item in items if item.case}
-            for items in (self._items[: self._open], self._items[self._open :])
-        )
-        self._beyond = len(later - now)
+        later = {self._use(item, item.case) for item in self._items[self._open :] if item.case}
+        if later:
+            later -= {self._use(item, item.case) for item in self._items[: self._open] if item.case}
+        self._beyond = len(later)
         self._looked.clear()
         self._reached.clear()
         self._late.look_again()

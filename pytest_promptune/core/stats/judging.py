@@ -47,7 +47,7 @@ CASE_FDR = 0.10
 #: that come near the level.
 USUAL_ALPHA = 0.05
 #: Up to so many relabellings p-values are resolved to a twentieth of the level, and beyond it to a fifth.
-MANY = 200_000
+MANY = 100_000
 #: Values that are relabelled at most to resolve the smallest p-values: some ten seconds of work.
 MOST_WORK = 1_000_000_000
 #: Hypotheses that share an error level; their indices.
@@ -224,7 +224,7 @@ def _test(prepared: list[Prepared], options: _Options) -> list[TailProbabilities
     usual = math.ceil(20 * hypotheses / max(options.alpha, USUAL_ALPHA))
     resamples = max(options.resamples, usual)
     tails = _drawn(prepared, options, resamples)
-    near = max(4 * options.alpha / 2, 20 / resamples)
+    near = max(4 * options.alpha / 2, 5 / resamples)
     close = [
         index
         for index, tail in enumerate(tails)
