@@ -96,6 +96,12 @@ class Controller:
             return max(self._looks or (0,))  # they are handed out, to be reported as not needed
         return self._standing.open
 
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_xdist_node_collection_finished(self, node: Any) -> None:
+        """A replacement may have missed a look while it collected."""
+        if self._standing != Standing():
+            tell_standing(node, self._standing)
+
     def _slot_of_node(self, node: Node) -> int:
         return self._slot_of[node.gateway.id]
 

@@ -105,7 +105,7 @@ class SampleScheduling:
 
     @property
     def _has_more(self) -> bool:
-        return bool(self._free) or any(self._kept.values())
+        return bool(self._free) or any(self._kept.values()) or any(map(self._is_held, self._pending))
 
     def add_node(self, node: Node) -> None:
         """A worker is ready to collect."""
@@ -246,14 +246,15 @@ class SampleScheduling:
         pending = self._pending.pop(node)
         if not pending:
             return None
-        crashed_at, *left = pending
+        is_idle = self._numbers[pending[0]] > self._open  # what waits for a look has not run
+        left = pending if is_idle else pending[1:]
         slots = self._slots() or ()
         for index in left:
             if slots[index] is None and self._looks() is None:
                 self._free.append(index)
             else:
                 self._kept.setdefault(self._slot_of(node), []).append(index)
-        return self._ids[crashed_at]
+        return None if is_idle else self._ids[pending[0]]
 
     def first_left(self, slot: int) -> int:
         """Index of the first item that waits for a worker in this slot; past the last one if none does."""

@@ -370,7 +370,7 @@ def without_clocks(value):
     "given", [{"miss": "all"}, {"miss": "c00"}, {"raise": "c00,c01,c02,c03,c04"}], ids=str
 )
 def test_workers_give_the_results_of_a_serial_run(suite, given):
-    """The controller holds back what runs after a look, looks, and hands it out or says that it isn't needed."""
+    """The controller holds back what runs after a look, looks, and hands it out or says it isn't needed."""
     serial = suite.run(RANGE, cases=8, **given)
     shared = suite.run(RANGE, "-n", "2", cases=8, plugins=XDIST, **given)
     assert shared.code == serial.code
