@@ -114,8 +114,9 @@ class Sampler:
         """Take in the selected items in the order in which they will run."""
         self._items = list(items)
         self._open = len(self._items)
-        self._order = {item.nodeid: position for position, item in enumerate(items)}
+        self._order = {}
         for position, item in enumerate(items):
+            self._order[item.nodeid] = position
             use = self._use(item, item.case) if item.case else None
             self._uses.expect(position, use)
             self._scorers.expect(item, use)

@@ -78,6 +78,7 @@ class LogWriter:
         self._steps: deque[Step] = deque()
         #: Steps that were given, and how many of them are written; the first is the beginning itself.
         self._given = 1
+        #: What to wait for, by sample; 0 for those that are known to be written.
         self._tickets: dict[SampleKey, int] = {}
         self._written = threading.Condition()
         self._durable = 0
@@ -137,7 +138,10 @@ class LogWriter:
 
     def wait_for(self, key: SampleKey) -> None:
         """Wait until this sample can't be lost any more; at once for one that was never given."""
-        self._wait(self._tickets.get(key, 0))
+        ticket = self._tickets.get(key, 0)
+        if ticket:
+            self._wait(ticket)
+            self._tickets[key] = 0
 
     def flush(self) -> None:
         """Wait until everything that was given is written, or can't be."""
