@@ -63,10 +63,10 @@ class SampleScheduling:
         self._slot_of = slot_of
         self._looks = looks
         self._look = look
-        #: Number of the look before which each item runs.
+        #: Number of the look before which each item runs; ascending, as in all lists of items here.
         self._numbers: Sequence[int] = ()
-        #: Items up to this look are handed out.
-        self._open = 0
+        #: Items up to this look are handed out, and there are some up to the other.
+        self._open = self._last = 0
         self._ids: list[str] | None = None
         self._collections: dict[Node, list[str]] = {}
         self._pending: dict[Node, list[int]] = {}
@@ -157,6 +157,7 @@ class SampleScheduling:
         known = sorted(self._slot_of(node) for node in self._pending)
         looks = self._looks()
         self._numbers = looks or [0] * len(slots)
+        self._last = max(self._numbers, default=0)
         for index, slot in enumerate(slots):
             if slot is None and looks is None:
                 self._free.append(index)
@@ -166,28 +167,30 @@ class SampleScheduling:
 
     def _hand_out(self, node: Node) -> None:
         """Send a worker what waits for its slot, up to the next look and one item beyond."""
-        kept = sorted(self._kept.pop(self._slot_of(node), []))
+        kept = self._kept.pop(self._slot_of(node), [])
         size = sum(self._numbers[index] <= self._open for index in kept) + (not self._is_held(node))
         self._send(node, kept[:size])
         if len(kept) > size:
             self._kept[self._slot_of(node)] = kept[size:]
 
     def _is_held(self, node: Node) -> bool:
-        """A worker has an item that waits for a look."""
-        return any(self._numbers[index] > self._open for index in self._pending[node])
+        """A worker has an item that waits for a look: the last one."""
+        pending = self._pending[node]
+        return self._open < self._last and bool(pending) and self._numbers[pending[-1]] > self._open
 
     def _look_if_due(self) -> None:
         """Once everything before a look has run, hand out what it leaves."""
-        waiting = [*self._pending.values(), *self._kept.values()]
-        while self._open < max(self._numbers, default=0) and not any(
-            self._numbers[index] <= self._open for indices in waiting for index in indices
-        ):
+        while self._open < self._last and not self._has_some_before_the_look:
             self._open = self._look()
             for node in self.nodes:
                 self._hand_out(node)
-            waiting = [*self._pending.values(), *self._kept.values()]
             for node in self.nodes:
                 self._feed(node)
+
+    @property
+    def _has_some_before_the_look(self) -> bool:
+        firsts = (indices[0] for indices in (*self._pending.values(), *self._kept.values()) if indices)
+        return any(self._numbers[index] <= self._open for index in firsts)
 
     def _send(self, node: Node, indices: Sequence[int]) -> None:
         if indices:
@@ -254,6 +257,7 @@ class SampleScheduling:
                 self._free.append(index)
             else:
                 self._kept.setdefault(self._slot_of(node), []).append(index)
+        self._kept.get(self._slot_of(node), []).sort()
         return None if is_idle else self._ids[pending[0]]
 
     def first_left(self, slot: int) -> int:
