@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Container, Mapping, Sequence
 from importlib import import_module
 from typing import Any
 
 from pytest_promptune.core.model import Case, Variant
 from pytest_promptune.core.plan import PlannedItem
-from pytest_promptune.core.progress import Progress
+from pytest_promptune.core.progress import JointProgress, Progress
 from pytest_promptune.core.sharing import Share
 from pytest_promptune.recording import Outbox, Recording, unpacked
 from pytest_promptune.sampling import Budget, Sampler
@@ -42,6 +43,10 @@ class Samples:
         #: In an xdist worker, whose controller stores what it generates.
         self._outbox: Outbox | None = None
         self._has_opened = False
+        #: Which part of the session it measures, where several processes share it out.
+        self.slot = 0
+        #: In an xdist controller, whose workers tell it.
+        self._elsewhere: JointProgress | None = None
         #: As other processes of this session told it.
         self._stalled_elsewhere: float | None = None
 
@@ -63,6 +68,7 @@ class Samples:
         """
         if share is not None:
             self._outbox = Outbox()
+            self.slot = share.slot
         self._sampler = self._make_sampler(variants, share)
         self._sampler.plan(items)
         self._sampler.open_up(look)
@@ -82,6 +88,7 @@ class Samples:
             rate=settings.rate and settings.rate / workers,
             budget=None if settings.max_cost is None else Budget(settings.max_cost / workers),
             prices=settings.prices,
+            mine=share.mine if share else None,
             ahead=share.ahead if share else None,
             stored=self._recording.stored,
             finished=self._outbox.put if self._outbox else self._recording.sample,
@@ -170,8 +177,33 @@ class Samples:
 
     @property
     def progress(self) -> Progress:
-        """How far the samples are."""
+        """How far the samples are: in an xdist worker its own, in the controller those of all workers."""
+        if self._elsewhere is not None:
+            return self._elsewhere.at(time.monotonic())
         return self._sampler.progress if self._sampler else Progress(done=0, total=0, in_flight=0)
+
+    @property
+    def planned(self) -> int:
+        """Samples that the whole session needs, as far as that was known before it began."""
+        return self._sampler.planned if self._sampler else 0
+
+    def know_planned(self, planned: int) -> None:
+        """Take over what a process that collected knows."""
+        self._of_workers.planned = planned
+
+    def know_progress(self, process: str, slot: int, progress: Progress) -> None:
+        """In an xdist controller: a worker has come so far."""
+        self._of_workers.tell(process, slot, progress, now=time.monotonic())
+
+    def know_end(self, process: str) -> None:
+        """In an xdist controller: a worker is gone."""
+        self._of_workers.end(process)
+
+    @property
+    def _of_workers(self) -> JointProgress:
+        if self._elsewhere is None:
+            self._elsewhere = JointProgress()
+        return self._elsewhere
 
     @property
     def stalled_s(self) -> float | None:

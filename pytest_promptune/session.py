@@ -210,6 +210,7 @@ class Session:
         """What only the process that collected knows, as plain data for the one that concludes."""
         return {
             "catalogue": self._catalogue.to_json(),
+            "samples": self.samples.planned,
             "looks": self._looking.to_json(),
             **self._recording.knowledge(),
         }
@@ -218,6 +219,7 @@ class Session:
         """Take over the `knowledge` of another process."""
         self._catalogue.take_over(knowledge["catalogue"])
         self._looking.take_over(knowledge["looks"])
+        self.samples.know_planned(knowledge["samples"])
         self._recording.know(knowledge)
 
     def expected_decisions(self) -> int:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
 
 from pytest_promptune.core.display import columns, count, money
 
@@ -48,6 +49,95 @@ class Progress:
             return None
         done = told + min(self.in_flight, total - told) / 2
         return self.seconds * (total - done) / done
+
+    def to_json(self) -> list[Any]:
+        """Plain data, as short as what is told every second should be."""
+        return [
+            self.done,
+            self.total,
+            self.in_flight,
+            self.errored,
+            self.missing,
+            self.retries,
+            self.cost_usd,
+            self.reused,
+            self.seconds,
+        ]
+
+    @classmethod
+    def from_json(cls, data: Sequence[Any]) -> Progress:
+        """The inverse of `to_json`."""
+        done, total, in_flight, errored, missing, retries, cost_usd, reused, seconds = data
+        return cls(
+            done=done,
+            total=total,
+            in_flight=in_flight,
+            errored=errored,
+            missing=missing,
+            retries=retries,
+            cost_usd=cost_usd,
+            reused=reused,
+            seconds=seconds,
+        )
+
+
+class JointProgress:
+    """How far several processes are together that share out the samples of a session.
+
+    Each tells of its own part. The slot of one that crashed goes to another, whose part is what the items
+    of the first did not come to: what was generated ahead for them is generated again.
+    """
+
+    def __init__(self) -> None:
+        #: Samples of the session, as far as one process could tell before any was generated.
+        self.planned = 0
+        self._told: dict[str, Progress] = {}
+        #: By slot: the newest process in it, and the part of its first one.
+        self._newest: dict[int, str] = {}
+        self._parts: dict[int, int] = {}
+        self._began: float | None = None
+
+    def tell(self, process: str, slot: int, progress: Progress, *, now: float) -> None:
+        """A process has come so far.
+
+        Args:
+            process: its name, which no other has had before.
+            slot: which part of the session it measures.
+            progress: of this part.
+            now: seconds, of a clock that `progress` is asked by too.
+        """
+        self._told[process] = progress
+        self._newest[slot] = process
+        self._parts[slot] = max(self._parts.get(slot, 0), progress.total)
+        began = now - progress.seconds
+        self._began = began if self._began is None else min(self._began, began)
+
+    def end(self, process: str) -> None:
+        """A process is gone: it has nothing in flight any more."""
+        if process in self._told:
+            self._told[process] = replace(self._told[process], in_flight=0)
+
+    def at(self, now: float) -> Progress:
+        """How far they are all together; costs and errors of crashed processes count."""
+        told = self._told.values()
+        left = sum(max(p.total - p.done, 0) for p in map(self._told.__getitem__, self._newest.values()))
+        known = sum(self._parts.values())
+        costs = [progress.cost_usd for progress in told if progress.cost_usd is not None]
+
+        def of_all(count: Callable[[Progress], int]) -> int:
+            return sum(map(count, told))
+
+        return Progress(
+            done=known - left,
+            total=max(known, self.planned),
+            in_flight=of_all(lambda progress: progress.in_flight),
+            errored=of_all(lambda progress: progress.errored),
+            missing=of_all(lambda progress: progress.missing),
+            retries=of_all(lambda progress: progress.retries),
+            cost_usd=sum(costs) if costs else None,
+            reused=of_all(lambda progress: progress.reused),
+            seconds=0.0 if self._began is None else now - self._began,
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -23,7 +23,9 @@ class Share:
     #: 0..workers-1.
     slot: int
     workers: int
-    #: Node ids of the items it will certainly run, so that their samples may be generated ahead.
+    #: Node ids of the items it is to run.
+    mine: Container[str]
+    #: Those it will certainly run, so that their samples may be generated ahead.
     ahead: Container[str]
     #: Id of the experiment that the session goes on with or replays, where other processes found it before.
     continues: str | None = None

@@ -82,10 +82,12 @@ def pytest_configure(config: pytest.Config) -> None:
         config.pluginmanager.register(PlanHooks(config), "promptune-plan")
     if is_xdist_controller(config):
         from pytest_promptune.plugin.controller import Controller
+        from pytest_promptune.plugin.refusing import Refusing
         from pytest_promptune.plugin.stopping import Stopping
         from pytest_promptune.plugin.workers import StopWorkers
 
         config.pluginmanager.register(Controller(config, lambda: _hooks(config)), "promptune-controller")
+        config.pluginmanager.register(Refusing(), "promptune-refusing")
         config.pluginmanager.register(StopWorkers(config), "promptune-stop-workers")
         config.pluginmanager.register(Stopping(), "promptune-stopping")
 
@@ -124,6 +126,7 @@ def _hooks(config: pytest.Config) -> PromptuneHooks:
         from pytest_promptune.plugin.hooks import PromptuneHooks
         from pytest_promptune.plugin.muting import Muting
         from pytest_promptune.plugin.ordering import Regrouping
+        from pytest_promptune.plugin.refusing import Refusing
         from pytest_promptune.plugin.stopping import Stopping
 
         hooks = PromptuneHooks(config, process)
@@ -133,6 +136,8 @@ def _hooks(config: pytest.Config) -> PromptuneHooks:
         config.pluginmanager.register(Muting(config), "promptune-muting")
         if not config.pluginmanager.has_plugin("promptune-stopping"):
             config.pluginmanager.register(Stopping(), "promptune-stopping")
+        if not is_xdist_worker(config) and not config.pluginmanager.has_plugin("promptune-refusing"):
+            config.pluginmanager.register(Refusing(), "promptune-refusing")
         if is_xdist_worker(config):
             from pytest_promptune.plugin.workers import FromController
 

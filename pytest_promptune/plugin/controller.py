@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pytest_promptune.core.sharing import Standing
-from pytest_promptune.plugin.refusing import end_if_refused, or_usage_error
+from pytest_promptune.plugin.refusing import or_usage_error
 from pytest_promptune.plugin.scheduling import Node, SampleScheduling
 from pytest_promptune.plugin.state import hooks_key
 from pytest_promptune.plugin.workers import tell_standing
@@ -67,6 +67,8 @@ class Controller:
     def pytest_testnodedown(self, node: Any, error: object) -> None:
         """A worker has ended; if it crashed, xdist starts another one next."""
         slot = self._slot_of.get(node.gateway.id)
+        if self._hooks is not None:
+            self._hooks.worker_ended(node.gateway.id)
         if error and slot is not None:
             self._crashes[slot] = self._crashes.get(slot, 0) + 1
             self._vacant.append(slot)
@@ -107,8 +109,7 @@ class Controller:
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
-        """Take the slots off the report that carries them; a mistake that a worker found ends the session."""
-        end_if_refused(report)
+        """Take the slots off the report that carries them."""
         found = getattr(report, "promptune_slots", None)
         if found is None:
             return
@@ -122,15 +123,14 @@ class Controller:
         self._begin()
         report.outcome, report.longrepr = "passed", None  # nothing that the terminal should count
 
-    @pytest.hookimpl(tryfirst=True)
-    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """What a worker could not even tell the slots of, its first item says."""
-        end_if_refused(report)
-
     @pytest.hookimpl(wrapper=True)
     def pytest_runtestloop(self, session: pytest.Session) -> Generator[None, object, object]:
         """The workers collect in here, too late for hooks that wrap it: these are called from here."""
-        result = yield
+        try:
+            result = yield
+        finally:
+            if self._hooks is not None:
+                self._hooks.workers_ended()
         if self._hooks is not None:
             self._hooks.judge(session)
         return result

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Hashable, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from pytest_promptune.core.progress import Progress
 from pytest_promptune.core.sharing import Share, Standing, slots
 from pytest_promptune.plugin.items import ItemState
 from pytest_promptune.plugin.state import item_key
@@ -22,6 +24,10 @@ if TYPE_CHECKING:
 _CARRIER = "promptune: which worker runs what"
 #: Seconds that finished samples wait at most for the report of an item.
 TELL_AFTER_S = 1.0
+#: Seconds between two words on the progress, and after which a worker that waits says again what is known:
+#: the time left passes, and a log wants its lines.
+NEWS_AFTER_S = 0.3
+REPEAT_AFTER_S = 5.0
 
 
 def tell_share(config: pytest.Config, items: Sequence[pytest.Item], *, looks: bool = False) -> Share:
@@ -44,7 +50,7 @@ def tell_share(config: pytest.Config, items: Sequence[pytest.Item], *, looks: bo
         numbers = [item.stash[item_key].planned.look if item_key in item.stash else 0 for item in items]
         carrier.promptune_looks = numbers  # type: ignore[attr-defined]
     config.hook.pytest_collectreport(report=carrier)
-    mine = (
+    mine = frozenset(
         item.stash[item_key].planned.nodeid
         for index, (item, slot) in enumerate(zip(items, found, strict=True))
         if slot == told["slot"] and index >= told["begin"] and item_key in item.stash
@@ -52,7 +58,8 @@ def tell_share(config: pytest.Config, items: Sequence[pytest.Item], *, looks: bo
     return Share(
         slot=told["slot"],
         workers=workers,
-        ahead=frozenset(mine if told["ahead"] else ()),
+        mine=mine,
+        ahead=mine if told["ahead"] else frozenset(),
         continues=told["continues"],
         began=told["began"],
         standing=Standing(**told["standing"]),
@@ -76,22 +83,25 @@ class Messenger:
         self._told_at = clock()
         self._has_told = False
         self._stalled_s: float | None = None
+        self._progress = Progress(done=0, total=0, in_flight=0)
+        self._progress_at = float("-inf")
 
     def tell(self, report: pytest.TestReport) -> None:
         """Send everything that is new along with an item's report."""
-        self._hang(report, self._session().samples.packed())
+        self._hang(report, self._session().samples.packed(), self._news(waits=False))
 
     def meanwhile(self, item: pytest.Item) -> None:
-        """An item waits, for a slow sample perhaps: send what has finished by a report of its own.
+        """An item waits, for a slow sample perhaps: send what is new by a report of its own.
 
         It reads as one more setup that passed, of which nothing is shown or counted. A collection report
         won't do: xdist passes on each text of those once, and a terminal would say that it collects.
         """
-        if self._clock() - self._told_at < TELL_AFTER_S:
+        progress = self._news(waits=True)
+        if progress is None and self._clock() - self._told_at < TELL_AFTER_S:
             return
         self._told_at = self._clock()
         packed = self._session().samples.packed()
-        if packed is not None:
+        if packed is not None or progress is not None:
             carrier = pytest.TestReport(
                 nodeid=item.nodeid,
                 location=item.location,
@@ -100,12 +110,25 @@ class Messenger:
                 longrepr=None,
                 when="setup",
             )
-            self._hang(carrier, packed)
+            self._hang(carrier, packed, progress)
             item.ihook.pytest_runtest_logreport(report=carrier)
 
-    def _hang(self, report: Any, packed: str | None) -> None:
+    def _news(self, *, waits: bool) -> Progress | None:
+        """How far the samples are, unless that is known or was told just now."""
+        since = self._clock() - self._progress_at
+        progress = self._session().samples.progress
+        is_known = replace(progress, seconds=self._progress.seconds) == self._progress
+        if not progress.total or (is_known and not (waits and since >= REPEAT_AFTER_S)):
+            return None
+        is_over = progress.done >= progress.total  # and no item may wait any more
+        return progress if since >= NEWS_AFTER_S or is_over else None
+
+    def _hang(self, report: Any, packed: str | None, progress: Progress | None) -> None:
         self._told_at = self._clock()
         report.promptune_sample = packed
+        if progress is not None:
+            self._progress, self._progress_at = progress, self._told_at
+            report.promptune_progress = [self._session().samples.slot, *progress.to_json()]
         stalled_s = self._session().samples.stalled_s
         if stalled_s != self._stalled_s:
             report.promptune_stalled_s = self._stalled_s = stalled_s
@@ -122,6 +145,10 @@ def take_in(report: Any, session: Session) -> None:
     stalled_s = report.__dict__.pop("promptune_stalled_s", None)
     if stalled_s is not None:
         session.samples.know_stalled(stalled_s)
+    progress = report.__dict__.pop("promptune_progress", None)
+    if progress is not None:
+        slot, *told = progress
+        session.samples.know_progress(report.node.gateway.id, slot, Progress.from_json(told))
     packed = report.__dict__.pop("promptune_sample", None)
     if packed is not None:
         session.samples.unpack(packed)

@@ -29,12 +29,20 @@ from pytest_promptune.plugin.items import (
     planned_items,
     resolve_case,
 )
+from pytest_promptune.plugin.joint_progress import JointLine
 from pytest_promptune.plugin.looks import LookHooks
 from pytest_promptune.plugin.ordering import put_in_order, put_in_order_of_looks
 from pytest_promptune.plugin.progress import ProgressLine
-from pytest_promptune.plugin.refusing import end_if_refused, mark_refused, or_usage_error
+from pytest_promptune.plugin.refusing import mark_refused, or_usage_error
 from pytest_promptune.plugin.scorers import ScorerFixtures
-from pytest_promptune.plugin.state import CELL, is_planning, is_xdist_worker, item_key, settings_key
+from pytest_promptune.plugin.state import (
+    CELL,
+    is_planning,
+    is_xdist_controller,
+    is_xdist_worker,
+    item_key,
+    settings_key,
+)
 from pytest_promptune.session import Session
 from pytest_promptune.store.log import LoggedSample
 from pytest_promptune.store.writing import WritingProcess
@@ -55,6 +63,9 @@ class PromptuneHooks:
         self._process = process
         self._line = ProgressLine(config)
         config.pluginmanager.register(self._line, "promptune-progress")
+        if is_xdist_controller(config):
+            joint = JointLine(self._line, lambda: self.session.samples.progress)
+            config.pluginmanager.register(joint, "promptune-joint-progress")
         self._session: Session | None = None
         self._view: View | None = None
         self._fixtures = KnownFixtures()
@@ -110,12 +121,16 @@ class PromptuneHooks:
         elif self._asking is not None:
             self._messenger.meanwhile(self._asking)
 
-    # Collection
+    def worker_ended(self, name: str) -> None:
+        """In an xdist controller: a worker is gone, orderly or not."""
+        if self._session is not None:
+            self._session.samples.know_end(name)
 
-    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
-        """A mistake that a worker found ends the session."""
-        if not is_xdist_worker(self._config):
-            end_if_refused(report)
+    def workers_ended(self) -> None:
+        """In an xdist controller: nothing is left to take in, or it won't be."""
+        self._line.close()
+
+    # Collection
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> Generator[None, object, object]:
@@ -302,7 +317,6 @@ class PromptuneHooks:
         """Take in what an item contributes, from here or from an xdist worker."""
         if is_xdist_worker(self._config):
             return
-        end_if_refused(report)
         if getattr(report, "promptune_not_needed", False):
             self.session.item_not_needed()
         contribution = getattr(report, "promptune", None)

@@ -1,7 +1,7 @@
-"""What apps print from the background doesn't get between pytest's own lines, nor into other tests' output.
+"""What apps and scorers print doesn't get between pytest's own lines, nor into other tests' output.
 
-pytest captures while an item runs and not in between, and a sample is generated while other items run:
-what its app prints would land on the terminal, or in the captured output of whichever test runs then.
+pytest captures while an item runs and not in between, and a sample is generated and scored while other items
+run: what is printed there would land on the terminal, or in the captured output of whichever test runs then.
 Such writes are kept aside and become captured output of the first test that gets the sample, as what a
 shared fixture prints belongs to the first test that sets it up. ``-s`` (and ``--capture=tee-sys``) shows all
 at once.

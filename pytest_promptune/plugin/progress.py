@@ -1,7 +1,8 @@
 """Tells how far the samples have come while an item waits for its own.
 
 On a terminal that is one live line behind what pytest has written, erased before anything else is
-written; in a log a line now and then. Only pytest's thread writes, and only while it waits.
+written; in a log a line now and then. Only pytest's thread writes, and only while it waits: in an xdist
+controller that is between the messages of its workers (`joint_progress`).
 
 The live line needs to know that nobody else writes: pytest captures the file descriptors (not under
 ``-s``, ``--capture=sys`` or ``tee-sys``), no live logs, no debugger, no other reporter than pytest's. It is
@@ -24,7 +25,7 @@ from typing import Protocol
 import pytest
 
 from pytest_promptune.core.progress import Progress, live_parts, log_line
-from pytest_promptune.plugin.state import is_xdist_controller, is_xdist_worker
+from pytest_promptune.plugin.state import is_xdist_worker
 
 #: Seconds of waiting before the live line appears, and between two looks at the progress.
 APPEARS_AFTER_S = 0.3
@@ -63,6 +64,16 @@ class ProgressLine:
         #: A debugger comes up in the thread of an app.
         self._lock = threading.Lock()
 
+    def open(self, *, appears_after_s: float = APPEARS_AFTER_S) -> None:
+        """Show what there is from now on; to be called where pytest doesn't capture.
+
+        What `sys.stdout` writes to is then what pytest writes to.
+
+        Args:
+            appears_after_s: seconds of waiting before the live line appears.
+        """
+        self._display = _display(self._config, self._clock, appears_after_s)
+
     def waiting(self, progress: Callable[[], Progress]) -> None:
         """An item waits: to be called when a wait begins, then several times a second.
 
@@ -87,8 +98,8 @@ class ProgressLine:
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtestloop(self) -> Generator[None, object, object]:
-        """Capture is suspended here: what `sys.stdout` writes to is what pytest writes to."""
-        self._display = _display(self._config, self._clock)
+        """Capture is suspended here."""
+        self.open()
         try:
             return (yield)
         finally:
@@ -116,14 +127,14 @@ class _Display(Protocol):
     def close(self) -> None: ...
 
 
-def _display(config: pytest.Config, clock: Callable[[], float]) -> _Display | None:
+def _display(config: pytest.Config, clock: Callable[[], float], appears_after_s: float) -> _Display | None:
     """The live line, lines of a log, or nothing."""
     reporter = config.pluginmanager.get_plugin("terminalreporter")
-    if reporter is None or is_xdist_worker(config) or is_xdist_controller(config):
+    if reporter is None or is_xdist_worker(config):
         return None
     if type(reporter) is pytest.TerminalReporter and _is_ours(config):
         with contextlib.suppress(OSError, ValueError):  # no file behind it
-            return _LiveLine(config, os.dup(sys.stdout.fileno()), clock)
+            return _LiveLine(config, os.dup(sys.stdout.fileno()), clock, appears_after_s)
     return _LogLines(config, reporter, clock) if config.get_verbosity() >= -1 else None
 
 
@@ -148,12 +159,15 @@ def _has_live_logs(config: pytest.Config) -> bool:
 class _LiveLine:
     """Text behind the cursor, which stays where pytest's own text ends."""
 
-    def __init__(self, config: pytest.Config, fd: int, clock: Callable[[], float]) -> None:
+    def __init__(
+        self, config: pytest.Config, fd: int, clock: Callable[[], float], appears_after_s: float
+    ) -> None:
         self._writer = config.get_terminal_writer()
         #: The terminal's: 1 is a file of pytest's while it captures.
         self._fd: int | None = fd
         self._encoding = sys.stdout.encoding or "ascii"
         self._clock = clock
+        self._appears_after_s = appears_after_s
         self._is_shown = False
         self._began = self._looked = clock()
         #: When the last wait ended, ``None`` during one.
@@ -166,7 +180,7 @@ class _LiveLine:
             if now - self._ended > PAUSE_S:
                 self._began, self._progress = now, None
             self._ended = None
-        if now - self._began < APPEARS_AFTER_S:
+        if now - self._began < self._appears_after_s:
             return
         if self._progress is None or now - self._looked >= REFRESH_S:
             self._progress, self._looked = progress(), now

@@ -27,6 +27,20 @@ def mark_refused(report: Any, error: PromptuneError, nodeid: str) -> None:
     report.longrepr = report.promptune_refused = message
 
 
+class Refusing:
+    """Ends the session when a report carries such a message; not in an xdist worker, which only sends it."""
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
+        """A mistake found while a worker collected."""
+        end_if_refused(report)
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """One that an item's fixtures showed, or that a worker could not tell before its first item."""
+        end_if_refused(report)
+
+
 def end_if_refused(report: Any) -> None:
     """End the session if a report carries such a message."""
     message = getattr(report, "promptune_refused", None)

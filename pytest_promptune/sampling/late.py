@@ -134,8 +134,7 @@ class LateScorers:
         async def conclude(outcome: Outcome) -> Scoring | None:
             if outcome.error is not None or outcome.value.record.error is not None:
                 return None
-            output = outcome.value.record.output
-            (scoring,) = await self._scorers.judge(engine, [scorer], case, output, item.marks)
+            (scoring,) = await self._scorers.judge(engine, [scorer], case, outcome.value, item.marks)
             return scoring
 
         return Job(key=key, order=order, call=sample, is_async=True, conclude=conclude, is_extra=True)

@@ -44,6 +44,7 @@ class Sampler:
         rate: float | None = None,
         budget: Budget | None = None,
         prices: Mapping[str, Price] | None = None,
+        mine: Container[str] | None = None,
         ahead: Container[str] | None = None,
         stored: StoredSamples | None = None,
         finished: Callable[[LoggedSample], None] = lambda _: None,
@@ -58,6 +59,7 @@ class Sampler:
             rate: most calls begun per second.
             budget: nothing more starts when it is spent.
             prices: of models, by name, beside the published ones.
+            mine: node ids of the items that this process is to run, ``None`` for all.
             ahead: node ids of the items whose samples may be generated before they ask, ``None`` for
                 all; other processes may run the others.
             stored: samples of an earlier session, taken in place of calls.
@@ -77,6 +79,7 @@ class Sampler:
             expect=self._expect,
             while_waiting=while_waiting,
         )
+        self._mine = mine
         self._ahead = ahead
         self._stored = StoredSamples() if stored is None else stored
         self._finished = finished
@@ -86,8 +89,8 @@ class Sampler:
         self._items: list[PlannedItem] = []
         #: How many of the items, which stand in the order of the looks, may have samples generated ahead.
         self._open = 0
-        #: How many samples only the others need.
-        self._beyond = 0
+        #: How many of this process's samples only the others need.
+        self._later = 0
         self._order: dict[str, int] = {}
         #: By identity of what the app fixture returned, which is kept alive.
         self._apps: dict[int, BuiltApp] = {}
@@ -101,6 +104,9 @@ class Sampler:
         #: For which app, name and module samples were generated ahead already.
         self._looked: set[Hashable] = set()
         self._uses = Uses()
+        #: Samples that all processes of the session together will need, and those that only others will.
+        self.planned = 0
+        self._elsewhere = 0
         #: Samples that were taken from an earlier session.
         self._reused: set[SampleKey] = set()
         self._errored = 0
@@ -115,19 +121,26 @@ class Sampler:
         self._items = list(items)
         self._open = len(self._items)
         self._order = {}
+        mine: set[Hashable] = set()
         for position, item in enumerate(items):
             self._order[item.nodeid] = position
             use = self._use(item, item.case) if item.case else None
             self._uses.expect(position, use)
             self._scorers.expect(item, use)
+            if self._mine is not None and use is not None and item.nodeid in self._mine:
+                mine.add(use)
+        self.planned = len(self._uses)
+        if self._mine is not None:
+            self._elsewhere = self.planned - len(mine)
 
     def open_up(self, look: int | None) -> None:
         """Items up to this look (``None``: all) may have their samples generated ahead from now on."""
         self._open = sum(look is None or item.look <= look for item in self._items)
-        later = {self._use(item, item.case) for item in self._items[self._open :] if item.case}
-        if later:
-            later -= {self._use(item, item.case) for item in self._items[: self._open] if item.case}
-        self._beyond = len(later)
+        now = _known_uses(self._items[: self._open], self._use) if self._open < len(self._items) else set()
+        rest = self._items[self._open :]
+        self.planned = len(self._uses) - len(_known_uses(rest, self._use) - now)
+        mine = [item for item in rest if self._mine is None or item.nodeid in self._mine]
+        self._later = len(_known_uses(mine, self._use) - now)
         self._looked.clear()
         self._reached.clear()
         self._late.look_again()
@@ -258,11 +271,11 @@ class Sampler:
 
     @property
     def progress(self) -> Progress:
-        """How far the samples are."""
+        """How far the samples of this process are."""
         counts = self._engine.counts if self._engine else Counts(done=0, in_flight=0, retries=0)
         return Progress(
             done=counts.done + len(self._reused),
-            total=max(len(self._uses) - self._beyond, counts.done + len(self._reused)),
+            total=max(len(self._uses) - self._elsewhere - self._later, counts.done + len(self._reused)),
             in_flight=counts.in_flight,
             errored=self._errored,
             missing=self._lost,
@@ -385,7 +398,7 @@ class Sampler:
         engine, record = self._engine, logged.record
         try:
             if engine is not None:
-                scorings = await self._scorers.judge(engine, scorers, case, record.output, item.marks)
+                scorings = await self._scorers.judge(engine, scorers, case, logged, item.marks)
                 logged = replace(logged, record=replace(record, scorings=scorings), finished=time.time())
         finally:  # the session may end meanwhile: what the app gave is paid for
             self._finished(logged)
@@ -424,3 +437,8 @@ class Sampler:
     def _use(self, item: PlannedItem, case: Case) -> tuple[str, str, str, str, int]:
         """What the items that share a sample have in common, whatever app they turn out to have."""
         return item.marks.app, case.id, self._fingerprint(case), item.cell.variant, item.cell.run
+
+
+def _known_uses(items: Iterable[PlannedItem], use: Callable[[PlannedItem, Case], Hashable]) -> set[Hashable]:
+    """The samples that items need, as far as their cases are known."""
+    return {use(item, item.case) for item in items if item.case}

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import copy
 import inspect
-from collections.abc import Callable, Hashable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Hashable, Iterable, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pytest_promptune.core.errors import ScoreError
 from pytest_promptune.core.jobs import Job, Outcome
@@ -16,7 +16,11 @@ from pytest_promptune.core.scorers import Scorer, read_scores
 from pytest_promptune.engine import Engine
 from pytest_promptune.langgraph.prices import PriceList
 from pytest_promptune.sampling.attempts import Attempts, described, rest
+from pytest_promptune.sampling.execution import in_sample
 from pytest_promptune.store.log import LoggedSample
+
+if TYPE_CHECKING:
+    from pytest_promptune.langgraph.tracing import Trace
 
 #: How often a call lost to the infrastructure is made again where the marker doesn't say.
 DEFAULT_RETRIES = 2
@@ -88,10 +92,10 @@ class Scorers:
         self._along.pop(key, None)
 
     async def judge(
-        self, engine: Engine, scorers: Sequence[Scorer], case: Case, output: Any, marks: Marks
+        self, engine: Engine, scorers: Sequence[Scorer], case: Case, sample: LoggedSample, marks: Marks
     ) -> tuple[Scoring, ...]:
-        """What the scorers make of an output, asked beside each other; awaited in the engine's loop."""
-        judgements = [_Judgement(scorer, case, output, self._prices) for scorer in scorers]
+        """What the scorers make of a sample, asked beside each other; awaited in the engine's loop."""
+        judgements = [_Judgement(scorer, case, sample, self._prices) for scorer in scorers]
         outcomes = await engine.together([judgement.job(marks) for judgement in judgements])
         for judgement in judgements:
             self._spend(judgement.attempts.spent)
@@ -115,14 +119,14 @@ def own(item: PlannedItem) -> list[Scorer]:
 
 
 class _Judgement:
-    """One scorer with one output: its attempts, and what came of them."""
+    """One scorer with one sample: its attempts, and what came of them."""
 
-    __slots__ = ("_case", "_output", "_scorer", "attempts")
+    __slots__ = ("_case", "_sample", "_scorer", "attempts")
 
-    def __init__(self, scorer: Scorer, case: Case, output: Any, prices: PriceList) -> None:
+    def __init__(self, scorer: Scorer, case: Case, sample: LoggedSample, prices: PriceList) -> None:
         self._scorer = scorer
         self._case = case
-        self._output = output
+        self._sample = sample
         self.attempts = Attempts(prices)
 
     def job(self, marks: Marks) -> Job:
@@ -159,19 +163,25 @@ class _Judgement:
         )
 
     async def _call_async(self) -> Any:
+        in_sample.set(self._sample.key)
         with self.attempts.begin():
             return await self._scorer.call(**self._arguments())
 
     def _call(self) -> Any:
+        in_sample.set(self._sample.key)
         with self.attempts.begin() as trace:
             value = self._scorer.call(**self._arguments())
-        return rest(value, trace) if inspect.isawaitable(value) else value
+        return self._rest(value, trace) if inspect.isawaitable(value) else value
+
+    async def _rest(self, value: Awaitable[Any], trace: Trace | None) -> Any:
+        in_sample.set(self._sample.key)  # a function was called in a thread, with a context of its own
+        return await rest(value, trace)
 
     def _arguments(self) -> dict[str, Any]:
         """Copies: an evaluator may change what it gets, as openevals does with messages."""
         given = {
             "inputs": self._case.input,
-            "outputs": self._output,
+            "outputs": self._sample.record.output,
             "reference_outputs": self._case.expected,
         }
         return {name: _copied(given[name]) for name in self._scorer.takes}

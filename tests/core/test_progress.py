@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 
 import pytest
 
-from pytest_promptune.core.progress import Progress, live_parts, log_line
+from pytest_promptune.core.progress import JointProgress, Progress, live_parts, log_line
 
 FULL = Progress(
     done=120,
@@ -118,3 +119,71 @@ class TestSecondsLeft:
         """An estimate deserves no more digits."""
         progress = Progress(done=100, total=200, in_flight=0, seconds=seconds)
         assert log_line(progress).endswith(f", {said} left")
+
+
+# --- several processes ----------------------------------------------------------------------------
+
+
+def test_told_as_plain_data():
+    """What comes back is what was told."""
+    assert Progress.from_json(json.loads(json.dumps(FULL.to_json()))) == FULL
+    nothing = Progress(done=0, total=0, in_flight=0)
+    assert Progress.from_json(nothing.to_json()) == nothing
+
+
+def test_processes_are_added_up():
+    """Counts and costs are sums; the time is since the first of them began."""
+    joint = JointProgress()
+    joint.tell("gw0", 0, replace(FULL, seconds=20), now=100)
+    joint.tell("gw1", 1, Progress(done=1, total=200, in_flight=4, cost_usd=0.5, seconds=60), now=110)
+    assert joint.at(112) == Progress(
+        done=121,
+        total=500,
+        in_flight=36,
+        errored=2,
+        missing=1,
+        retries=3,
+        cost_usd=0.62,
+        reused=20,
+        seconds=62,
+    )
+    joint.tell("gw1", 1, Progress(done=2, total=200, in_flight=4, seconds=70), now=120)
+    assert (joint.at(120).done, joint.at(120).cost_usd) == (122, 0.12)
+
+
+def test_no_price_anywhere():
+    """An unknown cost is not nothing."""
+    joint = JointProgress()
+    assert joint.at(5) == Progress(done=0, total=0, in_flight=0)
+    joint.tell("gw0", 0, Progress(done=1, total=2, in_flight=0), now=1)
+    assert joint.at(1).cost_usd is None
+
+
+def test_all_that_is_planned_counts_from_the_start():
+    """A process that hasn't said anything yet has done nothing of its part."""
+    joint = JointProgress()
+    joint.planned = 300
+    joint.tell("gw0", 0, Progress(done=50, total=100, in_flight=4), now=1)
+    assert (joint.at(1).done, joint.at(1).total) == (50, 300)
+
+
+def test_a_crashed_process_is_replaced():
+    """What it generated ahead is done again and so not done; what it cost is spent, and its errors were."""
+    joint = JointProgress()
+    joint.tell("gw0", 0, Progress(done=40, total=100, in_flight=8, errored=3, cost_usd=1.0), now=1)
+    joint.end("gw0")
+    assert (joint.at(1).done, joint.at(1).in_flight) == (40, 0)
+    joint.tell("gw1", 0, Progress(done=5, total=70, in_flight=2, errored=1, cost_usd=0.5), now=1)
+    now = joint.at(1)
+    assert (now.done, now.total, now.in_flight, now.errored, now.cost_usd) == (35, 100, 2, 4, 1.5)
+    joint.end("gw7")  # one that never said anything
+    assert joint.at(1) == now
+
+
+def test_a_part_that_grows():
+    """Samples of cases that only fixtures know come to light as the items run."""
+    joint = JointProgress()
+    joint.planned = 10
+    joint.tell("gw0", 0, Progress(done=1, total=5, in_flight=0), now=1)
+    joint.tell("gw0", 0, Progress(done=11, total=12, in_flight=0), now=2)
+    assert (joint.at(2).done, joint.at(2).total) == (11, 12)

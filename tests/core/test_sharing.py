@@ -46,6 +46,6 @@ def test_a_common_bond_means_a_common_slot(bonds, workers):
 @given(st.integers(1, 200), st.integers(1, 12))
 def test_parts_add_up(total, workers):
     """The parts of all workers are the whole, unless there is less than one for each."""
-    parts = [Share(slot=slot, workers=workers, ahead=()).of(total) for slot in range(workers)]
+    parts = [Share(slot=slot, workers=workers, mine=(), ahead=()).of(total) for slot in range(workers)]
     assert sum(parts) == max(total, workers)
     assert max(parts) - min(parts) <= 1

@@ -158,7 +158,9 @@ def test_live_line_leaves_no_trace(terminal, args, columns):
 @on_posix
 def test_live_line_follows_the_letters(terminal):
     """It stands behind what pytest has written, and tells how many are done, in flight, and the time left."""
-    seen = terminal.run()
+    seen = terminal.run(
+        wait=0.5
+    )  # longer than the experiment log takes to open, for which the first item waits
     assert any(re.fullmatch(r"test_bot\.py \.*  \d+/18 samples, 3 in flight.*", line) for line in seen.live)
     assert seen.live[-1].endswith(" left")
 
@@ -240,15 +242,6 @@ def test_no_live_line_where_others_write(terminal, args, environment):
     seen = terminal.run(*args, **environment)
     assert seen.code == 0, seen.last
     assert not seen.live
-    assert SAVE_CURSOR not in seen.raw
-
-
-@on_posix
-def test_xdist_writes_no_live_line(terminal):
-    """Neither the controller nor a worker."""
-    pytest.importorskip("xdist")
-    seen = terminal.run("-p", "xdist", "-n2")
-    assert seen.code == 0, seen.last
     assert SAVE_CURSOR not in seen.raw
 
 
@@ -342,3 +335,142 @@ def test_lines_of_a_log_are_rare(pytester, capsys, args, at):
     line.close()
     line.waiting(lambda: pytest.fail("asked after its end"))
     loop.close()
+
+
+# -- pytest-xdist ----------------------------------------------------------------------------------------
+
+XDIST = ("-p", "xdist", "-n2")
+
+
+@on_posix
+@pytest.mark.parametrize(
+    ("args", "columns"),
+    [
+        pytest.param([], 80, id="default"),
+        pytest.param(["-q", "--dist=worksteal"], 80, id="q-worksteal"),
+        pytest.param(["--dist=loadfile", "-o", "console_output_style=count"], 80, id="count-loadfile"),
+        pytest.param(["--dist=loadgroup"], 30, id="narrow-loadgroup"),
+    ],
+)
+def test_live_line_of_workers_leaves_no_trace(terminal, args, columns):
+    """The controller shows what its workers tell; the screen at the end is the one of a run without it."""
+    pytest.importorskip("xdist")
+    with ThreadPoolExecutor() as pool:
+        with_line = pool.submit(terminal.run, *XDIST, *args, columns=columns, wait=0.4)
+        without = pool.submit(terminal.run, *XDIST, *args, columns=columns, TERM="dumb", CI="true").result()
+    seen = with_line.result()
+    assert seen.code == without.code == 0, seen.last
+    assert not without.live
+    assert seen.live
+    letters = [line for line in seen.progress if line.startswith(".")]
+    assert letters
+    assert letters == [line for line in without.progress if line.startswith(".")]
+    assert not any(LIVE.search(line) for line in seen.last)
+    assert all(len(line) < columns for line in seen.live)
+
+
+@on_posix
+def test_live_line_of_workers_under_v(terminal):
+    """Each line that xdist writes is there, whole and without anything behind it."""
+    pytest.importorskip("xdist")
+    seen = terminal.run(*XDIST, "-v", columns=100, rows=150, wait=0.4)
+    assert seen.code == 0, seen.last
+    assert seen.live
+    assert not any(LIVE.search(line) for line in seen.last)
+    name = r"test_bot\.py::test_(?:answer|words)\[c0\d-current-run\d\]"
+    assert sum(bool(re.fullmatch(name, line)) for line in seen.last) == 36
+    assert sum(bool(re.fullmatch(rf"\[gw\d\] \[ *\d+%\] PASSED {name}", line)) for line in seen.last) == 36
+
+
+@on_posix
+def test_the_line_adds_the_workers_up(terminal):
+    """All samples from the first line on; in flight what both workers have; done when both are."""
+    pytest.importorskip("xdist")
+    seen = terminal.run(*XDIST, wait=0.8)
+    told = [
+        tuple(map(int, found)) for found in re.findall(r"(\d+)/18 samples, (\d+) in", "\n".join(seen.live))
+    ]
+    done = [number for number, _ in told]
+    assert done == sorted(done)
+    assert len(set(done)) > 2
+    assert max(in_flight for _, in_flight in told) == 3
+    assert seen.live[-1].endswith(" left")
+
+
+@on_posix
+def test_errors_of_all_workers_are_counted(terminal):
+    """Two cases run on two workers: the line counts the errors of both."""
+    pytest.importorskip("xdist")
+    seen = terminal.run(*XDIST, columns=120, wait=0.4, BOT_RAISE="c00,c01")
+    told = [int(found) for found in re.findall(r", (\d) errors?\b", "\n".join(seen.live))]
+    assert told == sorted(told)
+    assert max(told) >= 4
+
+
+@on_posix
+def test_interrupt_of_a_controller(terminal):
+    """Ctrl-C erases the line before pytest says anything."""
+    pytest.importorskip("xdist")
+    seen = terminal.run(
+        *XDIST, wait=5, when_live=lambda process, fd: os.kill(process.pid, signal.SIGINT), BOT_CASES="6"
+    )
+    assert seen.code == pytest.ExitCode.INTERRUPTED
+    assert any("KeyboardInterrupt" in line for line in seen.last)
+    assert not any(LIVE.search(line) for line in seen.last)
+
+
+@on_posix
+def test_a_worker_that_crashes(terminal):
+    """What xdist says of it has lines of its own; in the end all samples are done, none twice."""
+    pytest.importorskip("xdist")
+    terminal.project.bot(
+        "import os\n"
+        "import pytest\n"
+        "pytestmark = pytest.mark.promptune(app='bot', runs=3, retries=0)\n"
+        "def test_one(case, sample, variant, tmp_path_factory):\n"
+        "    crashed = tmp_path_factory.getbasetemp().parent / 'crashed'\n"
+        "    if case.id == 'c02' and not crashed.exists():\n"
+        "        crashed.touch()\n"
+        "        os._exit(1)\n"
+    )
+    seen = terminal.run(*XDIST, "-v", columns=120, wait=0.5)
+    assert seen.live
+    assert "replacing crashed worker gw" in "\n".join(seen.last)
+    assert not any(LIVE.search(line) for line in seen.last)
+    done = [int(found) for found in re.findall(r"(\d+)/18", "\n".join(seen.live))]
+    assert max(done) <= 18
+    assert done[-1] >= 14
+
+
+@on_posix
+@pytest.mark.parametrize(
+    ("args", "environment"),
+    [pytest.param(["-s"], {}, id="s"), pytest.param([], {"CI": "true"}, id="CI")],
+)
+def test_no_live_line_of_workers_where_others_write(terminal, args, environment):
+    """The rules are those of a run without workers."""
+    pytest.importorskip("xdist")
+    seen = terminal.run(*XDIST, *args, **environment)
+    assert seen.code == 0, seen.last
+    assert SAVE_CURSOR not in seen.raw
+
+
+@pytest.mark.usefixtures("often")
+def test_lines_of_workers_in_a_log(bot):
+    """A line of its own now and then; the letters go on below."""
+    pytest.importorskip("xdist")
+    ran = bot.run(*XDIST, "--promptune-concurrency=3", wait=0.5)
+    lines = ran.out.splitlines()
+    said = [position for position, line in enumerate(lines) if re.fullmatch(LINE, line)]
+    assert said, ran.out
+    assert "".join(re.findall(r"^(\.+)", ran.out, re.MULTILINE)).count(".") == 36
+    assert "\x1b" not in ran.out
+
+
+@pytest.mark.usefixtures("often")
+def test_lines_of_workers_in_a_verbose_log(bot):
+    """Nothing that xdist writes shares a line with them."""
+    pytest.importorskip("xdist")
+    ran = bot.run(*XDIST, "-v", "--promptune-concurrency=3", wait=0.5)
+    assert re.search(rf"^{LINE}$", ran.out, re.MULTILINE)
+    assert len(re.findall(r"^\[gw\d\] \[ *\d+%\] PASSED test_bot\.py::\S+ *$", ran.out, re.MULTILINE)) == 36

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 
@@ -540,3 +541,68 @@ def test_openevals(suite, fixture, metric):
     ran = project.run("--promptune-baseline", "--promptune-runs=1")
     assert ran.code == 0, ran.text
     assert ran.metric(f"bot::{metric}")["n_samples"] == 6, json.dumps(ran.json["warnings"])
+
+
+# --- what they print ------------------------------------------------------------------------------
+
+#: Evaluators of all kinds: in a thread, in the loop, and first in one and then in the other.
+TALKATIVE = """
+@pytest.fixture(scope="session")
+def talks():
+    def evaluator(inputs, outputs):
+        print("SAID talks", inputs["q"])
+        return 1.0
+    return evaluator
+
+@pytest.fixture(scope="session")
+def mutters():
+    async def evaluator(inputs, outputs):
+        await asyncio.sleep(0.01)
+        print("SAID mutters", inputs["q"])
+        return 1.0
+    return evaluator
+
+@pytest.fixture(scope="session")
+def returns():
+    def evaluator(inputs, outputs):
+        async def later():
+            await asyncio.sleep(0.01)
+            print("SAID returns", inputs["q"])
+            return 1.0
+        return later()
+    return evaluator
+"""
+
+
+def captured(out: str) -> dict[str, list[str]]:
+    """What scorers said, by the test under which it is shown."""
+    found: dict[str, list[str]] = {}
+    for part in re.split(r"^_{3,} (?=test_)", out, flags=re.MULTILINE)[1:]:
+        said = sorted(re.findall(r"^SAID (.*)$", part, re.MULTILINE))
+        if said:
+            found[part.partition(" ")[0]] = said
+    return found
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_what_scorers_print(suite, workers):
+    """It is captured output of the first test that gets the sample, beside what the app prints."""
+    project = suite("talks", "mutters", "returns")
+    conftest = project.path / "conftest.py"
+    conftest.write_text(conftest.read_text() + TALKATIVE)
+    args = ("-n", str(workers)) if workers else ()
+    ran = project.run("-rP", *args, plugins=("xdist.plugin",) if workers else ())
+    assert ran.counts == {"passed": 12}
+    assert captured(ran.out) == {
+        f"test_answer[c0{q}-current-run1]": [f"mutters {q}", f"returns {q}", f"talks {q}"] for q in range(6)
+    }
+
+
+def test_what_late_scorers_print(suite):
+    """Where an output was there before, as under --promptune-replay, it belongs to the test that waits."""
+    project = suite("talks")
+    conftest = project.path / "conftest.py"
+    conftest.write_text(conftest.read_text() + TALKATIVE)
+    project.run("--promptune-baseline")
+    ran = project.run("-rP", "--promptune-replay=last")
+    assert captured(ran.out) == {f"test_answer[c0{q}-current-run1]": [f"talks {q}"] for q in range(6)}

@@ -5,7 +5,14 @@ from typing import Any
 
 import pytest
 
-from pytest_promptune.plugin.distribution import TELL_AFTER_S, Messenger, take_in
+from pytest_promptune.core.progress import Progress
+from pytest_promptune.plugin.distribution import (
+    NEWS_AFTER_S,
+    REPEAT_AFTER_S,
+    TELL_AFTER_S,
+    Messenger,
+    take_in,
+)
 
 
 class FakeSession:
@@ -15,6 +22,8 @@ class FakeSession:
         self.finished: list[str] = []
         self.taken: list[Any] = []
         self.stalled_s: float | None = None
+        self.progress = Progress(done=0, total=0, in_flight=0)
+        self.slot = 1
         #: What it has of samples.
         self.samples = self
 
@@ -28,6 +37,9 @@ class FakeSession:
 
     def know(self, knowledge: dict[str, Any]) -> None:
         self.taken.append(knowledge)
+
+    def know_progress(self, process: str, slot: int, progress: Progress) -> None:
+        self.taken.append((process, slot, progress))
 
     def know_stalled(self, stalled_s: float) -> None:
         self.taken.append(stalled_s)
@@ -131,3 +143,62 @@ def test_the_controller_takes_it_off(worker):
     assert not [name for name in vars(sent) if name.startswith("promptune")]
     take_in(report(), controller)
     assert len(controller.taken) == 2
+
+
+# --- progress -------------------------------------------------------------------------------------
+
+
+def progress_of(report: Any) -> list[Any] | None:
+    return getattr(report, "promptune_progress", None)
+
+
+def test_news_are_told_while_an_item_waits(worker):
+    """Now and then, and only what changed; the time alone is no news."""
+    worker.session.progress = Progress(done=0, total=9, in_flight=4)
+    worker.wait(0)
+    worker.session.progress = Progress(done=1, total=9, in_flight=4, seconds=1)
+    worker.wait(NEWS_AFTER_S / 2)
+    assert len(worker.sent) == 1
+    worker.wait(NEWS_AFTER_S)
+    worker.session.progress = Progress(done=1, total=9, in_flight=4, seconds=2)
+    worker.wait(NEWS_AFTER_S)
+    assert [progress_of(sent)[:4] for sent in worker.sent] == [[1, 0, 9, 4], [1, 1, 9, 4]]
+
+
+def test_a_long_wait_is_told_again(worker):
+    """The controller shows the time that is left, and writes a line to a log from time to time."""
+    worker.session.progress = Progress(done=1, total=9, in_flight=4)
+    for _ in range(20):
+        worker.wait(REPEAT_AFTER_S / 4)
+    assert len(worker.sent) == 5
+
+
+def test_reports_of_items_carry_them(worker):
+    """Not each: a fast suite has many. The last word is always said."""
+    told = []
+    for done in range(1, 10):
+        worker.now += NEWS_AFTER_S / 4
+        worker.session.progress = Progress(done=done, total=9, in_flight=9 - done)
+        worker.messenger.tell(last := report())
+        told.append(progress_of(last) and progress_of(last)[1])
+    assert told == [1, None, None, None, 5, None, None, None, 9]
+    worker.now += REPEAT_AFTER_S
+    worker.messenger.tell(last := report())
+    assert progress_of(last) is None
+    worker.session.progress = Progress(done=10, total=10, in_flight=0)
+    worker.messenger.tell(last := report())
+    worker.session.progress = Progress(done=11, total=11, in_flight=0)
+    worker.messenger.tell(last := report())
+    assert progress_of(last)[1] == 11
+
+
+def test_the_controller_hears_of_progress(worker):
+    """With whose it is and of which part; taken off the report."""
+    worker.session.progress = Progress(done=3, total=9, in_flight=4, cost_usd=0.1)
+    worker.wait(0)
+    (sent,) = worker.sent
+    sent.node = SimpleNamespace(gateway=SimpleNamespace(id="gw5"))
+    controller: Any = FakeSession()
+    take_in(sent, controller)
+    assert controller.taken == [{"notes": []}, ("gw5", 1, worker.session.progress)]
+    assert not [name for name in vars(sent) if name.startswith("promptune")]

@@ -87,9 +87,11 @@ def sampler() -> Iterator[Callable[..., Sampler]]:
         concurrency: int = 1,
         careful: bool = False,
         variants: Sequence[Variant] = (),
+        mine: Sequence[PlannedItem] | None = None,
     ) -> Sampler:
         known = {CURRENT: Variant(name=CURRENT), **{variant.name: variant for variant in variants}}
-        made.append(Sampler(variants=known, concurrency=concurrency, careful=careful))
+        own = None if mine is None else frozenset(each.nodeid for each in mine)
+        made.append(Sampler(variants=known, concurrency=concurrency, careful=careful, mine=own, ahead=own))
         made[-1].plan(planned)
         return made[-1]
 
@@ -617,6 +619,30 @@ def test_a_planned_item_is_not_changed(sampler):
     before = [replace(one) for one in planned]
     run(sampler(planned), planned, Bot())
     assert planned == before
+
+
+# --- progress -------------------------------------------------------------------------------------
+
+
+def test_progress_counts_samples_not_items(sampler):
+    """Two tests of one sample are one."""
+    planned = [*items(3), *items(3, test="test_b")]
+    one = sampler(planned)
+    assert (one.planned, one.progress.total, one.progress.done) == (3, 3, 0)
+    run(one, planned, Bot())
+    assert (one.progress.total, one.progress.done) == (3, 3)
+
+
+def test_progress_of_one_of_several_processes(sampler):
+    """It tells of its own part; how much there is altogether it knows too."""
+    planned = [*items(6), *items(6, test="test_b")]
+    mine = [each for each in planned if each.case and each.case.id in ("c001", "c004")]
+    one = sampler(planned, mine=mine)
+    assert (one.planned, one.progress.total) == (6, 2)
+    bot = Bot()
+    run(one, mine, bot)
+    assert bot.settled == ["c001", "c004"]
+    assert (one.progress.total, one.progress.done) == (2, 2)
 
 
 # --- looks ----------------------------------------------------------------------------------------
