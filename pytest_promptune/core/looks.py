@@ -134,8 +134,8 @@ def is_clear(mode: Mode, rows: Iterable[ComparisonRow], gate: Iterable[GateItem]
         return bool(judged) and all(row.verdict != "inconclusive" for row in judged)
     if any(row.verdict == "regressed" and row.gate == "failed" for row in judged):
         return True
-    open_ids = {gate_nodeid(row.name, row.candidate) for row in judged}
-    if any(item.failed and item.nodeid not in open_ids for item in gate):
+    open_ids = {gate_nodeid(row.name, row.candidate) for row in judged if row.gate == "failed"}
+    if any(item.failed and item.nodeid not in open_ids for item in gate):  # no row's doing
         return True
     passes = (row.verdict in ("improved", "unchanged") and row.gate != "failed" for row in judged)
     return bool(judged) and all(passes)

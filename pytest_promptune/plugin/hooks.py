@@ -168,7 +168,7 @@ class PromptuneHooks:
             whole = not config.getoption("lf", False) and not any("::" in arg for arg in config.args)
             typed = config.args_source == config.ArgsSource.ARGS
             looks = self.session.plan_looks(selected)
-            if looks:
+            if looks and not (config.option.setuponly or config.option.setupplan):
                 config.pluginmanager.register(self._looks, "promptune-looks")
             share = tell_share(config, session.items, looks=looks) if is_xdist_worker(config) else None
             self.session.begin(selected, self._collected, whole=whole, everything=not typed, share=share)

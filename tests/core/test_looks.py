@@ -181,6 +181,10 @@ def test_a_failure_that_runs_do_not_mend_settles_a_check():
     broken = GateItem(nodeid="m.py::bot::gate[bot::output-current]", failed=True, message="no output")
     assert clear("check", row("inconclusive"), more=(broken,))
     assert clear("check", more=(broken,))
+    some_lack = GateItem(
+        nodeid="m.py::test_a::gate[test_a-current]", failed=True, message="no baseline for c1"
+    )
+    assert clear("check", row("inconclusive"), more=(some_lack,)), "the row itself passes"
 
 
 def test_what_can_not_be_judged_keeps_nobody_waiting():

@@ -290,6 +290,15 @@ def test_ending_at_the_first_failure(suite):
     assert "not needed" not in ran.out
 
 
+@pytest.mark.parametrize("option", ["--setup-only", "--setup-plan"])
+def test_looking_at_fixtures_takes_no_looks(suite, option):
+    """Nothing is measured, so nothing is judged."""
+    ran = suite.run(RANGE, option, cases=8)
+    assert not ran.calls
+    assert "not needed" not in ran.out
+    assert ran.code == 0
+
+
 def test_resuming(suite):
     """What was interrupted after the first look goes on, looks again, and calls only for what is missing."""
     text = (suite.path / "test_bot.py").read_text()
