@@ -112,7 +112,7 @@ def _weights(path: str, source: str, model: str) -> Answer:
 
 
 def _merge_arguments(parser: argparse.ArgumentParser) -> None:
-    from pytest_promptune.settings import GATES
+    from pytest_promptune.option_values import GATES
 
     parser.add_argument(
         "files", nargs="+", metavar="FILE", help="results of --promptune-json, one per machine"

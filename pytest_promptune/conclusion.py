@@ -174,10 +174,14 @@ def _compare(evidence: Evidence, columns: Sequence[Column], found: Conclusion) -
         alpha=evidence.alpha or settings.alpha,
         gate=settings.gate,
         margins=settings.margin,
+        tolerances=settings.tolerance,
         scope=settings.scope,
+        strict=settings.strict,
+        gate_cases=settings.gate_cases,
     )
     silent = silences(evidence.experiment, evidence.baselines, whole=evidence.is_whole)
     found.comparisons.extend(failing_rows(compare(matches, rules), silent))
+    found.warnings.extend(remarks.few_common(found.comparisons))
     for item, row in zip(
         gate_items(found.comparisons), (r for r in found.comparisons if r.gate != "off"), strict=True
     ):
@@ -382,10 +386,11 @@ def _shown_path(root: Path, module: str, against: str) -> str:
 def _named(evidence: Evidence, columns: Sequence[Column]) -> list[tuple[str, str]]:
     """Where metrics are named in settings and markers, and how."""
     settings = evidence.settings
-    margin = "--promptune-margin" if settings.margin_override else "promptune_margin"
-    given: list[tuple[str, str]] = []
-    if settings.margin_override or evidence.is_everything:  # an ini file speaks of all tests
-        given += [(margin, text) for text in settings.margin]
+    given = [
+        (where, metric)
+        for where, metric, is_typed in settings.named_metrics
+        if is_typed or evidence.is_everything  # an ini file speaks of all tests
+    ]
     if evidence.is_everything:
         given += [("promptune_gate_metrics", text) for text in settings.gate_metrics]
     return given + [("the marker's gate=", text) for column in columns for text in column.gate or ()]

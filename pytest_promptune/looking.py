@@ -6,17 +6,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pytest_promptune.core.looks import LookPlan, Looks, plan_looks
-from pytest_promptune.core.plan import Marks, PlannedItem
-from pytest_promptune.core.runs import Runs
+from pytest_promptune.core.plan import PlannedItem
 from pytest_promptune.core.sharing import Standing
 from pytest_promptune.core.view import LookView
-from pytest_promptune.settings import DEFAULT_RUNS, Settings
-
-
-def runs_of(settings: Settings, marks: Marks) -> Runs:
-    """How often the cases of a test are measured: the command line, the marker, the ini file, the default."""
-    runs = settings.runs if settings.runs_override or marks.runs is None else marks.runs
-    return runs or DEFAULT_RUNS
+from pytest_promptune.settings import Settings
 
 
 def planned_looks(settings: Settings, items: Sequence[PlannedItem]) -> LookPlan | None:
@@ -26,7 +19,7 @@ def planned_looks(settings: Settings, items: Sequence[PlannedItem]) -> LookPlan 
     """
     if settings.mode == "baseline" or settings.gate == "off":
         return None
-    return plan_looks(items, lambda item: runs_of(settings, item.marks), alpha=settings.alpha)
+    return plan_looks(items, lambda item: settings.runs_of(item.marks.runs), alpha=settings.alpha)
 
 
 class Looking:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from pytest_promptune.choosing import known_variants, measured_variants, too_many_changes
 from pytest_promptune.conditions import Commit, CommitReader, own_version, timestamp
 from pytest_promptune.core.baseline import Baseline, Recorded
-from pytest_promptune.core.checks import refuse_contradictions, refuse_unknown_margins
+from pytest_promptune.core.checks import refuse_contradictions, refuse_unknown_metrics
 from pytest_promptune.core.course import Course, unpriced
 from pytest_promptune.core.experiment import Experiment
 from pytest_promptune.core.looks import is_clear, told
@@ -26,7 +26,7 @@ from pytest_promptune.core.shards import Shard
 from pytest_promptune.core.sharing import Share, Standing
 from pytest_promptune.core.tally import tally
 from pytest_promptune.core.view import GateItem, LookView, View
-from pytest_promptune.looking import Looking, planned_looks, runs_of
+from pytest_promptune.looking import Looking, planned_looks
 from pytest_promptune.outputs import OutputError, write_outputs
 from pytest_promptune.prompts import AppPrompts
 from pytest_promptune.recording import Recording, experiment_id, facts_of
@@ -102,7 +102,9 @@ class Session:
 
     def cells(self, marks: Marks) -> list[Cell]:
         """All variants and runs of a test with these marks."""
-        return cells([variant.name for variant in self.variants], most_runs(runs_of(self.settings, marks)))
+        return cells(
+            [variant.name for variant in self.variants], most_runs(self.settings.runs_of(marks.runs))
+        )
 
     def look_numbers(self, items: Sequence[PlannedItem]) -> tuple[int, ...] | None:
         """The look before which each of the selected items runs, ``None`` where there are no looks."""
@@ -139,8 +141,7 @@ class Session:
             PromptuneError: for whatever would fail or mislead later.
         """
         refuse_contradictions(collected)
-        if self.settings.margin_override:
-            refuse_unknown_margins(self.settings.margin, collected)
+        refuse_unknown_metrics(self.settings.named_metrics, collected)
         self._prepare_prompts()
         self.variants = tuple(self._described(variant) for variant in self.variants)
         self._known.update({variant.name: variant for variant in self.variants})

@@ -8,14 +8,26 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from pytest_promptune.core.errors import SettingsError
-from pytest_promptune.core.margins import Percent
+from pytest_promptune.core.margins import read_sizes
 from pytest_promptune.core.prices import Price
 from pytest_promptune.core.runs import Runs, parse_runs
+from pytest_promptune.option_values import (
+    read_flag,
+    read_gate,
+    read_level,
+    read_positive_int,
+    read_prices,
+    read_rate,
+    read_reports,
+    read_scope,
+    read_text,
+    read_texts,
+    read_usd,
+    read_word,
+)
 
 Gate = Literal["regression", "non-inferiority", "off"]
 Scope = Literal["suite", "population"]
-SCOPES = ("suite", "population")
-GATES = ("regression", "non-inferiority", "off")
 
 DEFAULT_RUNS = 5
 DEFAULT_CONCURRENCY = 16
@@ -48,138 +60,6 @@ class OptionSpec:
         return "promptune_" + self.name
 
 
-def _flag(value: Any) -> bool:
-    return bool(value)
-
-
-def _text(value: Any) -> str:
-    text = str(value).strip()
-    if not text:
-        raise ValueError("a non-empty text")
-    return text
-
-
-def _word(value: Any) -> str:
-    text = _text(value)
-    if any(character in text for character in "/\\:.[]") or text != "".join(text.split()):
-        raise ValueError("one word without / \\ : . [ ] (it becomes part of a file name)")
-    return text
-
-
-def _texts(values: Any) -> tuple[str, ...]:
-    return tuple(text for value in values if (text := str(value).strip()))
-
-
-def _positive_int(value: Any) -> int:
-    try:
-        number = int(str(value).strip())
-    except ValueError:
-        raise ValueError("a whole number of at least 1") from None
-    if number < 1:
-        raise ValueError("a whole number of at least 1")
-    return number
-
-
-def _alpha(value: Any) -> float:
-    try:
-        number = float(value)
-    except ValueError:
-        raise ValueError("a number between 0 and 0.5, as 0.05") from None
-    if not 0 < number <= 0.5:
-        raise ValueError("a number between 0 and 0.5, as 0.05")
-    return number
-
-
-def _gate(value: Any) -> str:
-    text = str(value).strip()
-    if text not in GATES:
-        raise ValueError(" or ".join(GATES))
-    return text
-
-
-def _scope(value: Any) -> str:
-    text = str(value).strip()
-    if text not in SCOPES:
-        raise ValueError(" or ".join(SCOPES))
-    return text
-
-
-def _rate(value: Any) -> float:
-    """Calls per second."""
-    expected = ValueError("a number per second, minute or hour above 0, as 5/s or 300/min")
-    number, slash, unit = (part.strip() for part in str(value).partition("/"))
-    try:
-        rate = float(number) / _UNITS[unit if slash else "s"]
-    except (ValueError, KeyError):
-        raise expected from None
-    if not 0 < rate < float("inf"):
-        raise expected
-    return rate
-
-
-_UNITS = {"s": 1, "sec": 1, "m": 60, "min": 60, "h": 3600}
-
-
-def _usd(value: Any) -> float:
-    try:
-        amount = float(str(value).strip().removeprefix("$"))
-    except ValueError:
-        amount = 0.0
-    if not 0 < amount < float("inf"):
-        raise ValueError("an amount of USD above 0, as 2.50")
-    return amount
-
-
-def _margins(values: Any) -> Mapping[str, float]:
-    return dict(_margin(str(value)) for value in values)
-
-
-def _margin(text: str) -> tuple[str, float]:
-    expected = "METRIC=VALUE with a VALUE of at least 0, as test_intent=0.05 or bot::latency_s=20%"
-    metric, equals, number = text.rpartition("=")
-    number = number.strip()
-    try:
-        value = Percent(float(number[:-1]) / 100) if number.endswith("%") else float(number)
-    except ValueError:
-        raise ValueError(expected) from None
-    if not equals or not metric.strip() or not 0 <= value < float("inf"):
-        raise ValueError(expected)
-    return metric.strip(), value
-
-
-def _prices(values: Any) -> Mapping[str, Price]:
-    prices: dict[str, Price] = {}
-    for line in _texts(values):
-        model, price = _price(line)
-        if model in prices:
-            raise ValueError(f"each model once ({model} is there twice)")
-        prices[model] = price
-    return prices
-
-
-def _price(line: str) -> tuple[str, Price]:
-    expected = ValueError(
-        "MODEL = INPUT / OUTPUT in USD per million tokens, as my-model = 0.15 / 0.60, or with the price of "
-        f"cached input as the third number, as my-model = 0.15 / 0.60 / 0.075 ({line!r} is neither)"
-    )
-    model, _, numbers = (part.strip() for part in line.rpartition("="))
-    try:
-        usd = [float(number) for number in numbers.split("/")]
-    except ValueError:
-        raise expected from None
-    if not model or len(usd) not in (2, 3) or not all(0 <= number < float("inf") for number in usd):
-        raise expected
-    return model, Price(input=usd[0], output=usd[1], cache_read=usd[2] if len(usd) == 3 else None)
-
-
-def _reports(values: Any) -> tuple[str, ...]:
-    paths = _texts(values)
-    for path in paths:
-        if not path.lower().endswith((".md", ".markdown")):
-            raise ValueError(f"a path that ends in .md ({path!r} doesn't), or nothing for no report")
-    return paths
-
-
 def _option(default: Any, help: str, parse: Callable[[Any], Any], **spec: Any) -> Any:
     metadata = {"help": help, "parse": parse, **spec}
     if isinstance(default, dict):
@@ -194,14 +74,14 @@ class Settings:
     baseline: bool = _option(
         False,
         "measure `current` and record it as the baseline; nothing is gated",
-        _flag,
+        read_flag,
         kind="flag",
         in_ini=False,
     )
     compare: bool = _option(
         False,
         "measure `current` and the variants interleaved, and compare each with `current`",
-        _flag,
+        read_flag,
         kind="flag",
         in_ini=False,
     )
@@ -209,12 +89,12 @@ class Settings:
         (),
         "with --promptune-compare: only this variant beside `current`; else: measure it in place of "
         "`current` (repeatable)",
-        _texts,
+        read_texts,
         kind="list",
         metavar="NAME",
     )
     against: str = _option(
-        "main", "which baseline to record or to compare with (default: main)", _word, metavar="NAME"
+        "main", "which baseline to record or to compare with (default: main)", read_word, metavar="NAME"
     )
     runs: Runs | None = _option(
         None,
@@ -223,61 +103,87 @@ class Settings:
         parse_runs,
         metavar="N",
     )
+    baseline_runs: int | None = _option(
+        None,
+        "runs per case with --promptune-baseline, instead of the marker's; --promptune-runs overrides it "
+        "(recommended: 10, against 5 of a check)",
+        read_positive_int,
+        metavar="N",
+    )
     gate: Gate = _option(
         "regression",
         "`regression`: a significant regression fails (default); `non-inferiority`: whatever "
         "is not shown to be within the margin fails; `off`",
-        _gate,
+        read_gate,
         metavar="RULE",
     )
     margin: Mapping[str, float] = _option(
         {},
         "how much worse a metric may acceptably get (repeatable; default: 0.10 for 0/1 metrics "
         "and scores within [0,1], 10%% of the reference for others, 20%% for latency)",
-        _margins,
+        read_sizes,
         kind="list",
         metavar="METRIC=VALUE",
+    )
+    tolerance: Mapping[str, float] = _option(
+        {},
+        "how much worse a metric may measurably get without being called regressed (repeatable; default: "
+        "10%% for latency, as machines differ from day to day, else 0)",
+        read_sizes,
+        kind="list",
+        metavar="METRIC=VALUE",
+    )
+    strict: bool = _option(False, "an inconclusive gated metric fails too", read_flag, kind="flag")
+    gate_cases: bool = _option(
+        False,
+        "a gated metric fails too when single cases of it got worse by themselves (one in ten of the cases "
+        "named may be by chance)",
+        read_flag,
+        kind="flag",
     )
     alpha: float = _option(
         0.05,
         "two-sided error level: 95%% intervals, and an unchanged app fails the gate with at most half "
         "of it (default: 0.05)",
-        _alpha,
+        read_level,
         metavar="LEVEL",
     )
     scope: Scope = _option(
         "suite",
         "`suite`: would these cases regress (default); `population`: inputs like them",
-        _scope,
+        read_scope,
         metavar="SCOPE",
     )
     require_baseline: bool = _option(
-        False, "a gated metric or case without a baseline fails (for CI)", _flag, kind="flag"
+        False, "a gated metric or case without a baseline fails (for CI)", read_flag, kind="flag"
     )
     concurrency: int = _option(
-        DEFAULT_CONCURRENCY, f"samples in flight (default: {DEFAULT_CONCURRENCY})", _positive_int, metavar="N"
+        DEFAULT_CONCURRENCY,
+        f"samples in flight (default: {DEFAULT_CONCURRENCY})",
+        read_positive_int,
+        metavar="N",
     )
     rate: float | None = _option(
-        None, "begin at most this many calls, as 5/s or 300/min (retries count)", _rate, metavar="N/s"
+        None, "begin at most this many calls, as 5/s or 300/min (retries count)", read_rate, metavar="N/s"
     )
     max_cost: float | None = _option(
         None,
         "begin no further sample once this much is spent; what was measured is kept and reported",
-        _usd,
+        read_usd,
         metavar="USD",
     )
     resume: bool = _option(
         False,
         "take the finished samples of the newest interrupted experiment with the same conditions, and "
         "measure the rest",
-        _flag,
+        read_flag,
         kind="flag",
         in_ini=False,
     )
     replay: str | None = _option(
         None,
         "score the stored outputs of an experiment again (`last` for the newest); the app is not called",
-        _text,
+        read_text,
         in_ini=False,
         metavar="EXPERIMENT",
     )
@@ -285,7 +191,7 @@ class Settings:
         False,
         "show what would be measured, what it would take and what would fail; nothing runs (exit code 1 if "
         "something would fail)",
-        _flag,
+        read_flag,
         kind="flag",
         in_ini=False,
     )
@@ -299,34 +205,34 @@ class Settings:
     redact: tuple[str, ...] = _option(
         (),
         "regular expressions of secrets that must not be stored, beside those that are known",
-        _texts,
+        read_texts,
         kind="list",
         on_command_line=False,
     )
     report: tuple[str, ...] = _option(
         (DEFAULT_REPORT,),
         f"Markdown report (repeatable; default: {DEFAULT_REPORT}; an empty value writes none)",
-        _reports,
+        read_reports,
         kind="list",
         metavar="PATH",
     )
-    json: str | None = _option(None, "machine-readable results", _text, metavar="PATH")
+    json: str | None = _option(None, "machine-readable results", read_text, metavar="PATH")
     variants: str = _option(
         DEFAULT_VARIANTS,
         f"folder of the variants (default: {DEFAULT_VARIANTS})",
-        _text,
+        read_text,
         on_command_line=False,
     )
     jinja_env: str | None = _option(
         None,
         "the jinja2.Environment of the app's prompts, as my_app.prompts:env",
-        _text,
+        read_text,
         on_command_line=False,
     )
     gate_metrics: tuple[str, ...] = _option(
         (),
         "metrics to gate beside the default ones, as latency_s",
-        _texts,
+        read_texts,
         kind="list",
         on_command_line=False,
     )
@@ -334,24 +240,25 @@ class Settings:
         {},
         "USD per million input / output tokens of models whose price is not published, or another one, as "
         "my-model = 0.15 / 0.60 (one line each)",
-        _prices,
+        read_prices,
         kind="list",
         on_command_line=False,
     )
     one_change: bool = _option(
         False,
         "refuse variants that change more than one prompt or set of parameters",
-        _flag,
+        read_flag,
         kind="flag",
         on_command_line=False,
     )
     templates: str | None = _option(
-        None, "folder with report templates that replace the built-in ones", _text, on_command_line=False
+        None, "folder with report templates that replace the built-in ones", read_text, on_command_line=False
     )
     #: Whether `runs` was given on the command line, where it overrides the marker.
     runs_override: bool = False
-    #: Whether `margin` was given on the command line, where an unknown metric is refused.
+    #: Whether these were given on the command line, where an unknown metric is refused.
     margin_override: bool = False
+    tolerance_override: bool = False
 
     @property
     def mode(self) -> Literal["baseline", "compare", "check"]:
@@ -360,10 +267,34 @@ class Settings:
             return "baseline"
         return "compare" if self.compare else "check"
 
+    def runs_of(self, marked: Runs | None) -> Runs:
+        """Runs per case of a test whose marker says `marked`."""
+        if self.runs_override and self.runs is not None:
+            return self.runs
+        if self.mode == "baseline" and self.baseline_runs is not None:
+            return self.baseline_runs
+        return marked or self.runs or DEFAULT_RUNS
+
+    @property
+    def named_metrics(self) -> list[tuple[str, str, bool]]:
+        """Where metrics are given a margin or tolerance, their names, and whether that was typed."""
+        given = [
+            ("margin", self.margin, self.margin_override),
+            ("tolerance", self.tolerance, self.tolerance_override),
+        ]
+        return [
+            (_BY_NAME[option].flag if is_typed else _BY_NAME[option].ini, metric, is_typed)
+            for option, sizes, is_typed in given
+            for metric in sizes
+        ]
+
 
 SPECS: tuple[OptionSpec, ...] = tuple(
     OptionSpec(name=f.name, **f.metadata) for f in dataclasses.fields(Settings) if f.metadata
 )
+_BY_NAME = {spec.name: spec for spec in SPECS}
+#: Options of which it matters whether they were typed: `Settings` has a field NAME_override for each.
+_TOLD_APART = tuple(name for name in _BY_NAME if f"{name}_override" in Settings.__dataclass_fields__)
 
 
 def read(command_line: Callable[[str], Any], ini: Callable[[str], Any]) -> Settings:
@@ -381,7 +312,7 @@ def read(command_line: Callable[[str], Any], ini: Callable[[str], Any]) -> Setti
         typed = command_line(spec.name) if spec.on_command_line else None
         if typed is not None and typed is not False and typed != []:
             values[spec.name] = _parsed(spec, spec.flag, typed)
-            if spec.name in ("runs", "margin"):
+            if spec.name in _TOLD_APART:
                 values[spec.name + "_override"] = True
         elif spec.in_ini and (written := ini(spec.ini)) is not None:
             values[spec.name] = _parsed(spec, spec.ini, written)

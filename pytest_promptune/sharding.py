@@ -25,9 +25,11 @@ SHARED = (
     "against",
     "alpha",
     "baseline",
+    "baseline_runs",
     "compare",
     "concurrency",
     "gate",
+    "gate_cases",
     "gate_metrics",
     "margin",
     "margin_override",
@@ -36,7 +38,10 @@ SHARED = (
     "runs",
     "runs_override",
     "scope",
+    "strict",
     "templates",
+    "tolerance",
+    "tolerance_override",
     "variant",
 )
 #: Settings that may differ between shards: how fast, for how much, and where things are.
@@ -179,6 +184,9 @@ def _variant(variant: Variant) -> ShardVariant:
 
 
 _SPECS = {spec.name: spec for spec in SPECS}
+#: Margins and tolerances, and what may be unknown.
+_SIZES = ("margin", "tolerance")
+_OPTIONAL = ("baseline_runs", "runs", "templates")
 
 
 def settings_to_json(settings: Settings) -> dict[str, Any]:
@@ -187,12 +195,16 @@ def settings_to_json(settings: Settings) -> dict[str, Any]:
     values = {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
     if isinstance(settings.runs, RunRange):
         values["runs"] = str(settings.runs)
-    margins = {
-        metric: {"fraction": float(value)} if isinstance(value, Percent) else value
-        for metric, value in sorted(settings.margin.items())
-    }
+    sizes = {name: _sizes_to_json(values[name]) for name in _SIZES}
     prices = {model: asdict(price) for model, price in sorted(settings.prices.items())}
-    return values | {"margin": margins, "prices": prices}
+    return values | sizes | {"prices": prices}
+
+
+def _sizes_to_json(sizes: Mapping[str, float]) -> dict[str, Any]:
+    return {
+        metric: {"fraction": float(value)} if isinstance(value, Percent) else value
+        for metric, value in sorted(sizes.items())
+    }
 
 
 def settings_from_json(data: Mapping[str, Any], *, path: str) -> Settings:
@@ -215,20 +227,19 @@ def settings_from_json(data: Mapping[str, Any], *, path: str) -> Settings:
 def _value(name: str, value: Any) -> Any:
     if name == "prices":
         return {model: Price(**price) for model, price in value.items()}
-    if name == "margin":
-        return {metric: _margin(given) for metric, given in value.items()}
+    if name in _SIZES:
+        return {metric: _size(given) for metric, given in value.items()}
     if name.endswith("_override") or _SPECS[name].kind == "flag":
         if not isinstance(value, bool):
             raise TypeError(f"{name} is {value!r}")
         return value
     if isinstance(value, bool):
         raise TypeError(f"{name} is {value!r}")
-    return None if value is None and name in ("runs", "templates") else _SPECS[name].parse(value)
+    return None if value is None and name in _OPTIONAL else _SPECS[name].parse(value)
 
 
-def _margin(given: Any) -> float:
-    if isinstance(given, Mapping):
-        return Percent(given["fraction"])
-    if not isinstance(given, int | float) or isinstance(given, bool):
-        raise TypeError(f"a margin of {given!r}")
-    return float(given)
+def _size(given: Any) -> float:
+    value = Percent(given["fraction"]) if isinstance(given, Mapping) else given
+    if not isinstance(value, int | float) or isinstance(value, bool) or not 0 <= value < float("inf"):
+        raise TypeError(f"a margin or tolerance of {given!r}")
+    return value if isinstance(value, Percent) else float(value)

@@ -21,10 +21,14 @@ from pytest_promptune.core.stats.model import (
     Judgement,
     MetricSpec,
     Pair,
+    PassEstimate,
+    PassGroup,
+    Passing,
     Scores,
     VarianceComponents,
 )
 from pytest_promptune.core.stats.multiplicity import benjamini_hochberg, holm
+from pytest_promptune.core.stats.passing import pass_at_k, pass_hat_k, passing
 from pytest_promptune.core.stats.planning import (
     cases_needed,
     minimum_detectable,
@@ -40,6 +44,9 @@ __all__ = [
     "Judgement",
     "MetricSpec",
     "Pair",
+    "PassEstimate",
+    "PassGroup",
+    "Passing",
     "Scores",
     "VarianceComponents",
     "benjamini_hochberg",
@@ -52,6 +59,9 @@ __all__ = [
     "holm",
     "judge",
     "minimum_detectable",
+    "pass_at_k",
+    "pass_hat_k",
+    "passing",
     "runs_needed",
     "spending",
     "variance_components",

@@ -91,7 +91,7 @@ def _full(view: View, verbosity: int, width: int) -> list[Line]:
         lines += _comparison(rows, view, verbosity, width)
     if view.mode == "baseline" or verbosity > 0 or not view.comparisons:
         for measured in wording.measurements(view):
-            lines += _measurement(measured, view, width)
+            lines += _measurement(measured, view, verbosity, width)
     if view.comparisons:
         lines += [Line(), *paragraph(wording.scope(view), width, DIM)]
     lines += _errors(view, width)
@@ -151,7 +151,7 @@ def _comparison(rows: wording.Comparison, view: View, verbosity: int, width: int
     lines += _verdicts(tested, width)
     for text in wording.constants(shown):
         lines += paragraph(text, width, indent=INDENT)
-    for text in wording.undecided(shown):
+    for text in wording.reasons(shown) if verbosity > 0 else wording.undecided(shown):
         lines += paragraph(text, width, indent=INDENT)
     for what, metric, ids in wording.case_changes(row for row in shown if row.gated or verbosity > 0):
         lines += _ids(what, metric, ids, width)
@@ -193,7 +193,7 @@ def _cells(row: ComparisonRow) -> list[str]:
     ]
 
 
-def _measurement(rows: Sequence[MetricRow], view: View, width: int) -> list[Line]:
+def _measurement(rows: Sequence[MetricRow], view: View, verbosity: int, width: int) -> list[Line]:
     """The metrics of one app under one variant."""
     first = rows[0]
     title = f"{wording.app_title(first.name, wording.modules(view))}: {clean(first.variant)}"
@@ -204,6 +204,8 @@ def _measurement(rows: Sequence[MetricRow], view: View, width: int) -> list[Line
     lines += [line(text) for block in laid_out.rows for text in block]
     for row in rows:
         lines += _ids("flaky", wording.label(row.name), row.flaky_cases, width) if row.flaky_cases else []
+        for text in wording.passes(row) if verbosity > 0 else []:
+            lines += paragraph(f"{wording.label(row.name)}: {text}", width, indent=INDENT)
     return lines
 
 

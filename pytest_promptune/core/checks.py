@@ -56,8 +56,12 @@ def _refuse_repeated_ids(items: Iterable[PlannedItem]) -> None:
             )
 
 
-def refuse_unknown_margins(margins: Iterable[str], items: Sequence[PlannedItem]) -> None:
+def refuse_unknown_metrics(named: Iterable[tuple[str, str, bool]], items: Sequence[PlannedItem]) -> None:
     """A misspelt metric must not run with the default margin; what a test will score isn't known yet.
+
+    Args:
+        named: options, the metrics they name, and whether that was typed: an ini file speaks of all tests.
+        items: that were collected.
 
     Raises:
         SettingsError: naming the metrics there are.
@@ -65,13 +69,13 @@ def refuse_unknown_margins(margins: Iterable[str], items: Sequence[PlannedItem])
     tests = {item.test for item in items}
     known = {item.metric for item in items}
     known |= {f"{item.marks.app}::{name}" for item in items for name in APP_METRICS} | set(APP_METRICS)
-    for metric in margins:
+    for option, metric, is_typed in named:
         test, separator, _ = metric.rpartition("::")
-        if metric in known or (separator and test in tests):
+        if not is_typed or metric in known or (separator and test in tests):
             continue
         near = difflib.get_close_matches(metric, known, n=1)
         hint = f" Did you mean {near[0]!r}?" if near else ""
         raise SettingsError(
-            f"--promptune-margin={metric}=…: no collected test has the metric {metric!r}.{hint} Known: "
+            f"{option}={metric}=…: no collected test has the metric {metric!r}.{hint} Known: "
             f"{', '.join(sorted(known))}; scores are named TEST::SCORE."
         )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from pytest_promptune.core.baseline import Baseline
 from pytest_promptune.core.experiment import Column, Scores
@@ -11,7 +11,8 @@ from pytest_promptune.core.margins import Percent
 from pytest_promptune.core.stats.describing import describe
 from pytest_promptune.core.stats.flips import case_changes
 from pytest_promptune.core.stats.judging import judge
-from pytest_promptune.core.stats.model import Comparison, Gate, MetricSpec, Pair, Scope
+from pytest_promptune.core.stats.model import Comparison, Failure, Gate, MetricSpec, Pair, Scope
+from pytest_promptune.core.stats.passing import passing
 from pytest_promptune.core.view import CaseLists, ComparisonRow, GateState, Interval, MetricName, MetricRow
 
 #: Metrics of the app that are gated without being named; time and money are compared, not gated.
@@ -49,7 +50,11 @@ class Rules:
     alpha: float
     gate: Gate
     margins: Mapping[str, float]
+    tolerances: Mapping[str, float] = field(default_factory=dict)
     scope: Scope = "suite"
+    #: Inconclusive fails too; single cases that got worse do.
+    strict: bool = False
+    gate_cases: bool = False
 
 
 def short_name(name: MetricName) -> str | None:
@@ -133,7 +138,14 @@ def baseline_side(
 def compare(matches: Sequence[Match], rules: Rules) -> list[ComparisonRow]:
     """Judge all matches as one family and tell what happened to the cases."""
     pairs = [_pair(entry, rules) for entry in matches if not entry.obstacle]
-    judgement = judge(pairs, alpha=rules.alpha, gate=rules.gate, scope=rules.scope)
+    judgement = judge(
+        pairs,
+        alpha=rules.alpha,
+        gate=rules.gate,
+        scope=rules.scope,
+        strict=rules.strict,
+        gate_cases=rules.gate_cases,
+    )
     judged = iter(judgement.comparisons)
     return [
         _unjudged(entry, rules) if entry.obstacle else _row(entry, next(judged), alpha=rules.alpha)
@@ -147,8 +159,10 @@ def _unjudged(entry: Match, rules: Rules) -> ComparisonRow:
     before, now = (_mean([pair[side] for pair in means.values()]) for side in (0, 1))
     difference = None if before is None or now is None else now - before
     gate: GateState = "off"
+    failure: Failure | None = None
     if entry.gated and rules.gate != "off":
-        gate = "failed" if rules.gate == "non-inferiority" else "passed"
+        failure = "not_shown" if rules.gate == "non-inferiority" else "inconclusive" if rules.strict else None
+        gate = "failed" if failure else "passed"
     return ComparisonRow(
         name=entry.name,
         reference=entry.reference.label,
@@ -173,6 +187,7 @@ def _unjudged(entry: Match, rules: Rules) -> ComparisonRow:
         verdict="inconclusive",
         reason=entry.obstacle,
         gate=gate,
+        failure=failure,
         gated=entry.gated,
         constant=False,
         cases=entry.cases,
@@ -180,20 +195,43 @@ def _unjudged(entry: Match, rules: Rules) -> ComparisonRow:
     )
 
 
+def specification(
+    name: MetricName,
+    reference: Scores,
+    margins: Mapping[str, float],
+    tolerances: Mapping[str, float] | None = None,
+) -> MetricSpec:
+    """What a metric is, with the margin and tolerance that were given for it.
+
+    Those in per cent are of the reference's mean, of shares and latency see `MetricSpec`.
+    """
+    return MetricSpec(
+        kind=name.kind,
+        direction=name.direction,
+        margin=_given(name, reference, margins),
+        tolerance=_given(name, reference, tolerances or {}),
+    )
+
+
+def _given(name: MetricName, reference: Scores, sizes: Mapping[str, float]) -> float | None:
+    """What was given for the metric, by its full name or else its last part, in the unit of its spec."""
+    short = [value for key, value in sizes.items() if is_named(name, [key])]
+    size = sizes.get(name.metric, short[-1] if short else None)
+    if isinstance(size, Percent) and name.kind in ("score", "cost"):
+        mean = _mean([_mean(values) for values in reference.values()])
+        return size * abs(mean or 0.0)
+    return size
+
+
 def _pair(entry: Match, rules: Rules) -> Pair:
     name = entry.name
-    short = [value for key, value in rules.margins.items() if is_named(name, [key])]
-    margin = rules.margins.get(name.metric, short[-1] if short else None)
-    if isinstance(margin, Percent) and name.kind in ("score", "cost"):
-        reference = _mean([_mean(values) for values in entry.reference.scores.values()])
-        margin = margin * abs(reference or 0.0)
     return Pair(
         metric=f"{name.module}::{name.metric}",
         reference=entry.reference.label,
         candidate=entry.candidate.label,
         reference_scores=entry.reference.scores,
         candidate_scores=entry.candidate.scores,
-        spec=MetricSpec(kind=name.kind, direction=name.direction, margin=margin),
+        spec=specification(name, entry.reference.scores, rules.margins, rules.tolerances),
         gated=entry.gated,
     )
 
@@ -218,12 +256,15 @@ def _row(entry: Match, result: Comparison, *, alpha: float) -> ComparisonRow:
         cliffs_delta=result.cliffs_delta,
         hedges_g=result.hedges_g,
         margin=result.margin,
+        tolerance=result.tolerance,
         minimum_detectable=result.minimum_detectable,
         runs_needed=result.runs_if_equal or result.runs_needed,
         scope=result.scope,
         verdict=result.verdict,
         reason=result.reason,
         gate=result.gate,
+        failure=result.failure,
+        failing_cases=result.failing_cases,
         gated=entry.gated,
         constant=constant,
         cases=_case_lists(entry) if not constant else entry.cases,
@@ -275,7 +316,10 @@ def _case_lists(entry: Match) -> CaseLists:
 
 def measured(column: Column, variant: str, *, alpha: float) -> MetricRow:
     """One metric under one variant."""
-    found = describe(column.scores(variant), kind=column.name.kind, alpha=alpha)
+    scores = column.scores(variant)
+    found = describe(scores, kind=column.name.kind, alpha=alpha)
+    # of a metric where lower is better, all ones are nothing to be proud of
+    is_pass = column.name.kind == "binary" and column.name.direction == "higher"
     low, high = _finite(found.ci) or (None, None)
     if low is not None and column.name.kind in ("latency", "cost"):
         low = max(low, 0.0)  # a symmetric interval of few values can reach below what is possible
@@ -296,8 +340,8 @@ def measured(column: Column, variant: str, *, alpha: float) -> MetricRow:
         p50=found.p50,
         p95=found.p95,
         p99=found.p99,
-        # of a metric where lower is better, all ones are nothing to be proud of
-        pass_all_runs=found.pass_all_runs if column.name.direction == "higher" else None,
+        pass_all_runs=found.pass_all_runs if is_pass else None,
+        passing=passing(scores) if is_pass else None,
         flaky_cases=found.flaky_cases,
         case_means=found.case_means,
     )

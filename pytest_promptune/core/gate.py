@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from pytest_promptune.core.display import adjusted, effect, mean, probability
+from pytest_promptune.core.display import adjusted, amount, clean, count, effect, mean, probability
 from pytest_promptune.core.model import CURRENT
+from pytest_promptune.core.stats.wording import not_shown
 from pytest_promptune.core.view import ComparisonRow, Decision, GateItem, MetricName, Mode
 from pytest_promptune.core.wording import VERDICTS, against
 
 #: Stored outputs are scored again.
 REPLAY = "pytest --promptune-replay=last"
+#: Cases that a message names; the results have all.
+MOST_CASES = 10
 
 
 def gate_nodeid(name: MetricName, candidate: str) -> str:
@@ -19,15 +22,42 @@ def gate_nodeid(name: MetricName, candidate: str) -> str:
 
 
 def gate_message(row: ComparisonRow) -> str:
-    """Which metric, by how much, with which interval, compared with what, and why."""
+    """Which metric, why it failed, by how much, with which interval, compared with what."""
     if row.p is None:
-        return f"{row.name.metric}: {row.reason}"
+        why = _failed_by(row)
+        return f"{row.name.metric}: {row.reason}" + (f" {why[0].upper()}{why[1:]}." if why else "")
     p = f"p {probability(row.p)}" + (f" (adjusted {adjusted(row)})" if adjusted(row) else "")
+    verdict = VERDICTS[row.verdict]
+    why = _failed_by(row).removeprefix(f"{verdict}, ")
     return (
-        f"{row.name.metric} {VERDICTS[row.verdict]}: {effect(row)}, {p} "
+        f"{row.name.metric} {verdict}{f', {why}' if why else ''}: {effect(row)}, {p} "
         f"({mean(row.name, row.reference_mean)} in {against(row.reference)}, "
-        f"{mean(row.name, row.candidate_mean)} in {row.candidate}). {row.reason}"
+        f"{mean(row.name, row.candidate_mean)} in {row.candidate}). {row.reason}{_failing_cases(row)}"
     )
+
+
+def _failed_by(row: ComparisonRow) -> str:
+    """The rule behind a failure that the verdict doesn't tell by itself."""
+    if row.failure == "inconclusive":
+        return "inconclusive, which fails under --promptune-strict"
+    if row.failure == "not_shown":
+        margin = None if row.margin is None else amount(row, row.margin)
+        return f"{not_shown(row.name.direction, margin)} (--promptune-gate=non-inferiority)"
+    if row.failure == "cases":
+        return f"but {count(len(row.failing_cases), 'case')} got worse (--promptune-gate-cases)"
+    return ""
+
+
+def _failing_cases(row: ComparisonRow) -> str:
+    """The cases that got worse by themselves, with their means."""
+    if not row.failing_cases:
+        return ""
+    cases = []
+    for case in row.failing_cases[:MOST_CASES]:
+        before, now = row.case_means.get(case, (None, None))
+        cases.append(f"{clean(case)} ({mean(row.name, before)} to {mean(row.name, now)})")
+    rest = len(row.failing_cases) - len(cases)
+    return f" Worse by themselves: {', '.join(cases)}{f' and {rest:,} more' if rest else ''}."
 
 
 def gate_items(rows: Iterable[ComparisonRow]) -> list[GateItem]:
@@ -131,14 +161,19 @@ def _investigate(rows: Sequence[ComparisonRow], option: str, runs: int, record: 
     reason = "Look at the cases behind it; if the change is wanted, record a new baseline."
     command = f"pytest --lf{option}"
     failed = [row for row in rows if row.gate == "failed"]
-    if not any(row.verdict == "regressed" for row in rows):
+    if not any(_is_worse(row) for row in rows):
         needed = max((row.runs_needed or 0 for row in failed), default=0)
         reason = "Nothing is shown to be worse, but getting worse by more than the margin isn't ruled out."
         command = f"pytest --promptune-runs={needed}{option}" if needed > runs else ""
-    if not failed and not any(row.verdict == "regressed" for row in rows):
+    if not failed and not any(_is_worse(row) for row in rows):
         reason = "The gate failed for want of something to compare: its messages say what."
         command = record
     return Decision(action="investigate", variant=None, reason=reason, command=command)
+
+
+def _is_worse(row: ComparisonRow) -> bool:
+    """In the mean, or in single cases where those are gated."""
+    return row.verdict == "regressed" or bool(row.failing_cases)
 
 
 def _is_unmeasured(row: ComparisonRow) -> bool:
@@ -149,7 +184,7 @@ def _is_unmeasured(row: ComparisonRow) -> bool:
 def _decide_between(gated: Sequence[ComparisonRow], option: str, runs: int) -> Decision:
     """Adopt the variant that improved most and regressed nowhere."""
     versus_current = [row for row in gated if row.reference == "current"]
-    spoiled = {row.candidate for row in versus_current if row.verdict == "regressed" or _is_unmeasured(row)}
+    spoiled = {row.candidate for row in versus_current if _is_worse(row) or _is_unmeasured(row)}
     better = [row for row in versus_current if row.verdict == "improved" and row.candidate not in spoiled]
     if better:
         best = max(better, key=lambda row: abs(row.cliffs_delta or 0.0))

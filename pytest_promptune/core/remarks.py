@@ -11,7 +11,8 @@ from pytest_promptune.core.comparison import is_named
 from pytest_promptune.core.display import count
 from pytest_promptune.core.experiment import Experiment
 from pytest_promptune.core.silence import Silence
-from pytest_promptune.core.view import MetricName
+from pytest_promptune.core.view import ComparisonRow, MetricName
+from pytest_promptune.core.wording import against
 
 #: Share of errored samples above which a baseline says more about errors than about the app.
 MANY_ERRORS = 0.2
@@ -37,6 +38,24 @@ def unused_names(given: Iterable[tuple[str, str]], names: Sequence[MetricName]) 
         for where, text in dict.fromkeys(given)
         if not any(is_named(name, [text]) for name in names)
     ]
+
+
+def few_common(rows: Iterable[ComparisonRow]) -> list[str]:
+    """That less than half of all cases could be compared, once for each pair of sides.
+
+    A case whose content changed is one on each side.
+    """
+    told: dict[tuple[str, str, str], str] = {}
+    for row in rows:
+        common, changed = len(row.case_means), len(row.cases.changed)
+        everything = common + 2 * changed + len(row.cases.only_reference) + len(row.cases.only_candidate)
+        if 0 < 2 * common < everything:
+            told.setdefault(
+                (row.name.module, row.reference, row.candidate),
+                f"{row.name.module}: only {common:,} of {count(everything, 'case')} are the same in "
+                f"{against(row.reference)} and in {row.candidate}; the verdicts speak of these alone.",
+            )
+    return list(told.values())
 
 
 def losses(experiment: Experiment, module: str, silent: Sequence[Silence]) -> str:
@@ -73,13 +92,13 @@ def losses(experiment: Experiment, module: str, silent: Sequence[Silence]) -> st
     return f"{module} was recorded although {', '.join(parts)}.{unmeasured}" if parts else ""
 
 
-def not_compared(name: MetricName, baseline: Baseline, against: str) -> str:
+def not_compared(name: MetricName, baseline: Baseline, label: str) -> str:
     """Why a metric has no recorded side although there is a baseline."""
     recorded = baseline.metrics.get(name.metric)
     if recorded is None:
-        why = f"{name.metric} is not in the baseline {against} yet"
+        why = f"{name.metric} is not in the baseline {label} yet"
     elif not baseline.scores.get(name.metric):
-        why = f"{name.metric} has no scores in the baseline {against}"
+        why = f"{name.metric} has no scores in the baseline {label}"
     else:
         why = (
             f"{name.metric} was recorded as {recorded.kind} in {recorded.unit or 'no unit'} "

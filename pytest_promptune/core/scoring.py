@@ -10,7 +10,7 @@ from typing import Any
 
 from pytest_promptune.core.errors import ScoreError
 from pytest_promptune.core.model import Case, NodeRun, SampleError, SampleRecord, Usage, Variant
-from pytest_promptune.core.stats.model import Direction, Kind
+from pytest_promptune.core.stats.model import LARGEST_VALUE, Direction, Kind
 
 DIRECTIONS = ("higher", "lower")
 
@@ -149,7 +149,8 @@ def number_of(value: Any, where: str) -> tuple[float | None, Kind]:
     """A score as a number, and its kind; ``None`` stays ``None``.
 
     Raises:
-        ScoreError: for NaN, infinity and other types; `where` says in its text what they belong to.
+        ScoreError: for NaN, infinity, too large numbers and other types; `where` says in its text what they
+            belong to.
     """
     __tracebackhide__ = True
     if getattr(value, "shape", None) == () and callable(getattr(value, "item", None)):
@@ -166,4 +167,9 @@ def number_of(value: Any, where: str) -> tuple[float | None, Kind]:
         number = math.inf
     if not math.isfinite(number):
         raise ScoreError(f"{where}: the value is {number}; use a finite number, or None for not scored.")
+    if abs(number) > LARGEST_VALUE:
+        raise ScoreError(
+            f"{where}: the value is {number}, too large to compute with (beyond {LARGEST_VALUE:g}); score it "
+            "in another unit."
+        )
     return number, "score"

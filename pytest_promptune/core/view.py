@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from pytest_promptune.core.model import Change
-from pytest_promptune.core.stats.model import Direction, Kind, Scope
+from pytest_promptune.core.stats.model import Direction, Failure, Kind, Passing, Scope
 
 Mode = Literal["baseline", "compare", "check"]
 Verdict = Literal["improved", "regressed", "unchanged", "inconclusive"]
@@ -56,6 +56,8 @@ class MetricRow:
     p99: float | None = None
     #: Share of cases that passed all runs; 0/1 metrics only.
     pass_all_runs: float | None = None
+    #: How often k runs have a pass, or only passes; 0/1 metrics where higher is better.
+    passing: Passing | None = None
     flaky_cases: tuple[str, ...] = ()
     case_means: Mapping[str, float | None] = field(default_factory=dict)
 
@@ -99,6 +101,8 @@ class ComparisonRow:
     cliffs_delta: float | None
     hedges_g: float | None
     margin: float | None
+    #: Loss that is ignored although it is more than chance.
+    tolerance: float | None = None
     minimum_detectable: float | None
     #: Runs per case on both sides that would settle an inconclusive verdict, if any number would.
     runs_needed: int | None
@@ -106,6 +110,9 @@ class ComparisonRow:
     verdict: Verdict
     reason: str
     gate: GateState
+    #: Which rule failed it, and the cases that got worse by themselves; see `core.stats`.
+    failure: Failure | None = None
+    failing_cases: tuple[str, ...] = ()
     #: Part of the family of gated hypotheses, or reported only.
     gated: bool
     #: All values equal on both sides: nothing to test, told in one line.

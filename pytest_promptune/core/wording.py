@@ -37,6 +37,8 @@ CASES: Mapping[str, str] = {
 }
 #: More metrics than these are counted in the headline: what isn't known must not push aside what is.
 MOST_UNDECIDED = 2
+#: Numbers of runs for which passes are told, beside all of them; the results have more.
+_TOLD_K = (1, 2, 3, 5, 10)
 TITLES = {"baseline": "Prompt baseline", "check": "Prompt regression check", "compare": "Prompt comparison"}
 
 _BASELINE = "baseline:"
@@ -175,11 +177,31 @@ def _found(rows: Comparison, named: bool) -> str:
     if len(by_verdict["inconclusive"]) > MOST_UNDECIDED:
         by_verdict["inconclusive"] = [count(len(by_verdict["inconclusive"]), "metric")]
     found = [f"{', '.join(by_verdict[verdict])} {verdict}" for verdict in listed if by_verdict[verdict]]
+    found += [
+        f"{label(row.name)} worse in {count(len(row.failing_cases), 'case')}"
+        for row in gated
+        if row.failure == "cases"
+    ]
     text = ", ".join(found) or ("inconclusive" if by_verdict["inconclusive"] else "no significant change")
     if not named:
         return text
     versus = "" if rows[0].reference == "current" else f" against {against(rows[0].reference)}"
     return f"{clean(rows[0].candidate)}{versus}: {text}"
+
+
+def passes(row: MetricRow) -> list[str]:
+    """How often k runs have a pass, and how often nothing else; nothing where no case is flaky."""
+    found = row.passing
+    if found is None or not row.flaky_cases:
+        return []
+    told = {"at least one of k runs passes (pass@k)": found.at, "all of k runs pass (pass^k)": found.hat}
+    return [f"{what}: {_by_k(row.name, by_k)}" for what, by_k in told.items()]
+
+
+def _by_k(name: MetricName, by_k: Mapping[int, float]) -> str:
+    shown = [k for k in by_k if k in _TOLD_K or k == max(by_k)]
+    values = [f"{mean(name, by_k[k])} for {k}" for k in shown]
+    return ", ".join(values).replace(" for ", " for k = ", 1)
 
 
 def size(cases: int, runs: int) -> str:
@@ -214,11 +236,21 @@ def _constant(row: ComparisonRow) -> str:
 
 def undecided(rows: Iterable[ComparisonRow]) -> list[str]:
     """Why metrics are inconclusive: gated ones, and those that can't be compared; equal reasons once."""
-    reasons: dict[str, list[str]] = {}
+    return reasons(row for row in rows if row.verdict == "inconclusive" and (row.gated or row.p is None))
+
+
+def reasons(rows: Iterable[ComparisonRow]) -> list[str]:
+    """What each verdict rests on, in words; equal reasons once."""
+    found: dict[str, list[str]] = {}
     for row in rows:
-        if row.verdict == "inconclusive" and (row.gated or row.p is None) and row.reason:
-            reasons.setdefault(clean(row.reason), []).append(label(row.name))
-    return [f"{', '.join(names)}: {reason}" for reason, names in reasons.items()]
+        if has_reason(row):
+            found.setdefault(clean(row.reason), []).append(label(row.name))
+    return [f"{', '.join(names)}: {reason}" for reason, names in found.items()]
+
+
+def has_reason(row: ComparisonRow) -> bool:
+    """Whether its reason says more than the line about metrics that are equal on both sides."""
+    return bool(row.reason) and not (row.constant and row.verdict == "unchanged")
 
 
 def detectable(rows: Sequence[ComparisonRow], runs: int) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 
 from pytest_promptune.conditions import timestamp
 from pytest_promptune.core.case_checks import case_checks
-from pytest_promptune.core.checks import refuse_contradictions, refuse_unknown_margins
+from pytest_promptune.core.checks import refuse_contradictions, refuse_unknown_metrics
 from pytest_promptune.core.display import clean, money
 from pytest_promptune.core.errors import PromptuneError, ScoreError, VariantError
 from pytest_promptune.core.estimates import duration, most_known
@@ -91,8 +91,7 @@ class Planner:
         Raises:
             PromptuneError: for what is a usage error in every session.
         """
-        if self._settings.margin_override:
-            refuse_unknown_margins(self._settings.margin, self._collected)
+        refuse_unknown_metrics(self._settings.named_metrics, self._collected)
         if self._settings.resume or self.replays:
             variants = list(self._variants.all.values())
             texts = self._variants.texts()

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from pytest_promptune.core.baseline import Baseline
 from pytest_promptune.core.errors import ScoreError, StatsError
 from pytest_promptune.core.plan import PlannedItem
 from pytest_promptune.core.planning import Sensitivity, expected_decisions
+from pytest_promptune.core.runs import most_runs
 from pytest_promptune.planning.baselines import is_gated
 from pytest_promptune.planning.history import History
 from pytest_promptune.settings import Settings
@@ -42,7 +43,7 @@ def sensitivities(known: Known) -> tuple[list[Sensitivity], str]:
     """The smallest change of each gated assertion metric, and what is missing for the others.
 
     Both sides are taken to be as noisy as the recorded or stored runs are. Where no baseline is compared
-    with, it is that of two sessions (or variants) of this size.
+    with, it is that of two sessions (or variants) of this size, and of a recording that of a check after it.
     """
     if known.settings.scope == "population":
         return [], (
@@ -125,7 +126,15 @@ def _design(known: Known, module: str, metric: str, items: Sequence[PlannedItem]
             runs=(number / len(recorded), runs),
             against=f"baseline {known.settings.against}",
         )
-    return _Design(scores=scores, cases=size, runs=(runs, runs), against="another session of this size")
+    later = _runs_of_a_check(known.settings, items) if known.settings.mode == "baseline" else runs
+    against = "another session of this size" if later == runs else "this baseline"
+    return _Design(scores=scores, cases=size, runs=(runs, later), against=against)
+
+
+def _runs_of_a_check(settings: Settings, items: Sequence[PlannedItem]) -> float:
+    """Runs per case that the same tests will have when they are compared with what is recorded now."""
+    check = replace(settings, baseline=False)
+    return sum(most_runs(check.runs_of(item.marks.runs)) for item in items) / len(items)
 
 
 def _recorded(baseline: Baseline, metric: str, items: Sequence[PlannedItem]) -> _Scores:

@@ -86,10 +86,12 @@ def pytest_configure(config: pytest.Config) -> None:
         from pytest_promptune.plugin.stopping import Stopping
         from pytest_promptune.plugin.workers import StopWorkers
 
-        config.pluginmanager.register(Controller(config, lambda: _hooks(config)), "promptune-controller")
+        stopping = Stopping()
+        controller = Controller(config, lambda: _hooks(config), stopping)
+        config.pluginmanager.register(controller, "promptune-controller")
         config.pluginmanager.register(Refusing(), "promptune-refusing")
         config.pluginmanager.register(StopWorkers(config), "promptune-stop-workers")
-        config.pluginmanager.register(Stopping(), "promptune-stopping")
+        config.pluginmanager.register(stopping, "promptune-stopping")
 
 
 def _read_settings(config: pytest.Config) -> options.Settings:

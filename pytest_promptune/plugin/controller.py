@@ -16,6 +16,7 @@ from pytest_promptune.core.sharing import Standing
 from pytest_promptune.plugin.refusing import or_usage_error
 from pytest_promptune.plugin.scheduling import Node, SampleScheduling
 from pytest_promptune.plugin.state import hooks_key
+from pytest_promptune.plugin.stopping import Stopping
 from pytest_promptune.plugin.workers import tell_standing
 
 if TYPE_CHECKING:
@@ -28,15 +29,17 @@ _CRASHES_TRUSTED = 1
 class Controller:
     """What the controller does until it learns that there are promptune tests, and for them at the end."""
 
-    def __init__(self, config: pytest.Config, begin: Callable[[], object]) -> None:
+    def __init__(self, config: pytest.Config, begin: Callable[[], object], stopping: Stopping) -> None:
         """Nothing is known of the tests yet.
 
         Args:
             config: of the controller.
             begin: called when the workers have promptune tests.
+            stopping: handles signals from then on.
         """
         self._config = config
         self._begin = begin
+        self._stopping = stopping
         self._slots: Sequence[int | None] | None = None
         self._slot_of: dict[str, int] = {}
         #: Slots whose worker has crashed, with no replacement yet.
@@ -121,6 +124,7 @@ class Controller:
         self._slots = found
         self._looks = getattr(report, "promptune_looks", None)
         self._begin()
+        self._stopping.begin()
         report.outcome, report.longrepr = "passed", None  # nothing that the terminal should count
 
     @pytest.hookimpl(wrapper=True)

@@ -54,3 +54,18 @@ def report_decision(session: pytest.Session, decision: GateItem) -> None:
         )
         session.ihook.pytest_runtest_logreport(report=report)
     session.ihook.pytest_runtest_logfinish(nodeid=decision.nodeid, location=location)
+
+
+def remember_for_last_failed(config: pytest.Config, rerun: Sequence[str]) -> None:
+    """Tell ``--lf`` the items behind failed gates: a gate itself is none that could be run again.
+
+    Args:
+        config: pytest's.
+        rerun: node ids of these items.
+    """
+    cache = getattr(config, "cache", None)  # absent under -p no:cacheprovider
+    known = cache.get("cache/lastfailed", {}) if cache is not None else {}
+    chosen = {nodeid: True for nodeid in known if "::gate[" not in nodeid}
+    chosen.update(dict.fromkeys(rerun, True))
+    if cache is not None and chosen != known:
+        cache.set("cache/lastfailed", chosen)

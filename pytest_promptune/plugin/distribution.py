@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -112,6 +113,15 @@ class Messenger:
             )
             self._hang(carrier, packed, progress)
             item.ihook.pytest_runtest_logreport(report=carrier)
+
+    def last_word(self) -> dict[str, Any]:
+        """What is left to send when the worker's session ends, for `take_in`."""
+        packed = self._session().samples.packed()
+        if packed is None:
+            return {}
+        carrier = SimpleNamespace()
+        self._hang(carrier, packed, None)
+        return vars(carrier)
 
     def _news(self, *, waits: bool) -> Progress | None:
         """How far the samples are, unless that is known or was told just now."""

@@ -18,7 +18,7 @@ from pytest_promptune.core.plan import PlannedItem, ordered
 from pytest_promptune.core.results import Result
 from pytest_promptune.core.scoring import Sample
 from pytest_promptune.core.sharing import Standing
-from pytest_promptune.plugin.decisions import report_decision
+from pytest_promptune.plugin.decisions import remember_for_last_failed, report_decision
 from pytest_promptune.plugin.distribution import Messenger, take_in, tell_share
 from pytest_promptune.plugin.fixtures import KnownFixtures, no_app, refuse_missing, too_narrow
 from pytest_promptune.plugin.items import (
@@ -37,6 +37,7 @@ from pytest_promptune.plugin.refusing import mark_refused, or_usage_error
 from pytest_promptune.plugin.scorers import ScorerFixtures
 from pytest_promptune.plugin.state import (
     CELL,
+    LAST_WORD,
     is_planning,
     is_xdist_controller,
     is_xdist_worker,
@@ -120,6 +121,10 @@ class PromptuneHooks:
             self._line.waiting(lambda: self.session.samples.progress)
         elif self._asking is not None:
             self._messenger.meanwhile(self._asking)
+
+    def take_in(self, report: object) -> None:
+        """In an xdist controller: whatever a worker's messenger sent, on a report or otherwise."""
+        take_in(report, or_usage_error(lambda: self.session))
 
     def worker_ended(self, name: str) -> None:
         """In an xdist controller: a worker is gone, orderly or not."""
@@ -321,11 +326,10 @@ class PromptuneHooks:
             self.session.item_not_needed()
         contribution = getattr(report, "promptune", None)
         if contribution is not None or hasattr(report, "promptune_sample"):
-            session = or_usage_error(lambda: self.session)
-            take_in(report, session)
+            self.take_in(report)
         if contribution is not None:
             result = contribution if isinstance(contribution, Result) else Result.from_json(contribution)
-            session.record(result)
+            self.session.record(result)
             passed = result.outcome == "passed"
             kept = _PASSED if passed else {"outcome": result.outcome, "message": result.message}
             report.promptune = kept  # type: ignore[attr-defined]  # pytest keeps all reports to the end
@@ -385,19 +389,12 @@ class PromptuneHooks:
             return
         self._session.close()
         if is_xdist_worker(self._config):
+            self._config.workeroutput[LAST_WORD] = self._messenger.last_word()  # type: ignore[attr-defined]
             return
-        self._remember_for_last_failed()
+        remember_for_last_failed(self._config, self.session.rerun)
         self._view = self.session.finish(int(exitstatus))
         if self.session.output_error is not None and exitstatus == pytest.ExitCode.OK:
             session.exitstatus = pytest.ExitCode.USAGE_ERROR
-
-    def _remember_for_last_failed(self) -> None:
-        cache = getattr(self._config, "cache", None)  # absent under -p no:cacheprovider
-        known = cache.get("cache/lastfailed", {}) if cache is not None else {}
-        chosen = {nodeid: True for nodeid in known if "::gate[" not in nodeid}
-        chosen.update(dict.fromkeys(self.session.rerun, True))
-        if cache is not None and chosen != known:
-            cache.set("cache/lastfailed", chosen)
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         """Say what was found."""

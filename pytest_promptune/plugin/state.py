@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 #: Parametrizes every promptune test over variants and runs; its presence tells that a test is one.
 CELL = "_promptune_cell"
 
+#: In an xdist worker's output: what it had not sent by a report.
+LAST_WORD = "promptune_last_word"
+
 settings_key = pytest.StashKey[Settings]()
 hooks_key: pytest.StashKey[PromptuneHooks] = pytest.StashKey()
 item_key: pytest.StashKey[ItemState] = pytest.StashKey()

@@ -35,7 +35,7 @@ class Stopping:
         in_main_thread = threading.current_thread() is threading.main_thread()
         self._may_handle = in_main_thread and not is_xdist_worker(session.config)
         if any(item_key in item.stash for item in session.items):
-            self._begin()
+            self.begin()
         try:
             return (yield)
         finally:
@@ -49,13 +49,8 @@ class Stopping:
             self._is_told = False
             raise _terminated()
 
-    @pytest.hookimpl(tryfirst=True)
-    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """An xdist controller learns here that there are promptune items."""
-        if not self._is_handling and hasattr(report, "promptune"):
-            self._begin()
-
-    def _begin(self) -> None:
+    def begin(self) -> None:
+        """There are promptune items; an xdist controller learns that inside the loop."""
         if self._may_handle and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
             signal.signal(signal.SIGTERM, self._stop)
             self._is_handling = True

@@ -2,23 +2,30 @@
 
 xdist lets each worker run what it was given, and ours are given all their items at the start; an item that
 waits for a sample would wait for its time-out. So the controller tells the workers, by a command that
-xdist's own part of a worker doesn't know: they give up waiting, and stop after the item that runs.
+xdist's own part of a worker doesn't know: they give up waiting, and stop after the item that runs. What
+they have finished meanwhile they send at their end.
 """
 
 from __future__ import annotations
 
 import contextlib
+import queue
+import time
 from collections.abc import Callable, Generator
 from dataclasses import asdict
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from pytest_promptune.core.sharing import Standing
-from pytest_promptune.plugin.state import hooks_key
+from pytest_promptune.plugin.state import LAST_WORD, hooks_key
 
 _COMMAND = "promptune_stop"
 _LOOKED = "promptune_looked"
+#: Seconds that workers get for their last word when nobody takes in their messages any more.
+_PATIENCE_S = 5.0
+_LOOK_S = 0.02
 
 
 class StopWorkers:
@@ -46,15 +53,40 @@ class StopWorkers:
             self._tell()
 
     @pytest.hookimpl(optionalhook=True)
-    def pytest_testnodedown(self, error: object) -> None:
+    def pytest_testnodedown(self, node: Any, error: object) -> None:
         """Ctrl-C inside a worker ends the others."""
+        self._hear(node)
         if error == "keyboard-interrupt":
             self._tell()
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionfinish(self) -> None:
         """Whatever else ended the session: xdist now waits for its workers, some seconds for busy ones."""
+        if hooks_key not in self._config.stash:  # no promptune tests
+            return
         self._tell()
+        until = time.monotonic() + _PATIENCE_S
+        while any(map(_is_busy, self._nodes)) and time.monotonic() < until:
+            time.sleep(_LOOK_S)
+        self._hear_what_is_queued()
+        for node in self._nodes:
+            self._hear(node)
+
+    def _hear_what_is_queued(self) -> None:
+        """After an interrupt xdist takes nothing in any more: samples may be among it."""
+        messages: Any = getattr(self._config.pluginmanager.get_plugin("dsession"), "queue", queue.Queue())
+        with contextlib.suppress(queue.Empty):
+            while True:
+                name, told = messages.get_nowait()
+                if name == "testreport":
+                    told["rep"].node = told["node"]
+                    self._config.stash[hooks_key].take_in(told["rep"])
+
+    def _hear(self, node: Any) -> None:
+        """A worker's last word, once."""
+        word = getattr(node, "workeroutput", {}).pop(LAST_WORD, None)
+        if word:
+            self._config.stash[hooks_key].take_in(SimpleNamespace(**word))
 
     def _tell(self) -> None:
         if self._has_told or hooks_key not in self._config.stash:  # no promptune tests
@@ -63,6 +95,13 @@ class StopWorkers:
         for node in self._nodes:
             with contextlib.suppress(OSError, AttributeError):  # it has ended, or has not begun
                 node.sendcommand(_COMMAND)
+                node.shutdown()  # one that waits for items ends as well
+
+
+def _is_busy(node: Any) -> bool:
+    """Whether it may still say something."""
+    channel = getattr(node, "channel", None)
+    return channel is not None and not channel.isclosed() and not hasattr(node, "workeroutput")
 
 
 def tell_standing(node: Any, standing: Standing) -> None:

@@ -9,6 +9,7 @@ from dataclasses import asdict
 from typing import Any
 
 from pytest_promptune.core import shards
+from pytest_promptune.core.stats.model import Passing
 from pytest_promptune.core.view import ComparisonRow, ExperimentView, Interval, MetricRow, View
 
 FORMAT = 1
@@ -53,8 +54,29 @@ def _experiment(experiment: ExperimentView) -> dict[str, Any]:
 
 
 def _metric(row: MetricRow) -> dict[str, Any]:
-    names = [name for name in MetricRow.__dataclass_fields__ if name not in ("name", "case_means")]
-    return asdict(row.name) | {name: getattr(row, name) for name in names} | {"ci": _limits(row.ci)}
+    names = [n for n in MetricRow.__dataclass_fields__ if n not in ("name", "case_means", "passing")]
+    values = asdict(row.name) | {name: getattr(row, name) for name in names} | {"ci": _limits(row.ci)}
+    return values | _passing(row.passing)
+
+
+def _passing(passing: Passing | None) -> dict[str, Any]:
+    """pass@k and pass^k by k, of the suite and of the cases; unknown of what has no passes."""
+    return {
+        "pass_at": passing and passing.at,
+        "pass_hat": passing and passing.hat,
+        "pass_left_out": passing and passing.left_out,
+        "pass_cases": passing
+        and [
+            {
+                "runs": group.runs,
+                "passes": group.passes,
+                "cases": group.cases,
+                "pass_at": group.at,
+                "pass_hat": group.hat,
+            }
+            for group in passing.groups
+        ],
+    }
 
 
 def _comparison(row: ComparisonRow) -> dict[str, Any]:

@@ -83,6 +83,11 @@ def _metric_table(title: str, rows: Sequence[MetricRow], level: str) -> Table:
         for row in rows
         if row.flaky_cases
     ]
+    notes += [
+        sentence("{} under {}: {}", code(row.name.metric), code(row.variant), text)
+        for row in rows
+        for text in wording.passes(row)
+    ]
     return Table(title=title, header=tuple(header), rows=tuple(body), notes=tuple(notes))
 
 
@@ -273,25 +278,19 @@ def error_table(view: View) -> Table:
 
 
 def reasons(view: View) -> list[str]:
-    """One sentence per gated comparison that isn't clear, and per one that couldn't be made."""
+    """What each verdict rests on, in words; metrics that are equal on both sides stand below their table."""
     return [
         sentence(
             "{} ({} against {}): {}",
             code(wording.label(row.name)),
             code(row.candidate),
             wording.against(row.reference),
-            _reason(row),
+            f"{wording.VERDICTS[row.verdict]}. {clean(row.reason)}",
         )
         for rows in wording.comparisons(view)
         for row in rows
-        if row.p is None or (row.gated and (not row.constant or row.verdict == "inconclusive"))
+        if wording.has_reason(row)
     ]
-
-
-def _reason(row: ComparisonRow) -> str:
-    """The reason with the verdict before it, unless it says so itself."""
-    verdict, reason = wording.VERDICTS[row.verdict], clean(row.reason)
-    return reason if reason.lower().startswith(verdict) else f"{verdict}. {reason}".strip()
 
 
 def baselines(view: View) -> list[str]:

@@ -18,6 +18,7 @@ from pytest_promptune.core.comparison import (
     short_name,
 )
 from pytest_promptune.core.experiment import Column, Experiment
+from pytest_promptune.core.margins import Percent
 from pytest_promptune.core.results import Result, SampleFacts
 from pytest_promptune.core.view import CaseLists, MetricName
 
@@ -332,13 +333,20 @@ def test_what_is_not_comparable_is_not_judged():
 
 
 @pytest.mark.parametrize(
-    ("more", "gate"),
-    [({"gate": "off"}, "off"), ({"gate": "non-inferiority"}, "failed"), ({"gate": "regression"}, "passed")],
+    ("more", "gate", "failure"),
+    [
+        ({"gate": "off"}, "off", None),
+        ({"gate": "off", "strict": True}, "off", None),
+        ({"gate": "non-inferiority"}, "failed", "not_shown"),
+        ({"gate": "regression"}, "passed", None),
+        ({"gate": "regression", "strict": True}, "failed", "inconclusive"),
+    ],
 )
-def test_the_gate_of_what_is_not_comparable(more, gate):
+def test_the_gate_of_what_is_not_comparable(more, gate, failure):
     """As for everything inconclusive: it fails where a good result has to be shown."""
     stopped = replace(pair(GOOD, BAD), obstacle="Another load.")
-    assert compare([stopped], rules(**more))[0].gate == gate
+    row = compare([stopped], rules(**more))[0]
+    assert (row.gate, row.failure) == (gate, failure)
     assert compare([replace(stopped, gated=False)], rules(**more))[0].gate == "off"
 
 
@@ -383,6 +391,61 @@ def test_the_margin_of_the_full_name_wins():
     for margins in ({"words": 1.0, "test_a::words": 2.0}, {"test_a::words": 2.0, "words": 1.0}):
         (row,) = rows(pair(words, words, WORDS), margins=margins)
         assert row.margin == 2.0
+
+
+@pytest.mark.parametrize(
+    ("name", "given", "expected"),
+    [
+        (WORDS, 3.0, 3.0),
+        (WORDS, Percent(0.05), 0.5),
+        (metric("bot::cost_usd", kind="cost", direction="lower"), Percent(0.05), 0.5),
+        (LATENCY, 0.3, 3.0),
+        (LATENCY, Percent(0.3), 3.0),
+        (LATENCY, None, 1.0),
+        (WORDS, None, 0.0),
+        (metric(), Percent(0.05), 0.05),
+        (metric(), 0.05, 0.05),
+    ],
+    ids=lambda v: getattr(v, "metric", repr(v)),
+)
+def test_tolerances_are_given_like_margins(name, given, expected):
+    """Absolute or in per cent: of one for shares, of the reference for the rest; by full or short name."""
+    tens: dict[str, list[float | None]] = {f"c{i}": [9.0, 10.0, 11.0] for i in range(4)}
+    sides = (MIXED, MIXED) if name.kind == "binary" else (tens, tens)
+    for key in (name.metric, short_name(name) or name.metric):
+        (row,) = rows(pair(*sides, name), tolerances={} if given is None else {key: given})
+        assert row.tolerance == pytest.approx(expected)
+
+
+def test_a_tolerance_turns_a_verdict_and_says_so():
+    """A drop that is certain and may be as small as the tolerance is no regression; its margin is its own."""
+    names = {"tolerances": {"test_a": 0.9}, "margins": {"test_a": 0.99}}
+    (row,) = rows(pair(GOOD, {**BAD, "c0": [1.0] * 5}), **names)
+    assert (row.verdict, row.gate, row.tolerance) == ("unchanged", "passed", 0.9)
+    assert "not clearly beyond the tolerance of 90.0 points" in row.reason
+    assert row.p_worse_adjusted < 0.025
+
+
+def test_strict_fails_what_is_open():
+    """The same rows with and without strict: only the gate differs."""
+    few = {case: values[:2] for case, values in MIXED.items()}
+    (usual,), (strict,) = rows(pair(few, few)), rows(pair(few, few), strict=True)
+    assert (usual.gate, usual.failure, strict.gate, strict.failure) == (
+        "passed", None, "failed", "inconclusive",
+    )  # fmt: skip
+    assert (usual.verdict, usual.reason, usual.p) == (strict.verdict, strict.reason, strict.p)
+    assert rows(pair(few, few, gated=False), strict=True)[0].gate == "off"
+
+
+def test_single_cases_fail_where_they_are_gated():
+    """One of twenty cases broke: the mean passes, its case doesn't."""
+    good: dict[str, list[float | None]] = {f"c{i:02}": [1.0] * 3 for i in range(20)}
+    broken = pair(good, {**good, "c03": [0.0] * 3})
+    (usual,), (with_cases,) = rows(broken), rows(broken, gate_cases=True)
+    assert (usual.gate, usual.failing_cases) == ("passed", ())
+    assert (with_cases.gate, with_cases.failure) == ("failed", "cases")
+    assert with_cases.failing_cases == with_cases.cases.regressed == ("c03",)
+    assert with_cases.verdict == usual.verdict
 
 
 def test_lower_is_better():

@@ -90,6 +90,59 @@ def test_message_without_numbers():
     assert gate_message(row("inconclusive", p=None)) == "test_a[formal]: Because of it."
 
 
+@pytest.mark.parametrize(
+    ("verdict", "more", "start"),
+    [
+        ("regressed", {"failure": "regressed"}, "test_a[formal] regressed: "),
+        (
+            "inconclusive",
+            {"failure": "inconclusive"},
+            "test_a[formal] inconclusive, which fails under --promptune-strict: ",
+        ),
+        (
+            "inconclusive",
+            {"failure": "not_shown"},
+            "test_a[formal] inconclusive, not shown to drop by less than 10 points "
+            "(--promptune-gate=non-inferiority): ",
+        ),
+        (
+            "unchanged",
+            {"failure": "cases", "failing_cases": ("c1",)},
+            "test_a[formal] no significant change, but 1 case got worse (--promptune-gate-cases): ",
+        ),
+        ("unchanged", {}, "test_a[formal] no significant change: "),
+    ],
+)
+def test_a_message_says_which_rule_failed(verdict, more, start):
+    """Regressed, not shown within the margin, inconclusive under strict, or single cases."""
+    message = gate_message(row(verdict, gate="failed" if more else "passed", **more))
+    assert message.startswith(start)
+    assert "Because of it." in message
+
+
+@pytest.mark.parametrize(
+    ("failure", "end"),
+    [
+        ("inconclusive", "Because of it. Inconclusive, which fails under --promptune-strict."),
+        ("not_shown", "Because of it. Not shown to be as good (--promptune-gate=non-inferiority)."),
+        (None, "Because of it."),
+    ],
+)
+def test_a_message_without_numbers_names_the_rule_last(failure, end):
+    """What could not be compared comes first."""
+    assert gate_message(row("inconclusive", p=None, margin=None, failure=failure)).endswith(end)
+
+
+def test_failing_cases_are_told_with_their_means():
+    """Which cases, from where to where; of very many, the first, freed of what moves the cursor."""
+    more = {"failure": "cases", "gate": "failed"}
+    means = {"c1": (1.0, 0.2), "c\x1b[31m2": (0.8, 0.0)}
+    message = gate_message(row(**more, failing_cases=tuple(means), case_means=means))
+    assert message.endswith("Worse by themselves: c1 (100.0 % to 20.0 %), c2 (80.0 % to 0.0 %).")
+    many = gate_message(row(**more, failing_cases=tuple(f"c{i}" for i in range(25))))
+    assert many.endswith("c9 (– to –) and 15 more.")
+
+
 def test_message_has_both_p_values():
     """The p-value and what is left of it beside the other gated metrics; once where that is the same."""
     assert "p 0.001 (adjusted 0.002)" in gate_message(row("regressed"))

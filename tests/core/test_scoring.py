@@ -91,6 +91,13 @@ def test_not_a_number_is_refused(made, value):
     assert "finite number, or None" in refused(made, "words", value)
 
 
+@pytest.mark.parametrize("value", [1e61, -1e308, 10**61], ids=lambda value: f"{value:.0e}")
+def test_what_is_too_large_is_refused(made, value):
+    """Its square would be no number, and the session would end with that."""
+    assert "too large to compute with" in refused(made, "words", value)
+    made.score("other", 1e59)
+
+
 @pytest.mark.parametrize(
     "value", ["1", [1], {}, 1j, Decimal(1), object(), np.array([1, 2])], ids=lambda v: type(v).__name__
 )

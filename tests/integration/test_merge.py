@@ -208,6 +208,27 @@ def test_the_gate_is_decided_when_merging(suite: Suite):
     assert suite.merged(*shards, "--gate-rule=regression")["exit_code"] == 0, "told, without --gate"
 
 
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        (["--promptune-strict"], {"failure": "inconclusive"}),
+        (["--promptune-gate-cases"], {"failing_cases": ["c00", "c01", "c02", "c03"]}),
+        (["--promptune-tolerance=test_answer=0.99"], {"tolerance": 0.99, "failure": None}),
+    ],
+    ids=["strict", "cases", "tolerance"],
+)
+def test_rules_beside_the_gate_are_those_of_the_parts(suite: Suite, options: list[str], expected: Any):
+    """The merge decides, and says it, as one run with the same options would."""
+    suite.project.record()
+    shards = [suite.measure(part, *options, worse=4) for part in BY_CASES]
+    merged = suite.merged(*shards, "--gate", code=1)
+    whole = suite.project.run(*options, worse=4).json
+    assert comparable(merged)["gate"] == comparable(whole)["gate"]
+    assert comparable(merged)["comparisons"] == comparable(whole)["comparisons"]
+    rows = [{key: row[key] for key in expected} for row in merged["comparisons"]]
+    assert expected in rows
+
+
 def test_what_is_merged_can_be_merged_again(suite: Suite):
     """Two and one are as three at once; the report and the JSON are written."""
     suite.project.record()
@@ -264,6 +285,9 @@ def test_missing_parts_are_told(suite: Suite):
         (["-k", "c00"], ["-k", "c01", "--promptune-against=other"], ["against", "'main'", "'other'"]),
         (["-k", "c00"], ["-k", "c01", "--promptune-runs=4"], ["runs", "None", "4"]),
         (["-k", "c00"], ["-k", "c01", "--promptune-margin=test_answer=20%"], ["margin", "fraction"]),
+        (["-k", "c00"], ["-k", "c01", "--promptune-strict"], ["setting strict", "False", "True"]),
+        (["-k", "c00"], ["-k", "c01", "--promptune-gate-cases"], ["setting gate_cases", "False", "True"]),
+        (["-k", "c00"], ["-k", "c01", "--promptune-tolerance=test_answer=20%"], ["tolerance", "fraction"]),
         (["-k", "c00"], ["-k", "c01", "--promptune-variant=worse"], ["variant", "worse"]),
         (["-k", "c00", "--promptune-compare"], ["-k", "c01"], ["compare"]),
     ],

@@ -103,6 +103,13 @@ def test_the_numbers_are_those_of_the_samples(bot):
     assert row["flaky_cases"] == sorted(case for case, runs in scores.items() if 0 < sum(runs) < len(runs))
     assert abs(row["pass_all_runs"] - sum(all(runs) for runs in scores.values()) / 6) < 1e-9
     assert row["flaky_cases"], "the bot should be flaky here"
+    assert abs(row["pass_at"]["3"] - sum(any(runs) for runs in scores.values()) / 6) < 1e-9
+    assert abs(row["pass_hat"]["3"] - row["pass_all_runs"]) < 1e-9
+    passes = {case: group["passes"] for group in row["pass_cases"] for case in group["cases"]}
+    assert passes == {case: sum(runs) for case, runs in scores.items()}
+    assert ran.metric("bot::error_rate")["pass_at"] is None
+    told = " ".join(bot.run("-v", p=0.7).out.split())
+    assert "test_answer: at least one of k runs passes (pass@k): " in told
 
 
 def test_unknown_is_null(bot):

@@ -320,6 +320,32 @@ def test_signals_with_workers(one, how, to):
         assert lines(one.path / "ended.log") == ["0", "0"]
 
 
+#: Workers that say next to nothing while an item waits.
+SILENT = """
+from pytest_promptune.plugin import distribution
+
+distribution.TELL_AFTER_S = distribution.NEWS_AFTER_S = distribution.REPEAT_AFTER_S = 600.0
+"""
+
+
+@posix
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM], ids=["SIGINT", "SIGTERM"])
+def test_what_workers_had_not_sent(one, how):
+    """What has finished since a worker's last report is sent when the session ends, and so is in the log."""
+    pytest.importorskip("xdist")
+    one.write(conftest=SILENT)
+    process = begin(one.path, "-n", "2", "-p", "xdist.plugin", "--promptune-concurrency=4", hold="c00,c01")
+    try:
+        wait_until(lambda: len(lines(one.path / "held.log")) == 4, process)  # both runs: all between is done
+        process.send_signal(how)
+        output, _ = process.communicate(timeout=UNTIL_S)
+    finally:
+        process.kill()
+    assert process.returncode == 2, output
+    assert "INTERNALERROR" not in output
+    assert finished(one.path) == {(f"c0{i}", 1) for i in range(2, 8)}
+
+
 # --- the handler itself ---------------------------------------------------------------------------
 
 HANDLER = """

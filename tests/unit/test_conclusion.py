@@ -390,6 +390,27 @@ def test_what_is_new_of_another_kind_is_no_rename(concluded):
     assert "Renamed" not in concluded(other).warnings[0]
 
 
+def test_few_common_cases_are_told(concluded):
+    """Less than half of all cases on both sides: a warning with both numbers; half of them is enough."""
+    concluded(results(cases=CASES[:3]), baseline=True)
+    assert concluded(results(cases=CASES)).warnings == []
+    concluded(results(cases=CASES[:2]), baseline=True)
+    (said,) = concluded(results(cases=CASES)).warnings
+    assert said == (
+        "tests/test_m.py: only 2 of 6 cases are the same in baseline main and in current; the verdicts speak "
+        "of these alone."
+    )
+
+
+def test_a_case_of_another_content_is_another_case(concluded):
+    """Three of five cases changed: two of eight are the same."""
+    concluded(results(cases=CASES[:5]), baseline=True)
+    changed = [
+        replace(one, case_hash="new") if one.case_id < "c3" else one for one in results(cases=CASES[:5])
+    ]
+    assert any("only 2 of 8 cases are the same" in text for text in concluded(changed).warnings)
+
+
 def test_a_part_of_the_suite_knows_nothing_of_the_rest(concluded):
     """What a partial session didn't measure may have been deselected: only its size is told."""
     concluded(results(), results(test="test_b"), baseline=True)

@@ -10,7 +10,7 @@ from pytest_promptune.core.model import Case
 from pytest_promptune.core.plan import Cell, Marks, PlannedItem
 from pytest_promptune.core.runs import RunRange
 from pytest_promptune.core.sharing import Standing
-from pytest_promptune.looking import Looking, planned_looks, runs_of
+from pytest_promptune.looking import Looking, planned_looks
 from pytest_promptune.settings import DEFAULT_RUNS, Settings
 
 RANGE = Settings(runs=RunRange(1, 4), runs_override=True)
@@ -52,7 +52,7 @@ def looking() -> Looking:
 )
 def test_who_says_how_often(settings, marks, expected):
     """The command line, the marker, the ini file, the default."""
-    assert runs_of(settings, marks) == expected
+    assert settings.runs_of(marks.runs) == expected
 
 
 @pytest.mark.parametrize("more", [{"baseline": True}, {"gate": "off"}, {"runs": 4}], ids=str)

@@ -28,6 +28,11 @@ def test_settings_survive():
         runs_override=True,
         margin={"test_a": 0.05, "bot::latency_s": Percent(0.07)},
         margin_override=True,
+        tolerance={"bot::latency_s": Percent(0.15), "words": 2.0},
+        tolerance_override=True,
+        strict=True,
+        gate_cases=True,
+        baseline_runs=10,
         alpha=0.01,
         gate="non-inferiority",
         scope="population",
@@ -39,9 +44,26 @@ def test_settings_survive():
     assert dataclasses.replace(after, report=()) == before
     assert isinstance(after.margin["bot::latency_s"], Percent)
     assert not isinstance(after.margin["test_a"], Percent)
+    assert isinstance(after.tolerance["bot::latency_s"], Percent)
 
 
-@pytest.mark.parametrize("change", [{"alpha": 2}, {"baseline": 1}, {"margin": {"a": True}}, {"runs": 0}])
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"alpha": 2},
+        {"alpha": 0.5},
+        {"baseline": 1},
+        {"margin": {"a": True}},
+        {"margin": {"a": -1}},
+        {"tolerance": {"a": "5%"}},
+        {"tolerance": {"a": {"fraction": -0.1}}},
+        {"strict": "yes"},
+        {"gate_cases": None},
+        {"baseline_runs": 0},
+        {"runs": 0},
+    ],
+    ids=str,
+)
 def test_settings_of_a_damaged_file(change: dict[str, object]):
     """Values are checked as those of a command line."""
     with pytest.raises(ShardError, match=r"out\.json: damaged: settings"):

@@ -33,6 +33,7 @@ def test_nothing_given():
     )
     assert (found.concurrency, found.report, found.margin) == (DEFAULT_CONCURRENCY, (DEFAULT_REPORT,), {})
     assert not any((found.runs_override, found.margin_override, found.require_baseline, found.one_change))
+    assert (found.tolerance, found.strict, found.gate_cases, found.baseline_runs) == ({}, False, False, None)
 
 
 def test_defaults_are_not_shared():
@@ -54,10 +55,10 @@ def test_the_command_line_wins():
     assert (found.against, found.runs, found.alpha) == ("dev", 3, 0.1)
 
 
-@pytest.mark.parametrize("name", ["runs", "margin"])
+@pytest.mark.parametrize("name", ["runs", "margin", "tolerance"])
 def test_typed_numbers_override(name):
-    """Runs and margins that are typed are told apart from written ones."""
-    value = {"runs": "3", "margin": ["a=1"]}[name]
+    """Runs, margins and tolerances that are typed are told apart from written ones."""
+    value = "3" if name == "runs" else ["a=1"]
     assert getattr(given({name: value}), f"{name}_override")
     assert not getattr(given(**{name: value}), f"{name}_override")
 
@@ -75,12 +76,12 @@ def test_options_that_are_typed_only():
     assert given({"variants": "elsewhere"}).variants == "prompts/variants"
 
 
-@pytest.mark.parametrize("name", ["runs", "concurrency"])
+@pytest.mark.parametrize("name", ["runs", "baseline_runs", "concurrency"])
 @pytest.mark.parametrize("value", ["0", "-1", "1.5", "many", "", "nan", True, 2.0, "1e3"], ids=repr)
 def test_whole_numbers(name, value):
     """Counts are whole numbers of at least 1; the option is named as it was given."""
     message = refused({name: value})
-    assert message.startswith(f"--promptune-{name}: ")
+    assert message.startswith(f"--promptune-{name.replace('_', '-')}: ")
     assert "a whole number of at least 1" in message
     assert refused(**{name: value}).startswith(f"promptune_{name}: ")
 
@@ -110,9 +111,9 @@ def test_wrong_numbers_of_toml(name, value):
     assert str(value) in message
 
 
-@pytest.mark.parametrize("value", ["0", "0.51", "-0.1", "nan", "inf", "x", ""])
+@pytest.mark.parametrize("value", ["0", "0.5", "0.51", "1", "-0.1", "nan", "inf", "x", ""])
 def test_alpha(value):
-    """A level is above 0 and at most one half."""
+    """A level is above 0 and below one half."""
     assert "between 0 and 0.5" in refused({"alpha": value})
 
 
@@ -135,7 +136,9 @@ def test_gate():
 )
 def test_margins(text, metric, value):
     """METRIC=VALUE, where the metric may hold '=' itself and the value may be a percentage."""
-    assert given({"margin": [text]}).margin == {metric: pytest.approx(value)}
+    for name in ("margin", "tolerance"):
+        assert getattr(given({name: [text]}), name) == {metric: pytest.approx(value)}
+        assert getattr(given(**{name: [text]}), name) == {metric: pytest.approx(value)}
 
 
 @pytest.mark.parametrize(
@@ -144,11 +147,49 @@ def test_margins(text, metric, value):
 def test_margins_that_make_no_sense(text):
     """A margin without metric or number is refused, with an example."""
     assert "METRIC=VALUE" in refused({"margin": [text]})
+    assert "promptune_tolerance: " in refused(tolerance=[text])
 
 
 def test_the_last_of_two_margins_counts():
     """One metric, two margins: the last one."""
     assert given({"margin": ["a=1", "b=2", "a=3"]}).margin == {"a": 3.0, "b": 2.0}
+
+
+def test_metrics_that_are_named():
+    """Where each stands, and whether it was typed, for margins and tolerances."""
+    found = given({"margin": ["a=1"]}, margin=["b=1"], tolerance=["c=1"])
+    assert found.named_metrics == [("--promptune-margin", "a", True), ("promptune_tolerance", "c", False)]
+
+
+@pytest.mark.parametrize("name", ["strict", "gate_cases"])
+def test_flags_of_the_gate(name):
+    """Typed or written."""
+    assert getattr(given({name: True}), name)
+    assert getattr(given(**{name: True}), name)
+    assert not getattr(given({name: None}), name)
+
+
+@pytest.mark.parametrize(
+    ("typed", "ini", "marked", "expected"),
+    [
+        ({}, {}, None, 5),
+        ({}, {}, 3, 3),
+        ({}, {"runs": 7}, None, 7),
+        ({}, {"runs": 7}, 3, 3),
+        ({"runs": "2"}, {}, 3, 2),
+        ({}, {"baseline_runs": 10}, 3, 3),
+        ({"compare": True}, {"baseline_runs": 10}, 3, 3),
+        ({"baseline": True}, {"baseline_runs": 10}, 3, 10),
+        ({"baseline": True}, {"baseline_runs": 10, "runs": 4}, None, 10),
+        ({"baseline": True, "baseline_runs": "8"}, {"baseline_runs": 10}, 3, 8),
+        ({"baseline": True, "runs": "2", "baseline_runs": "8"}, {}, 3, 2),
+        ({"baseline": True}, {}, 3, 3),
+    ],
+    ids=str,
+)
+def test_runs_per_case(typed, ini, marked, expected):
+    """Typed runs win over everything, the baseline's over the marker, the marker over the ini file."""
+    assert given(typed, **ini).runs_of(marked) == expected
 
 
 @pytest.mark.parametrize("value", ["", "  ", "a/b", "a\\b", "a b", "a:b", "a[b]", "../up", "a.b"])

@@ -10,6 +10,7 @@ import views
 from pytest_promptune.core.display import columns
 from pytest_promptune.core.lines import Line, Segment
 from pytest_promptune.core.view import BaselineView, CaseLists, Decision, ErrorView, GateItem
+from pytest_promptune.stats import passing
 from pytest_promptune.terminal import summary
 
 NASTY = "\x1b[31mred\x1b[0m\x07\r\nbell \u202eright to left"
@@ -229,6 +230,48 @@ def test_a_baseline_run_shows_means_spread_and_flaky_cases():
     lines = said(views.recorded())
     assert "    test_intent            75.0 %  [66.0, 84.0] %         3.2 pts      3" in lines
     assert "  cases flaky (test_intent): TC007, TC010, TC011" in lines
+
+
+def test_passes_of_k_runs_are_for_those_who_ask():
+    """-v tells pass@k and pass^k of flaky metrics, the usual summary doesn't."""
+    found = passing({"TC007": [1, 0], "b": [1, 1]})
+    view = views.view(
+        mode="baseline", comparisons=(), metrics=(views.metric_row(passing=found, flaky_cases=("TC007",)),)
+    )
+    assert "all of k runs pass (pass^k): 75.0 % for k = 1, 50.0 % for 2" in flat(view, verbosity=1)
+    assert "of k runs" not in flat(view)
+
+
+def test_every_verdict_is_told_in_words_under_v():
+    """-v has the sentence of each row, gated or not, equal ones once; else only open ones have."""
+    rows = (
+        views.regression(),
+        views.words(),
+        views.latency(reason="Up by 1 %."),
+        views.comparison(views.metric_name("test_b"), reason="All is well."),
+        views.comparison(views.metric_name("test_c"), reason="All is well."),
+        views.constant("test_same"),
+    )
+    view = views.view(comparisons=rows, mode="compare")
+    told = flat(view, verbosity=1)
+    for sentence in (
+        "test_intent: The drop is larger than chance explains.",
+        "latency_s: Up by 1 %.",
+        "test_b, test_c: All is well.",
+        f"test_reply::words: {rows[1].reason}",
+    ):
+        assert sentence in told
+    assert "test_same: " not in told
+    assert "All is well." not in flat(view)
+
+
+def test_cases_that_fail_stand_in_the_headline():
+    """A gate that fails for single cases doesn't call itself without a change."""
+    row = views.comparison(gate="failed", failure="cases", failing_cases=("TC007",))
+    item = GateItem(nodeid="x", failed=True, message="told below")
+    assert said(views.view(comparisons=(row,), gate=(item,)), verbosity=-1)[0] == (
+        "promptune: gate failed: test_intent worse in 1 case"
+    )
 
 
 def test_an_interrupted_session_claims_nothing():

@@ -4,15 +4,19 @@ Everything downstream sees cases in sorted order and the values of a cell in asc
 result depends on the order in which cases and runs arrive.
 """
 
+import math
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass
+from decimal import Decimal
 from itertools import chain
+from numbers import Real
 from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pytest_promptune.core.errors import StatsError
-from pytest_promptune.core.stats.model import Kind, Scores
+from pytest_promptune.core.stats.model import LARGEST_VALUE, Kind, Scores
 
 FloatArray: TypeAlias = NDArray[np.float64]
 BoolArray: TypeAlias = NDArray[np.bool_]
@@ -20,6 +24,10 @@ IntArray: TypeAlias = NDArray[np.int64]
 
 #: Spread below this share of the largest value is rounding, not variance.
 ROUNDING = 1e-9
+
+#: Types of values; the usual ones are looked up, which is faster than asking abstract classes.
+_PLAIN = frozenset({bool, int, float, type(None)})
+_NUMBERS = (Real, Decimal, np.bool_)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,23 +118,103 @@ class PairedCells:
         )
 
 
-def tabulate(scores: Scores, *, metric: str, kind: Kind) -> Table:
+def tabulate(scores: Scores, *, metric: str, kind: Kind, side: str = "") -> Table:
     """Read scores into an array, cases sorted by id.
 
-    Raises StatsError, naming metric and case, for infinite values, for values that are not numbers, and for
-    values of a binary metric other than 0 and 1.
+    Raises StatsError, naming metric, case and run (and the variant, where ``side`` says it), for values that
+    are infinite or no numbers, and for values of a binary metric other than 0 and 1.
     """
-    cases = tuple(sorted(scores))
-    runs = np.array([len(scores[case]) for case in cases], dtype=np.int64)
-    flat = _numbers(list(chain.from_iterable(scores[case] for case in cases)), metric)
-    owner = np.repeat(np.arange(len(cases)), runs)
-    _refuse(np.isinf(flat), flat, owner, cases, f"{metric}: infinite value", "finite numbers, None or NaN")
-    if kind == "binary":
-        wrong = ~np.isnan(flat) & (flat != 0) & (flat != 1)
-        _refuse(wrong, flat, owner, cases, f"{metric}: not a binary value", "0, 1, None; or kind='score'")
-    values = np.full((len(cases), int(runs.max(initial=0))), np.nan)
-    values[np.arange(values.shape[1]) < runs[:, None]] = flat
-    return Table(cases=cases, values=values, n_missing=int(np.isnan(flat).sum()))
+    _refuse_shape(scores, metric)
+    cases = _sorted_ids(scores, metric)
+    lengths = [len(scores[case]) for case in cases]
+    runs = np.array(lengths, dtype=np.int64)
+    values = list(chain.from_iterable(scores[case] for case in cases))
+    refuse_values(
+        values,
+        kind=kind,
+        metric=metric,
+        place=lambda index: _place(cases, lengths, index) + (f" of {side}" if side else ""),
+    )
+    flat = np.array(values, dtype=float)
+    table = np.full((len(cases), int(runs.max(initial=0))), np.nan)
+    table[np.arange(table.shape[1]) < runs[:, None]] = flat
+    return Table(cases=cases, values=table, n_missing=int(np.isnan(flat).sum()))
+
+
+def refuse_values(values: Sequence[Any], *, kind: Kind, metric: str, place: Callable[[int], str]) -> None:
+    """Refuse values that mean nothing; missing ones (None or NaN) are none of them.
+
+    ``place`` says of a position in ``values`` where that is, for people. Raises StatsError for the first one.
+    """
+    for index, value in enumerate(values):
+        if type(value) not in _PLAIN and not isinstance(value, _NUMBERS):
+            raise StatsError(
+                f"{metric}: {value!r:.40} in {place(index)} is no number. Valid: bool, int, float, None."
+            )
+    flat = _as_floats(values)
+    if (wrong := np.isinf(flat)).any():
+        index = int(np.argmax(wrong))
+        raise StatsError(
+            f"{metric}: infinite value {values[index]!s:.20} in {place(index)}. "
+            "Valid: finite numbers, None, NaN."
+        )
+    if (wrong := np.abs(flat) > LARGEST_VALUE).any():
+        index = int(np.argmax(wrong))
+        raise StatsError(
+            f"{metric}: too large a value {values[index]!s:.20} in {place(index)}. "
+            f"Valid: up to {LARGEST_VALUE:g}; use another unit."
+        )
+    if kind == "binary" and (wrong := ~np.isnan(flat) & (flat != 0) & (flat != 1)).any():
+        index = int(np.argmax(wrong))
+        raise StatsError(
+            f"{metric}: not a binary value {values[index]!s:.20} in {place(index)}. "
+            "Valid: 0, 1, None; or kind='score'."
+        )
+
+
+def _as_floats(values: Sequence[Any]) -> FloatArray:
+    try:
+        return np.array(values, dtype=float)
+    except OverflowError:  # a whole number beyond all floats
+        return np.array([_as_float(value) for value in values], dtype=float)
+
+
+def _as_float(value: Any) -> float:
+    try:
+        return math.nan if value is None else float(value)
+    except OverflowError:
+        return math.inf
+
+
+def _refuse_shape(scores: Scores, metric: str) -> None:
+    """A table of scores maps each case to a list: a text is no list of runs, and a set loses equal ones."""
+    if not isinstance(scores, Mapping):
+        raise StatsError(
+            f"{metric}: scores are {type(scores).__name__}. Valid: a dict of case id to its runs, as "
+            "{'a': [1, 0, 1]}."
+        )
+    for case, runs in scores.items():
+        if isinstance(runs, str | bytes | Mapping | Set) or not hasattr(runs, "__len__"):
+            raise StatsError(
+                f"{metric}: {runs!r:.40} in case {case!r} is no list of runs. Valid: one value per run, as "
+                "[1, 0, 1]."
+            )
+
+
+def _sorted_ids(scores: Scores, metric: str) -> tuple[str, ...]:
+    try:
+        return tuple(sorted(scores))
+    except TypeError:
+        raise StatsError(f"{metric}: case ids of several types. Valid: all of them text.") from None
+
+
+def _place(cases: Sequence[str], lengths: Sequence[int], index: int) -> str:
+    """Which case and run the value at a position of the flat list belongs to."""
+    for case, length in zip(cases, lengths, strict=True):
+        if index < length:
+            return f"case {case!r}, run {index + 1}"
+        index -= length
+    raise AssertionError("beyond the last run")
 
 
 def cells(values: FloatArray) -> Cells:
@@ -154,18 +242,3 @@ def pair(reference: Table, candidate: Table) -> PairedCells | None:
 def _rows(table: Table, cases: tuple[str, ...]) -> Cells:
     index = {case: row for row, case in enumerate(table.cases)}
     return cells(table.values[[index[case] for case in cases]])
-
-
-def _numbers(flat: list[Any], metric: str) -> FloatArray:
-    try:
-        return np.array(flat, dtype=float)
-    except (TypeError, ValueError) as error:
-        raise StatsError(f"{metric}: {error}. Valid: bool, int, float, None.") from error
-
-
-def _refuse(
-    wrong: BoolArray, flat: FloatArray, owner: IntArray, cases: tuple[str, ...], what: str, valid: str
-) -> None:
-    if wrong.any():
-        first = int(np.argmax(wrong))
-        raise StatsError(f"{what} {flat[first]} in case {cases[owner[first]]!r}. Valid: {valid}.")

@@ -6,7 +6,7 @@ import numpy as np
 
 from pytest_promptune.core.stats.cells import FloatArray, Table, cells, tabulate
 from pytest_promptune.core.stats.goals import estimate_mean
-from pytest_promptune.core.stats.model import Description, Kind, Scores, require_fraction, require_one_of
+from pytest_promptune.core.stats.model import Description, Kind, Scores, require_level, require_one_of
 from pytest_promptune.core.stats.planning import table_components
 from pytest_promptune.core.stats.variance import sample_sd
 
@@ -18,7 +18,7 @@ def describe(scores: Scores, *, kind: Kind, alpha: float = 0.05) -> Description:
     binary metrics, whose interval is then that of independent runs. Raises StatsError as ``compare`` does.
     """
     require_one_of("kind", kind, Kind)
-    require_fraction("alpha", alpha)
+    require_level("alpha", alpha)
     everything = tabulate(scores, metric="scores", kind=kind)
     table = everything.filled()
     row = Description(

@@ -5,7 +5,6 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from pytest_promptune.core.errors import StatsError
 from pytest_promptune.core.stats.cells import Cells, cells, tabulate
 from pytest_promptune.core.stats.interval import (
     clopper_pearson,
@@ -20,8 +19,9 @@ from pytest_promptune.core.stats.model import (
     Kind,
     Scope,
     Scores,
-    require_fraction,
+    require_level,
     require_one_of,
+    require_target,
 )
 from pytest_promptune.core.stats.special import normal_cdf, t_cdf, t_quantile
 from pytest_promptune.core.stats.variance import (
@@ -64,9 +64,8 @@ def goal_attainment(
     require_one_of("kind", kind, Kind)
     require_one_of("direction", direction, Direction)
     require_one_of("scope", scope, Scope)
-    require_fraction("alpha", alpha)
-    if not math.isfinite(target):
-        raise StatsError(f"target={target!r}: must be a finite number.")
+    require_level("alpha", alpha)
+    require_target(target, kind)
     table = tabulate(scores, metric="scores", kind=kind).filled()
     unknown = GoalResult(
         status="unclear", target=target, direction=direction, scope=scope, n_cases=len(table.cases)

@@ -31,13 +31,15 @@ from pytest_promptune.core.stats.model import (
     Scope,
     Scores,
     Statistic,
-    require_fraction,
+    is_number,
+    require_count,
+    require_level,
     require_one_of,
 )
 from pytest_promptune.core.stats.multiplicity import benjamini_hochberg, holm
 from pytest_promptune.core.stats.permutation import TailProbabilities, flip_signs, relabel_runs
-from pytest_promptune.core.stats.verdict import Evidence, decide, gate_row
-from pytest_promptune.core.stats.wording import explain, explain_case_failure, explain_failure
+from pytest_promptune.core.stats.verdict import Evidence, decide, failure
+from pytest_promptune.core.stats.wording import explain, explain_failure
 
 #: Largest difference between the shares of missing samples of the two sides.
 MISSING_GAP = 0.10
@@ -68,16 +70,14 @@ class _Options:
     gate_cases: bool
 
     def check(self) -> None:
-        require_fraction("alpha", self.alpha)
+        require_level("alpha", self.alpha)
         require_one_of("scope", self.scope, Scope)
         require_one_of("statistic", self.statistic, Statistic)
         require_one_of("multiplicity", self.multiplicity, Multiplicity)
         require_one_of("gate", self.gate, Gate)
-        if self.resamples < 1:
-            raise StatsError(f"resamples={self.resamples!r}: must be at least 1; 9999 is usual.")
-        if self.seed < 0:
-            raise StatsError(f"seed={self.seed!r}: must be at least 0.")
-        if not 0 <= self.max_missing <= 1:
+        require_count("resamples", self.resamples, lowest=1, example="; 9999 is usual")
+        require_count("seed", self.seed, lowest=0)
+        if not (is_number(self.max_missing) and 0 <= self.max_missing <= 1):
             raise StatsError(f"max_missing={self.max_missing!r}: must lie between 0 and 1.")
 
 
@@ -185,23 +185,25 @@ def _refuse_self_comparison(pairs: Sequence[Pair]) -> None:
 
 def _gated(judged: list[Comparison], prepared: list[Prepared], options: _Options) -> Judgement:
     """Sum the rows up, single cases included if asked for."""
-    reasons = [
-        explain_failure(row, options.gate, strict=options.strict) for row in judged if row.gate == "failed"
-    ]
-    for index, item in enumerate(prepared if options.gate_cases else []):
-        if judged[index].gate != "off" and (worse := _worse_cases(item)):
-            judged[index] = replace(judged[index], gate="failed")
-            reasons.append(explain_case_failure(judged[index], worse))
+    if options.gate_cases:
+        judged = [
+            _with_worse_cases(row, item) if row.gate != "off" else row
+            for row, item in zip(judged, prepared, strict=True)
+        ]
+    reasons = [explain_failure(row) for row in judged if row.gate == "failed"]
     return Judgement(comparisons=tuple(judged), gate="fail" if reasons else "pass", reasons=tuple(reasons))
 
 
-def _worse_cases(prepared: Prepared) -> list[str]:
-    """Cases of a pair that got worse by themselves."""
+def _with_worse_cases(row: Comparison, prepared: Prepared) -> Comparison:
+    """The row, failed if cases of the pair got worse by themselves."""
     if prepared.raw is None:
-        return []
+        return row
     spec = prepared.pair.spec
     changes = paired_changes(prepared.raw, kind=spec.kind, direction=spec.direction, fdr=CASE_FDR)
-    return [change.case for change in changes if change.change == "regressed"]
+    worse = tuple(change.case for change in changes if change.change == "regressed")
+    if not worse:
+        return row
+    return replace(row, gate="failed", failure=row.failure or "cases", failing_cases=worse)
 
 
 def _measured(prepared: list[Prepared], options: _Options) -> list[Comparison]:
@@ -310,6 +312,7 @@ def _judged(row: Comparison, prepared: Prepared, options: _Options) -> Compariso
     measured = prepared.raw is not None
     row = replace(
         row,
+        tolerance=tolerance(prepared) if measured else None,
         minimum_detectable=smallest_detectable(prepared, alpha=alpha, family=family),
         runs_needed=runs_for_margin(prepared, alpha=alpha, family=family) if measured else None,
         runs_if_equal=runs_if_equal(prepared, alpha=alpha) if "constant" in row.flags else None,
@@ -317,12 +320,14 @@ def _judged(row: Comparison, prepared: Prepared, options: _Options) -> Compariso
     )
     evidence = Evidence(
         level=alpha / 2,
-        tolerance=tolerance(prepared) if measured else 0.0,
+        tolerance=row.tolerance or 0.0,
         design_p=2 / row.n_relabellings if row.n_relabellings else 1.0,
         too_much_missing=missing,
     )
     verdict, rule = decide(row, evidence)
     row = replace(row, verdict=verdict)
     row = replace(row, reason=explain(row, rule))
-    gate = gate_row(row, options.gate, strict=options.strict) if prepared.pair.gated else "off"
-    return replace(row, gate=gate)
+    if not prepared.pair.gated or options.gate == "off":
+        return row
+    why = failure(row, options.gate, strict=options.strict)
+    return replace(row, gate="failed" if why else "passed", failure=why)

@@ -6,7 +6,7 @@ from itertools import pairwise
 from typing import Literal
 
 from pytest_promptune.core.errors import StatsError
-from pytest_promptune.core.stats.model import require_fraction, require_one_of
+from pytest_promptune.core.stats.model import require_count, require_fraction, require_one_of
 from pytest_promptune.core.stats.special import normal_cdf, normal_quantile
 
 Spending = Literal["obf", "split"]
@@ -23,7 +23,9 @@ def spending(total: float, looks: Sequence[int], *, kind: Spending = "obf") -> l
     """
     require_fraction("total", total)
     require_one_of("kind", kind, Spending)
-    if not looks or looks[0] <= 0 or any(b <= a for a, b in pairwise(looks)):
+    for look in looks:
+        require_count("looks", look, lowest=1, example=", for example [3, 6, 10]")
+    if not looks or any(b <= a for a, b in pairwise(looks)):
         raise StatsError(f"looks={list(looks)!r}: must be ascending numbers of runs, for example [3, 6, 10].")
     if kind == "split":
         shares = THREE_LOOKS if len(looks) == len(THREE_LOOKS) else [1 / len(looks)] * len(looks)

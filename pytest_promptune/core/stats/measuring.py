@@ -60,8 +60,8 @@ class Prepared:
 def prepare(asked: Pair, *, scope: Scope) -> Prepared:
     """Clean both sides, pair their cases, choose the scale, and fall back to cases where runs are single."""
     kind = asked.spec.kind
-    reference = tabulate(asked.reference_scores, metric=asked.metric, kind=kind)
-    candidate = tabulate(asked.candidate_scores, metric=asked.metric, kind=kind)
+    reference = tabulate(asked.reference_scores, metric=asked.metric, side=asked.reference, kind=kind)
+    candidate = tabulate(asked.candidate_scores, metric=asked.metric, side=asked.candidate, kind=kind)
     raw = pair(reference, candidate)
     if raw is None:
         return Prepared(
@@ -212,6 +212,8 @@ def runs_for_margin(prepared: Prepared, *, alpha: float, family: int) -> int | N
         error * n_cases * cells.effective_runs
         for error, cells in zip(_squared_errors(prepared), (scaled.reference, scaled.candidate), strict=True)
     )
+    if not math.isfinite(var0 + var1):  # values so large that their squares are not numbers any more
+        return None
     return runs_needed(var0, var1, cases=n_cases, difference=difference, alpha=alpha, family=family)
 
 

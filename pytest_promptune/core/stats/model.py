@@ -3,6 +3,7 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from numbers import Integral, Real
 from typing import Literal, TypeAlias, get_args
 
 from pytest_promptune.core.errors import StatsError
@@ -18,7 +19,16 @@ Multiplicity = Literal["holm", "variant", "bh", "none"]
 Gate = Literal["regression", "non-inferiority", "off"]
 Verdict = Literal["improved", "regressed", "unchanged", "inconclusive"]
 RowGate = Literal["passed", "failed", "off"]
+Failure = Literal["regressed", "not_shown", "inconclusive", "cases"]
 Interval: TypeAlias = tuple[float, float]
+
+#: Values beyond it are refused: the squares of variances must still be numbers.
+LARGEST_VALUE = 1e60
+
+
+def is_number(value: object) -> bool:
+    """Whether a value is a finite number; a boolean is none."""
+    return isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def require_one_of(name: str, value: object, literal: object) -> None:
@@ -29,9 +39,45 @@ def require_one_of(name: str, value: object, literal: object) -> None:
 
 
 def require_fraction(name: str, value: float) -> None:
-    """Refuse a number outside the open interval (0, 1)."""
-    if not 0 < value < 1:
+    """Refuse what is no number inside the open interval (0, 1)."""
+    if not (is_number(value) and 0 < value < 1):
         raise StatsError(f"{name}={value!r}: must lie between 0 and 1, for example 0.05.")
+
+
+def require_level(name: str, value: float) -> None:
+    """Refuse what is no two-sided error level: a number inside the open interval (0, 0.5)."""
+    if not (is_number(value) and 0 < value < 0.5):
+        raise StatsError(f"{name}={value!r}: must be above 0 and below 0.5, for example 0.05.")
+
+
+def require_at_least(lowest: float, **numbers: float | None) -> None:
+    """Refuse what is no finite number of at least ``lowest``; ``None`` is no number to check."""
+    for name, number in numbers.items():
+        if number is not None and not (is_number(number) and number >= lowest):
+            raise StatsError(f"{name}={number!r}: must be a finite number of at least {lowest:g}.")
+
+
+def require_above_zero(**numbers: float) -> None:
+    """Refuse what is no finite number greater than 0."""
+    for name, number in numbers.items():
+        if not (is_number(number) and number > 0):
+            raise StatsError(f"{name}={number!r}: must be a finite number greater than 0.")
+
+
+def require_count(name: str, value: object, *, lowest: int, example: str = "") -> None:
+    """Refuse what is no whole number of at least ``lowest``."""
+    if not isinstance(value, Integral) or isinstance(value, bool) or value < lowest:
+        raise StatsError(f"{name}={value!r}: must be a whole number of at least {lowest}{example}.")
+
+
+def require_target(target: float, kind: Kind) -> None:
+    """Refuse a target that no mean of the metric could be compared with."""
+    if not is_number(target):
+        raise StatsError(f"target={target!r}: must be a finite number.")
+    if kind == "binary" and not 0 <= target <= 1:
+        raise StatsError(
+            f"target={target!r}: the mean of a 0/1 metric lies between 0 and 1; 90 % is target=0.9."
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,11 +102,9 @@ class MetricSpec:
     def __post_init__(self) -> None:
         require_one_of("kind", self.kind, Kind)
         require_one_of("direction", self.direction, Direction)
-        for name, value in (("margin", self.margin), ("tolerance", self.tolerance)):
-            if value is not None and not (math.isfinite(value) and value >= 0):
-                raise StatsError(f"{name}={value!r}: must be a finite number of at least 0.")
-        if self.target is not None and not math.isfinite(self.target):
-            raise StatsError(f"target={self.target!r}: must be a finite number.")
+        require_at_least(0, margin=self.margin, tolerance=self.tolerance)
+        if self.target is not None:
+            require_target(self.target, self.kind)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -146,6 +190,8 @@ class Comparison:
 
     #: Largest acceptable loss; a positive number in the metric's own unit (latency: fraction * mean).
     margin: float | None = None
+    #: Loss that is ignored although it is more than chance; positive, in the same unit.
+    tolerance: float | None = None
     #: Smallest true change that this design finds with 80 % power.
     minimum_detectable: float | None = None
     #: Runs per case, on both sides, that find a change of ``margin`` with 80 % power.
@@ -163,6 +209,11 @@ class Comparison:
     #: One sentence for people.
     reason: str = ""
     gate: RowGate = "off"
+    #: Why the gate failed on this row: it regressed, it is not shown to stay within the margin
+    #: (non-inferiority), it is inconclusive (strict), or single cases got worse (gate_cases).
+    failure: Failure | None = None
+    #: With gate_cases: the cases that got worse by themselves.
+    failing_cases: tuple[str, ...] = ()
 
     @property
     def p_adjusted(self) -> float | None:
@@ -233,6 +284,43 @@ class VarianceComponents:
     icc: float | None
     #: Cases with both 0 and 1 among their runs; ``None`` if the metric is not binary.
     flaky_cases: tuple[str, ...] | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PassEstimate:
+    """pass@k or pass^k of one variant."""
+
+    k: int
+    #: Mean over the cases that have an estimate; ``None`` without any.
+    mean: float | None
+    #: By case id; ``None`` for a case with fewer than k runs, and how many those are.
+    cases: Mapping[str, float | None]
+    n_left_out: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PassGroup:
+    """Cases that passed equally often, and so have the same pass@k and pass^k."""
+
+    runs: int
+    passes: int
+    cases: tuple[str, ...]
+    #: By k, up to ``runs``.
+    at: Mapping[int, float]
+    hat: Mapping[int, float]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Passing:
+    """pass@k and pass^k of one variant, for several k."""
+
+    #: By k: means over the cases with at least k runs.
+    at: Mapping[int, float]
+    hat: Mapping[int, float]
+    #: By k: number of cases with fewer runs, where there are any.
+    left_out: Mapping[int, int]
+    #: Every case with a value, in groups with the same values; those that pass least come first.
+    groups: tuple[PassGroup, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

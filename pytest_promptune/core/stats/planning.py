@@ -11,7 +11,14 @@ import numpy as np
 from pytest_promptune.core.errors import StatsError
 from pytest_promptune.core.stats.cells import Table, cells, tabulate
 from pytest_promptune.core.stats.interval import binary_squared_error
-from pytest_promptune.core.stats.model import Scores, VarianceComponents, require_fraction
+from pytest_promptune.core.stats.model import (
+    Scores,
+    VarianceComponents,
+    require_above_zero,
+    require_at_least,
+    require_fraction,
+    require_level,
+)
 from pytest_promptune.core.stats.special import normal_quantile
 from pytest_promptune.core.stats.variance import harmonic_total, within_variance
 
@@ -69,8 +76,13 @@ def minimum_detectable(
     power: float = 0.8,
     family: int = 1,
 ) -> float:
-    """Smallest true change of the mean over these cases that is found with the given power."""
-    _positive(cases=cases, runs0=runs0, runs1=runs1)
+    """Smallest true change of the mean over these cases that is found with the given power.
+
+    Raises StatsError, naming the argument, for numbers that are no variance, count or probability; the other
+    functions of planning do too.
+    """
+    require_above_zero(cases=cases, runs0=runs0, runs1=runs1)
+    require_at_least(0, var0=var0, var1=var1)
     return detection_factor(alpha, power, family) * math.sqrt((var0 / runs0 + var1 / runs1) / cases)
 
 
@@ -89,14 +101,17 @@ def runs_needed(
     """Runs per case that find a change of ``difference``.
 
     Without ``stored_runs`` both sides get that many runs. With it the reference has so many runs already and
-    only the candidate is run; ``None`` if the reference is too noisy for any number of runs. ``safety``
-    makes up for the permutation test needing more than the normal approximation says.
+    only the candidate is run. ``None`` if no number of runs is enough: the reference is too noisy, or the
+    difference too small to be told from 0 at all. ``safety`` makes up for the permutation test needing more
+    than the normal approximation says.
     """
-    _positive(cases=cases, difference=difference, safety=safety)
+    require_above_zero(cases=cases, difference=difference, safety=safety)
+    require_at_least(0, var0=var0, var1=var1)
     squared_zz = detection_factor(alpha, power, family) ** 2
     if stored_runs is None:
-        return _whole(safety * squared_zz * (var0 + var1) / (cases * difference**2))
-    _positive(stored_runs=stored_runs)
+        runs = safety * squared_zz * _in_differences(var0 + var1, difference) / cases
+        return _whole(runs) if math.isfinite(runs) else None
+    require_above_zero(stored_runs=stored_runs)
     left = cases * difference**2 / squared_zz - var0 / stored_runs
     return _whole(safety * var1 / left) if left > 0 else None
 
@@ -117,25 +132,34 @@ def cases_needed(
 
     ``omega2`` is the variance of the true case differences.
     """
-    _positive(runs0=runs0, runs1=runs1, difference=difference)
+    require_above_zero(runs0=runs0, runs1=runs1, difference=difference)
+    require_at_least(0, omega2=omega2, var0=var0, var1=var1)
     squared_zz = detection_factor(alpha, power, family) ** 2
-    return _whole(squared_zz * (omega2 + var0 / runs0 + var1 / runs1) / difference**2)
+    needed = squared_zz * _in_differences(omega2 + var0 / runs0 + var1 / runs1, difference)
+    if not math.isfinite(needed):
+        raise StatsError(f"difference={difference!r}: too small to be found with any number of cases.")
+    return _whole(needed)
 
 
 def detection_factor(alpha: float, power: float, family: int) -> float:
     """Standard errors between zero and the smallest change found with the given power."""
-    require_fraction("alpha", alpha)
+    require_level("alpha", alpha)
     require_fraction("power", power)
-    _positive(family=family)
+    require_at_least(1, family=family)
+    if power <= alpha / (2 * family):
+        raise StatsError(
+            f"power={power!r}: must be larger than the error level ({alpha / (2 * family):g}), for example "
+            "0.8."
+        )
     return normal_quantile(1 - alpha / (2 * family)) + normal_quantile(power)
+
+
+def _in_differences(variance: float, difference: float) -> float:
+    """Variance in squared differences, infinite for a difference that can't be told from 0."""
+    ratio = math.sqrt(variance) / difference
+    return ratio * ratio
 
 
 def _whole(number: float) -> int:
     # 25.000000000000004 runs are 25: formulas that come out whole must not be rounded up for rounding's sake.
     return max(1, math.ceil(number * (1 - 1e-12)))
-
-
-def _positive(**numbers: float) -> None:
-    for name, number in numbers.items():
-        if not number > 0:
-            raise StatsError(f"{name}={number!r}: must be greater than 0.")

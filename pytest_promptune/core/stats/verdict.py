@@ -5,7 +5,7 @@
 
 from dataclasses import dataclass
 
-from pytest_promptune.core.stats.model import Comparison, Gate, RowGate, Verdict
+from pytest_promptune.core.stats.model import Comparison, Failure, Gate, Verdict
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,17 +24,21 @@ class Evidence:
 def decide(row: Comparison, evidence: Evidence) -> tuple[Verdict, str]:
     """The verdict and which rule gave it.
 
-    Rules: ``worse``, ``missing``, ``better``, ``equal``, ``small``, ``ruled_out``, ``open``. A significant
+    Rules: ``no_cases``, ``worse``, ``missing``, ``better``, ``equal``, ``small``, ``ruled_out``, ``open``;
+    and of significant losses that may not be beyond the tolerance: ``tolerated`` and ``near``. A significant
     change speaks for itself; missing data only forbid good news.
     """
     if row.p_worse_adjusted is None or row.p_better_adjusted is None:
         return "inconclusive", "no_cases"
-    if row.p_worse_adjusted <= evidence.level and _beyond(row, evidence.tolerance):
+    is_worse = row.p_worse_adjusted <= evidence.level
+    if is_worse and _beyond(row, evidence.tolerance):
         return "regressed", "worse"
     if evidence.too_much_missing:
         return "inconclusive", "missing"
     if row.p_better_adjusted <= evidence.level:
         return "improved", "better"
+    if is_worse:
+        return ("unchanged", "tolerated") if within_margin(row) else ("inconclusive", "near")
     return _without_change(row, evidence)
 
 
@@ -64,15 +68,16 @@ def bounds_of_gain(row: Comparison) -> tuple[float | None, float | None]:
     return (low, high) if row.direction == "higher" else (-high, -low)
 
 
-def gate_row(row: Comparison, rule: Gate, *, strict: bool) -> RowGate:
-    """Whether a gated comparison passes."""
+def failure(row: Comparison, rule: Gate, *, strict: bool) -> Failure | None:
+    """Why a gated comparison fails, ``None`` if it passes or the gate is off."""
     if rule == "off":
-        return "off"
-    if strict and row.verdict == "inconclusive":
-        return "failed"
-    if rule == "regression":
-        return "failed" if row.verdict == "regressed" else "passed"
-    return "passed" if within_margin(row) and "missing_data" not in row.flags else "failed"
+        return None
+    is_shown = within_margin(row) and "missing_data" not in row.flags
+    if row.verdict == "regressed" and not (rule == "non-inferiority" and is_shown):
+        return "regressed"
+    if rule == "non-inferiority" and not is_shown:
+        return "not_shown"
+    return "inconclusive" if strict and row.verdict == "inconclusive" else None
 
 
 def _beyond(row: Comparison, tolerance: float) -> bool:

@@ -2,7 +2,7 @@
 
 import math
 
-from pytest_promptune.core.stats.model import Comparison, Direction, Gate, Scope
+from pytest_promptune.core.stats.model import Comparison, Direction, Scope
 from pytest_promptune.core.stats.verdict import bounds_of_gain
 
 ONE_RUN_HINT = (
@@ -32,8 +32,17 @@ def amount(row: Comparison, value: float) -> str:
     if row.kind == "binary":
         return f"{100 * value:.1f} points"
     if row.kind == "score" or not row.mean_reference:
-        return f"{value:.3g}"
+        return _number(value)
     return f"{100 * value / abs(row.mean_reference):.1f} %"
+
+
+def _number(value: float) -> str:
+    """Three significant digits or more, as people write numbers: 1,230 and 0.0000748, without an exponent."""
+    if not 1e-6 <= abs(value) < 1e12:
+        return f"{value:.3g}"
+    decimals = max(0, 2 - math.floor(math.log10(abs(value))))
+    text = f"{value:,.{decimals}f}"
+    return text.rstrip("0").rstrip(".") if decimals else text
 
 
 def explain(row: Comparison, rule: str) -> str:
@@ -42,6 +51,8 @@ def explain(row: Comparison, rule: str) -> str:
         "no_cases": _no_cases,
         "worse": _changed,
         "better": _changed,
+        "tolerated": _tolerated,
+        "near": _near,
         "missing": _missing,
         "small": _small,
         "equal": _equal,
@@ -51,55 +62,82 @@ def explain(row: Comparison, rule: str) -> str:
     return sentences[rule](row)
 
 
-def explain_failure(row: Comparison, rule: Gate, *, strict: bool) -> str:
-    """One sentence for the exit text: what failed, and which of the three ways to fail it was."""
+def explain_failure(row: Comparison) -> str:
+    """For the exit text: what failed, which of the ways to fail it was, and why."""
     name = f"{row.metric} ({row.candidate} against {row.reference})"
-    if row.verdict == "regressed":
-        return f"{name} regressed. {row.reason}"
-    if strict and row.verdict == "inconclusive":
-        return f"{name} is inconclusive, and strict is on. {row.reason}"
-    if rule == "non-inferiority" and row.margin is not None:
-        worse = worsening(row.direction)
-        return f"{name} is not shown to {worse} by less than {amount(row, row.margin)}. {row.reason}"
-    return f"{name} is not shown to be as good. {row.reason}"
+    cases = ", ".join(row.failing_cases)
+    if row.failure == "cases":
+        return f"{name} got worse in {cases}."
+    told = {
+        "regressed": "regressed",
+        "inconclusive": "is inconclusive, and strict is on",
+        "not_shown": "is "
+        + not_shown(row.direction, None if row.margin is None else amount(row, row.margin)),
+    }
+    more = f" Worse by themselves: {cases}." if cases else ""
+    return f"{name} {told[row.failure or 'not_shown']}. {row.reason}{more}"
 
 
-def explain_case_failure(row: Comparison, cases: list[str]) -> str:
-    """One sentence for the exit text when single cases fail the gate."""
-    return f"{row.metric} ({row.candidate} against {row.reference}) got worse in {', '.join(cases)}."
+def not_shown(direction: Direction, margin: str | None) -> str:
+    """What non-inferiority misses of a metric; `None` where no margin is known."""
+    if margin is None:
+        return "not shown to be as good"
+    return f"not shown to {worsening(direction)} by less than {margin}"
 
 
 def _no_cases(_row: Comparison) -> str:
     return "No case has values on both sides, so there is nothing to compare."
 
 
-def _changed(row: Comparison) -> str:
+def _size(row: Comparison) -> str:
+    """By how much, and that it is real."""
     change = row.difference or 0.0
     if row.ratio is not None and row.mean_reference:
         change = row.mean_reference * (row.ratio - 1)
     size = f"{'Up' if change > 0 else 'Down'} by {amount(row, abs(change))}"
-    noise = "differences between runs" if row.scope == "suite" else "chance"
-    return f"{size}, which is more than {noise} would explain."
+    return f"{size}, which is more than {_noise(row)} would explain"
+
+
+def _noise(row: Comparison) -> str:
+    return "differences between runs" if row.scope == "suite" else "chance"
+
+
+def _changed(row: Comparison) -> str:
+    return f"{_size(row)}."
+
+
+def _tolerated(row: Comparison) -> str:
+    return f"{_size(row)}, but not clearly beyond the tolerance of {amount(row, row.tolerance or 0.0)}."
+
+
+def _near(row: Comparison) -> str:
+    tolerance = amount(row, row.tolerance or 0.0)
+    return f"{_size(row)}, and it is open whether beyond the tolerance of {tolerance}: {_bound(row)}."
 
 
 def _missing(row: Comparison) -> str:
-    lost = []
-    for side, missing, used in (
-        (row.reference, row.n_missing_reference, row.n_samples_reference),
-        (row.candidate, row.n_missing_candidate, row.n_samples_candidate),
-    ):
-        lost.append(f"{missing} values of {side} are missing ({used} used)")
-    return f"{' and '.join(lost)}; what is left may not be typical."
+    lost = [
+        f"{missing} values of {side} are missing ({used} used)"
+        for side, missing, used in (
+            (row.reference, row.n_missing_reference, row.n_samples_reference),
+            (row.candidate, row.n_missing_candidate, row.n_samples_candidate),
+        )
+        if missing
+    ]
+    return f"{' and '.join(lost)}, and what is left may not be typical; find out why, then measure again."
 
 
 def _small(row: Comparison) -> str:
     if "constant" in row.flags:
         return _equal_so_far(row)
-    shared = f" shared by {row.family_size} comparisons" if row.family_size > 1 else ""
-    return (
-        f"With {_cases(row.n_cases)} and so few runs{shared} even a complete reversal could be chance; add "
-        "cases or runs."
-    )
+    if "runs=1" in row.flags:
+        runs, remedy = " with one run each", "use at least 3 runs"
+    elif row.scope == "population":
+        runs, remedy = "", "add cases"
+    else:
+        runs, remedy = " and so few runs", "add cases or runs"
+    shared = f", judged together with {row.family_size - 1} others," if row.family_size > 1 else ""
+    return f"With {_cases(row.n_cases)}{runs}{shared} even a complete reversal could be chance; {remedy}."
 
 
 def _equal(_row: Comparison) -> str:
@@ -111,17 +149,26 @@ def _ruled_out(row: Comparison) -> str:
     worse = f"a {worsening(row.direction)}"
     if low < 0:
         worse += f" of more than {amount(row, -low)}"
-    return f"No significant change; {worse} is ruled out."
+    return f"No more change than {_noise(row)} would explain; {worse} is ruled out."
 
 
 def _open(row: Comparison) -> str:
     if "constant" in row.flags:
         return _equal_so_far(row)
-    low, worse = bounds_of_gain(row)[0], worsening(row.direction)
-    if low is None or low == float("-inf"):
-        return f"With one case nothing bounds the {worse}; add cases."
+    low = bounds_of_gain(row)[0]
+    if (low is None or math.isinf(low)) and "runs=1" in row.flags:
+        return "One run of one case says nothing about the next run; use at least 3."
+    if low is None or math.isinf(low):
+        return "One case says nothing about other inputs; add cases."
+    bound = _bound(row)
+    return f"{bound[0].upper()}{bound[1:]}."
+
+
+def _bound(row: Comparison) -> str:
+    """What is not ruled out, what would be acceptable, and what would help."""
+    low, worse = bounds_of_gain(row)[0] or 0.0, worsening(row.direction)
     acceptable = "" if row.margin is None else f" (acceptable: {amount(row, row.margin)})"
-    return f"A {worse} of up to {amount(row, -low)} cannot be ruled out{acceptable}; {_remedy(row)}."
+    return f"a {worse} of up to {amount(row, -low)} cannot be ruled out{acceptable}; {_remedy(row)}"
 
 
 def _equal_so_far(row: Comparison) -> str:

@@ -196,3 +196,120 @@ def test_two_sided_adjusted_p_is_twice_the_smaller():
     row = compare(MIXED, WORSE_A_BIT)
     assert row.p_adjusted == pytest.approx(min(1, 2 * min(row.p_worse_adjusted, row.p_better_adjusted)))
     assert compare({}, {}).p_adjusted is None
+
+
+# --- why the gate fails -----------------------------------------------------------------------------
+
+NOTHING = [asked({"a": [1]}, {"b": [1]})]
+FEW = [asked(suite(3, [1, 0, 1]), suite(3, [1, 1, 0]))]
+
+
+@pytest.mark.parametrize(
+    ("pairs", "options", "failure", "words"),
+    [
+        ([asked(GOOD, BAD)], {}, "regressed", "m (new against old) regressed. Down by"),
+        ([asked(GOOD, BAD)], {"strict": True, "gate": "non-inferiority"}, "regressed", "regressed. Down by"),
+        (FEW, {"strict": True}, "inconclusive", "is inconclusive, and strict is on. A drop of up to"),
+        (FEW, {"gate": "non-inferiority"}, "not_shown", "not shown to drop by less than 10.0 points. A drop"),
+        (FEW, {"gate": "non-inferiority", "strict": True}, "not_shown", "is not shown to drop by less than"),
+        (NOTHING, {"strict": True}, "inconclusive", "strict is on. No case has values"),
+        (NOTHING, {"gate": "non-inferiority"}, "not_shown", "not shown to be as good"),
+    ],
+)  # fmt: skip
+def test_the_exit_text_says_which_of_the_three_it_was(pairs, options, failure, words):
+    """Regressed, not shown within the margin, or inconclusive under strict: as a value and in words."""
+    judgement = judge(pairs, **options)
+    assert judgement.comparisons[0].failure == failure
+    (reason,) = judgement.reasons
+    assert words in reason
+
+
+@pytest.mark.parametrize("options", [{}, {"gate": "off", "strict": True}], ids=str)
+def test_what_passes_has_no_failure(options):
+    """Neither an inconclusive row where that passes, nor one of an open gate."""
+    judgement = judge(FEW, **options)
+    assert judgement.gate == "pass"
+    assert judgement.comparisons[0].failure is None
+
+
+def test_non_inferiority_passes_a_small_certain_loss():
+    """A loss that is certain and certainly within the margin is acceptable; the verdict still tells of it."""
+    pairs = [asked(noisy(1), noisy(2, -0.05), spec=MetricSpec("score", "higher", margin=0.15))]
+    row = judge(pairs, gate="non-inferiority", strict=True).comparisons[0]
+    assert (row.verdict, row.gate, row.failure) == ("regressed", "passed", None)
+
+
+def test_an_ungated_metric_never_fails_under_strict():
+    """Strict is about what is gated."""
+    assert judge([asked(suite(2, [1]), suite(2, [0]), gated=False)], strict=True).gate == "pass"
+
+
+def test_cases_are_named_beside_a_regression_too():
+    """With gate_cases a regressed metric says which cases got worse by themselves."""
+    judgement = judge([asked(GOOD, {**GOOD, "c03": [0] * 5, "c07": [0] * 5})], gate_cases=True)
+    row = judgement.comparisons[0]
+    assert (row.failure, row.failing_cases) == ("regressed", ("c03", "c07"))
+    assert judgement.reasons[0].endswith("Worse by themselves: c03, c07.")
+
+
+@pytest.mark.parametrize(
+    ("options", "gated"), [({"gate": "off"}, True), ({}, False)], ids=["gate off", "not gated"]
+)
+def test_cases_of_what_is_not_gated_do_not_fail(options, gated):
+    """gate_cases adds to the gate where there is one."""
+    good = suite(20, [1, 1, 1])
+    judgement = judge([asked(good, {**good, "c03": [0, 0, 0]}, gated=gated)], gate_cases=True, **options)
+    assert judgement.gate == "pass"
+    assert judgement.comparisons[0].failing_cases == ()
+
+
+def test_a_suspect_case_does_not_fail():
+    """Only what is confirmed counts: half of three runs lost may be chance."""
+    mixed = {f"c{i:02}": [1, 0, 1] if i % 2 else [1, 1, 0] for i in range(8)}
+    row = judge([asked(mixed, {**mixed, "c03": [0, 0, 0]})], gate_cases=True).comparisons[0]
+    assert (row.gate, row.failing_cases) == ("passed", ())
+
+
+def test_unchanged_suites_name_few_cases():
+    """Measured twice without a change, at most one suite in ten has a case that fails (200 of them)."""
+    rng = np.random.default_rng(5)
+    failed = 0
+    for _ in range(200):
+        rates = rng.beta(0.5, 0.17, 20)
+        sides = [{f"c{i:02}": list(rng.binomial(1, p, 5)) for i, p in enumerate(rates)} for _ in range(2)]
+        failed += judge([asked(*sides)], gate_cases=True, resamples=99).gate == "fail"
+    assert failed <= 20
+
+
+# --- tolerance ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("kind", "tolerance", "expected"),
+    [("binary", None, 0), ("score", None, 0), ("cost", None, 0), ("latency", None, 0.4),
+     ("binary", 0.05, 0.05), ("cost", 3, 3), ("latency", 0.25, 1.0), ("latency", 0, 0)],
+)  # fmt: skip
+def test_tolerances(kind, tolerance, expected):
+    """10 % of the reference for latency, otherwise none; given ones are in the metric's unit."""
+    values = suite(4, [0.0, 1.0]) if kind == "binary" else suite(4, [3.0, 5.0])
+    assert compare(values, values, kind=kind, tolerance=tolerance).tolerance == pytest.approx(expected)
+
+
+def test_a_tolerance_is_not_a_margin():
+    """It silences a loss that is certain, up to its size; the margin says what must be ruled out."""
+    before = noisy(1)
+    after = {case: [value - 0.05 for value in values] for case, values in before.items()}
+    assert compare(before, after, kind="score").verdict == "regressed"
+    within = compare(before, after, kind="score", tolerance=0.05, margin=0.2)
+    assert within.verdict == "unchanged"
+    assert within.p_worse < 0.025
+    near = compare(before, after, kind="score", tolerance=0.05, margin=0.02)
+    assert near.verdict == "inconclusive"
+    assert compare(before, after, kind="score", tolerance=0.01).verdict == "regressed"
+
+
+def test_a_tolerance_forgives_losses_only():
+    """Improvements need no excuse."""
+    before = noisy(1)
+    after = {case: [value + 0.05 for value in values] for case, values in before.items()}
+    assert compare(before, after, kind="score", tolerance=0.3).verdict == "improved"

@@ -3,9 +3,11 @@
 import json
 import math
 
+import pytest
 import views
 
 from pytest_promptune.report.json_results import to_results
+from pytest_promptune.stats import passing
 
 METRIC = (
     "metric test variant kind direction unit n_cases n_samples mean sd between_case_sd within_case_sd "
@@ -53,6 +55,37 @@ def test_values_are_those_of_the_view():
     assert row["ci"] == [-0.195, -0.029]
     assert row["cases"]["regressed"] == ["TC002", "TC009"]
     assert results(views.view())["comparisons"][0]["verdict"] == "unchanged"
+
+
+def test_passes_by_k_and_by_case():
+    """pass@k and pass^k of the suite, and of the cases in groups that passed equally often."""
+    scores = {"a": [1, 1, 0], "b": [0, 1, 1], "c": [0, 0, 0], "d": [1, None, None]}
+    row = results(views.view(metrics=(views.metric_row(passing=passing(scores)),)))["metrics"][0]
+    assert row["pass_at"] == {"1": pytest.approx(7 / 12), "2": 2 / 3, "3": 2 / 3}
+    assert row["pass_hat"]["3"] == 0
+    assert row["pass_left_out"] == {"2": 1, "3": 1}
+    assert row["pass_cases"][1] == {
+        "runs": 3,
+        "passes": 2,
+        "cases": ["a", "b"],
+        "pass_at": {"1": 2 / 3, "2": 1, "3": 1},
+        "pass_hat": {"1": 2 / 3, "2": 1 / 3, "3": 0},
+    }
+    assert sum(len(group["cases"]) for group in row["pass_cases"]) == 4
+
+
+def test_what_has_no_passes_has_no_values_of_them():
+    """Of times, scores and error rates they are unknown, not 0 and not an empty table."""
+    row = results(views.view(metrics=(views.metric_row(views.LATENCY),)))["metrics"][0]
+    assert [row[f"pass_{name}"] for name in ("at", "hat", "left_out", "cases", "all_runs")] == [None] * 5
+
+
+def test_a_failure_says_which_rule():
+    """Beside the gate's state: which of the ways to fail it was, and the cases behind it."""
+    row = results(
+        views.view(comparisons=(views.comparison(gate="failed", failure="cases", failing_cases=("c1",)),))
+    )["comparisons"][0]
+    assert (row["failure"], row["failing_cases"], row["tolerance"]) == ("cases", ["c1"], None)
 
 
 def test_warnings_and_notes_are_apart():

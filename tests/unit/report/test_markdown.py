@@ -11,6 +11,7 @@ from pytest_promptune.core.view import CaseLists, Decision, ErrorView, GateItem,
 from pytest_promptune.report.github import step_summary
 from pytest_promptune.report.markdown import render_markdown
 from pytest_promptune.report.templating import ReportError
+from pytest_promptune.stats import passing
 
 NASTY = "<script>x</script> | `tick` [a](javascript:b) @team #1\n# two \u202e\x1b[31m"
 
@@ -60,9 +61,10 @@ def test_a_comparison_has_difference_interval_and_verdict():
     assert "| no significant change | not gated |" in report
 
 
-def test_every_gated_comparison_has_its_sentence():
-    """The verdict in words, for people who don't read tables."""
+def test_every_comparison_has_its_sentence():
+    """The verdict in words, for people who don't read tables; also of what isn't gated."""
     report = render_markdown(views.failed_check())
+    assert "- `latency_s` (`current` against baseline main): no significant change. No more change" in report
     assert "- `test_intent` (`current` against baseline main): regressed. The drop is larger" in report
     assert (
         "- `test_reply::words` (`current` against baseline main): inconclusive. A regression of up" in report
@@ -77,6 +79,25 @@ def test_what_is_open_or_not_comparable_has_its_sentence():
     assert "- `test_small` (`current` against baseline main): inconclusive. Takes 12 runs" in report
     assert "- `latency_s` (`current` against baseline main): inconclusive. Another load." in report
     assert "- `test_same`" not in report
+
+
+def test_passes_of_k_runs_stand_below_their_table():
+    """Of flaky metrics: what retrying could reach, and what can be relied upon."""
+    found = passing({"a": [1, 0], "b": [1, 1]})
+    report = render_markdown(views.view(metrics=(views.metric_row(passing=found, flaky_cases=("a",)),)))
+    assert "@k" not in report, "GitHub would call somebody of that name"
+    assert "at least one of k runs passes (pass@\u2060k): 75.0 % for k = 1, 100.0 % for 2" in report
+    assert "all of k runs pass (pass^k): 75.0 % for k = 1, 50.0 % for 2" in report
+    ten = views.metric_row(passing=passing({"a": [1] * 6 + [0] * 3}), flaky_cases=("a",))
+    assert re.findall(r"for (?:k = )?(\d+)", render_markdown(views.view(metrics=(ten,)))) == 2 * [
+        "1",
+        "2",
+        "3",
+        "5",
+        "9",
+    ]
+    steady = render_markdown(views.view(metrics=(views.metric_row(passing=passing({"a": [1, 1]})),)))
+    assert "of k runs" not in steady
 
 
 def test_warnings_stand_out():
