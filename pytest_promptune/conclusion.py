@@ -82,6 +82,8 @@ class Evidence:
     unpaid: Mapping[str, int] = field(default_factory=dict)
     #: Under which conditions a baseline would be recorded.
     recorded: Recorded
+    #: Two-sided error level of the comparisons, where it is that of a look and not the session's.
+    alpha: float | None = None
 
 
 @dataclass(slots=True, kw_only=True)
@@ -169,7 +171,7 @@ def _compare(evidence: Evidence, columns: Sequence[Column], found: Conclusion) -
             if column.scores(first) or column.scores(variant):
                 matches.append(match(column, sides[0], sides[1], gated=gated))
     rules = Rules(
-        alpha=settings.alpha,
+        alpha=evidence.alpha or settings.alpha,
         gate=settings.gate,
         margins=settings.margin,
         tolerances=settings.tolerance,

@@ -147,7 +147,10 @@ def compare(matches: Sequence[Match], rules: Rules) -> list[ComparisonRow]:
         gate_cases=rules.gate_cases,
     )
     judged = iter(judgement.comparisons)
-    return [_unjudged(entry, rules) if entry.obstacle else _row(entry, next(judged)) for entry in matches]
+    return [
+        _unjudged(entry, rules) if entry.obstacle else _row(entry, next(judged), alpha=rules.alpha)
+        for entry in matches
+    ]
 
 
 def _unjudged(entry: Match, rules: Rules) -> ComparisonRow:
@@ -233,7 +236,7 @@ def _pair(entry: Match, rules: Rules) -> Pair:
     )
 
 
-def _row(entry: Match, result: Comparison) -> ComparisonRow:
+def _row(entry: Match, result: Comparison, *, alpha: float) -> ComparisonRow:
     constant = _constant(entry)
     return ComparisonRow(
         name=entry.name,
@@ -266,6 +269,7 @@ def _row(entry: Match, result: Comparison) -> ComparisonRow:
         constant=constant,
         cases=_case_lists(entry) if not constant else entry.cases,
         case_means=_case_means(entry),
+        alpha=alpha,
     )
 
 

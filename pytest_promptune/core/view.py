@@ -120,6 +120,26 @@ class ComparisonRow:
     cases: CaseLists = field(default_factory=CaseLists)
     #: Means of the reference and the candidate by case; empty where the metric rows of both variants tell.
     case_means: Mapping[str, tuple[float | None, float | None]] = field(default_factory=dict)
+    #: Two-sided error level of the interval; ``None``: that of the session.
+    alpha: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LookView:
+    """The look by which a session with ``MIN..MAX`` runs was judged."""
+
+    #: 1..`of`.
+    number: int
+    of: int
+    #: Runs per case at this look and at the last one.
+    runs: int
+    most: int
+    #: Runs per case at all of them.
+    planned: tuple[int, ...]
+    #: Two-sided error level of the look.
+    alpha: float
+    #: Items of runs that were not started any more.
+    not_needed: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -182,6 +202,8 @@ class ExperimentView:
     concurrency: int
     alpha: float
     seconds: float
+    #: ``None`` where the number of runs was fixed.
+    look: LookView | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -45,8 +45,9 @@ def values(view: View) -> dict[str, Any]:
         "variants": changes.variants(view),
         "errors": tables.error_table(view),
         "scope": wording.scope(view) if view.comparisons else "",
-        "level": tables.percent(1 - view.experiment.alpha),
-        "one_sided": tables.percent(view.experiment.alpha / 2),
+        "level": tables.comparison_level(view),
+        "one_sided": tables.one_sided_level(view),
+        "looks": wording.looks(view.experiment.look) if view.experiment.look else "",
         "scopes": sorted({row.scope for row in view.comparisons}),
         "kinds": sorted({row.name.kind for row in view.comparisons}),
     }
