@@ -89,6 +89,8 @@ class Evidence:
     recorded: Recorded
     #: Aggregate metrics of the user's.
     given: Given = field(default_factory=Given)
+    #: Two-sided error level of the comparisons, where it is that of a look and not the session's.
+    alpha: float | None = None
 
 
 @dataclass(slots=True, kw_only=True)
@@ -196,7 +198,7 @@ def _compare(
             if column.scores(first) or column.scores(variant):
                 matches.append(match(column, sides[0], sides[1], gated=gated))
     rules = Rules(
-        alpha=settings.alpha,
+        alpha=evidence.alpha or settings.alpha,
         gate=settings.gate,
         margins=settings.margin,
         tolerances=settings.tolerance,

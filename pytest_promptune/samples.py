@@ -51,7 +51,12 @@ class Samples:
         self._stalled_elsewhere: float | None = None
 
     def plan(
-        self, items: Sequence[PlannedItem], variants: Sequence[Variant], share: Share | None = None
+        self,
+        items: Sequence[PlannedItem],
+        variants: Sequence[Variant],
+        share: Share | None = None,
+        *,
+        look: int | None = None,
     ) -> None:
         """Take in what will be asked for.
 
@@ -59,12 +64,19 @@ class Samples:
             items: that will run, in their order.
             variants: that are measured.
             share: this process's part, where several share out the items.
+            look: see `open_up`.
         """
         if share is not None:
             self._outbox = Outbox()
             self.slot = share.slot
         self._sampler = self._make_sampler(variants, share)
         self._sampler.plan(items)
+        self._sampler.open_up(look)
+
+    def open_up(self, look: int | None) -> None:
+        """Items up to this look (``None``: all) may have their samples generated ahead from now on."""
+        if self._sampler is not None:
+            self._sampler.open_up(look)
 
     def _make_sampler(self, variants: Sequence[Variant], share: Share | None) -> Sampler:
         settings = self._settings

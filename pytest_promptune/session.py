@@ -16,14 +16,17 @@ from pytest_promptune.core.baseline import Baseline, Recorded
 from pytest_promptune.core.checks import refuse_contradictions, refuse_unknown_metrics
 from pytest_promptune.core.course import Course, unpriced
 from pytest_promptune.core.experiment import Experiment
+from pytest_promptune.core.looks import is_clear, told
 from pytest_promptune.core.model import SampleError, Variant
 from pytest_promptune.core.plan import Cell, Marks, PlannedItem, cells
 from pytest_promptune.core.planning import expected_decisions
 from pytest_promptune.core.results import Result, SampleFacts
+from pytest_promptune.core.runs import most_runs
 from pytest_promptune.core.shards import Shard
-from pytest_promptune.core.sharing import Share
+from pytest_promptune.core.sharing import Share, Standing
 from pytest_promptune.core.tally import tally
-from pytest_promptune.core.view import GateItem, View
+from pytest_promptune.core.view import GateItem, LookView, View
+from pytest_promptune.looking import Looking, planned_looks
 from pytest_promptune.outputs import OutputError, write_outputs
 from pytest_promptune.prompts import AppPrompts
 from pytest_promptune.recording import Recording, experiment_id, facts_of
@@ -75,6 +78,7 @@ class Session:
         #: What is measured, the variant in place of `current` first.
         self.variants = measured_variants(settings, self._known, folder)
         self._prompts = AppPrompts(settings, root=root)
+        self._has_prompts = False
         self._baselines: dict[str, Baseline | None] = {}
         self._catalogue = Catalogue()
         self._aggregates = UserAggregates(aggregates)
@@ -87,6 +91,9 @@ class Session:
         self._began = time.perf_counter()
         self._git = CommitReader(root)
         self._conclusion: Conclusion | None = None
+        #: Of the look after which nothing more was needed.
+        self._early_conclusion: Conclusion | None = None
+        self._looking = Looking()
         #: What could not be written at the end.
         self.output_error: OutputError | None = None
         self._recording = Recording(
@@ -99,7 +106,18 @@ class Session:
 
     def cells(self, marks: Marks) -> list[Cell]:
         """All variants and runs of a test with these marks."""
-        return cells([variant.name for variant in self.variants], self.settings.runs_of(marks.runs))
+        return cells(
+            [variant.name for variant in self.variants], most_runs(self.settings.runs_of(marks.runs))
+        )
+
+    def look_numbers(self, items: Sequence[PlannedItem]) -> tuple[int, ...] | None:
+        """The look before which each of the selected items runs, ``None`` where there are no looks."""
+        found = planned_looks(self.settings, items)
+        return found.numbers if found else None
+
+    def plan_looks(self, items: Sequence[PlannedItem]) -> bool:
+        """Fix the looks for items that have their numbers and stand in order; whether there are any."""
+        return self._looking.plan(self.settings, items)
 
     def variant(self, name: str) -> Variant:
         """A measured variant by its name."""
@@ -139,11 +157,17 @@ class Session:
             self._baseline(module)
         self._catalogue.take(selected, collected, whole=whole, everything=everything)
         self._selected = selected
+        self.plan_looks(selected)
+        if share is not None:
+            self._looking.standing = share.standing
         facts = facts_of(selected, self.variants, self._prompts.texts(), root=self.root)
         self._recording.prepare(facts, share)
-        self.samples.plan(selected, self.variants, share)
+        self.samples.plan(selected, self.variants, share, look=self._looking.open)
 
     def _prepare_prompts(self) -> None:
+        if self._has_prompts:
+            return
+        self._has_prompts = True
         self._prompts.prepare()
         for variant in self.variants:
             self._prompts.check(variant)
@@ -194,12 +218,14 @@ class Session:
             "catalogue": self._catalogue.to_json(),
             "samples": self.samples.planned,
             "aggregates": self._aggregates.knowledge(),
+            "looks": self._looking.to_json(),
             **self._recording.knowledge(),
         }
 
     def know(self, knowledge: Mapping[str, Any]) -> None:
         """Take over the `knowledge` of another process."""
         self._catalogue.take_over(knowledge["catalogue"])
+        self._looking.take_over(knowledge["looks"])
         self.samples.know_planned(knowledge["samples"])
         self._aggregates.know(knowledge["aggregates"])
         self._recording.know(knowledge)
@@ -211,15 +237,50 @@ class Session:
         baselines = {item.module: self._baseline(item.module) for item in self._selected}
         return expected_decisions(self._selected, baselines, len(self.variants))
 
+    # --- looks ------------------------------------------------------------------------------------
+
+    def is_waiting(self, item: PlannedItem) -> bool:
+        """Whether an item has to wait until a look says that it is needed."""
+        return self._looking.is_due(item)
+
+    def why_not_needed(self, item: PlannedItem) -> str:
+        """Why an item need not run any more, or empty."""
+        return self._looking.why_not_needed(item)
+
+    def look(self) -> Standing:
+        """Judge what is there: is the verdict clear, or are the runs up to the next look needed?"""
+        found = self._concluded() if self._experiment.results else None
+        clear = found is not None and is_clear(self.settings.mode, found.comparisons, found.gate)
+        self._looking.taken(clear=clear)
+        if clear:
+            self._early_conclusion = found
+        else:
+            self.samples.open_up(self._looking.open)
+        return self._looking.standing
+
+    def follow(self, standing: Standing) -> None:
+        """In an xdist worker: the controller has looked."""
+        if standing != self._looking.standing:
+            self._looking.standing = standing
+            self.samples.open_up(self._looking.open)
+
+    def item_not_needed(self) -> None:
+        """An item was left out."""
+        self._looking.not_needed += 1
+
     # --- the end ----------------------------------------------------------------------------------
 
     def conclude(self) -> Sequence[GateItem]:
         """Compare, judge and record; gives the gate's decisions. Called once, after the last item."""
         if not self._experiment.results:
             return ()
+        self._conclusion = self._early_conclusion or self._concluded()
+        return self._conclusion.gate
+
+    def _concluded(self) -> Conclusion:
         from pytest_promptune.conclusion import Evidence, conclude
 
-        if not self._selected:  # the items ran in other processes
+        if not self._selected:  # the items run in other processes
             self._prepare_prompts()
         for module in self._experiment.modules:
             self._baseline(module)
@@ -236,9 +297,9 @@ class Session:
             unpaid=self._unpaid_items,
             recorded=self._recorded(),
             given=self._aggregates.given(),
+            alpha=self._looking.alpha,
         )
-        self._conclusion = conclude(evidence)
-        return self._conclusion.gate
+        return conclude(evidence)
 
     @property
     def rerun(self) -> Sequence[str]:
@@ -271,6 +332,7 @@ class Session:
             [self._described(variant) for variant in self.variants],
             root=self.root,
             complete=self._conclusion is not None,
+            looked=self._look is not None,
             prompts=self._prompts.hashes(self.variants[0]),
             aggregates=self._aggregates.names,
             notes=self._all_notes(),
@@ -278,7 +340,14 @@ class Session:
         )
 
     def _all_notes(self) -> list[str]:
-        return [*self._notes, *self._recording.notes, *unpriced(self._experiment)]
+        look = self._look
+        notes = [told(look)] if look else []
+        return [*notes, *self._notes, *self._recording.notes, *unpriced(self._experiment)]
+
+    @property
+    def _look(self) -> LookView | None:
+        """The one that counts, once there is a conclusion."""
+        return self._looking.view if self._conclusion else None
 
     def _course(self) -> Course:
         return Course(
@@ -340,6 +409,7 @@ class Session:
             commit=self._commit,
             notes=self._all_notes(),
             warnings=self._course().warnings(self._experiment),
+            look=self._look,
         )
         variants = [self._described(variant) for variant in self.variants]
         return build_view(

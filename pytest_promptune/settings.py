@@ -10,6 +10,7 @@ from typing import Any, Literal
 from pytest_promptune.core.errors import SettingsError
 from pytest_promptune.core.margins import read_sizes
 from pytest_promptune.core.prices import Price
+from pytest_promptune.core.runs import Runs, parse_runs
 from pytest_promptune.option_values import (
     read_flag,
     read_gate,
@@ -95,10 +96,11 @@ class Settings:
     against: str = _option(
         "main", "which baseline to record or to compare with (default: main)", read_word, metavar="NAME"
     )
-    runs: int | None = _option(
+    runs: Runs | None = _option(
         None,
-        f"runs per case; on the command line it overrides the marker (default: {DEFAULT_RUNS})",
-        read_positive_int,
+        f"runs per case; on the command line it overrides the marker (default: {DEFAULT_RUNS}). MIN..MAX, as "
+        "3..10, stops early once the verdict is clear",
+        parse_runs,
         metavar="N",
     )
     baseline_runs: int | None = _option(
@@ -265,7 +267,7 @@ class Settings:
             return "baseline"
         return "compare" if self.compare else "check"
 
-    def runs_of(self, marked: int | None) -> int:
+    def runs_of(self, marked: Runs | None) -> Runs:
         """Runs per case of a test whose marker says `marked`."""
         if self.runs_override and self.runs is not None:
             return self.runs

@@ -14,6 +14,7 @@ from pytest_promptune.core.margins import Percent
 from pytest_promptune.core.model import Variant
 from pytest_promptune.core.plan import PlannedItem
 from pytest_promptune.core.prices import Price
+from pytest_promptune.core.runs import RunRange
 from pytest_promptune.core.shards import ModulePart, Shard, ShardError, ShardVariant
 from pytest_promptune.core.view import VariantView
 from pytest_promptune.settings import SPECS, Settings
@@ -130,6 +131,7 @@ class Catalogue:
         complete: bool,
         prompts: Mapping[str, str],
         aggregates: Sequence[str] = (),
+        looked: bool = False,
         notes: Sequence[str] = (),
         warnings: Sequence[str] = (),
     ) -> Shard:
@@ -143,6 +145,7 @@ class Catalogue:
             complete: it reached its end.
             prompts: hashes of the app's templates.
             aggregates: names of aggregate metrics that users give.
+            looked: it judged by looks of its own.
             notes: what it had to say beside its conclusion.
             warnings: likewise.
         """
@@ -154,6 +157,7 @@ class Catalogue:
             results=tuple(sorted(experiment.results, key=lambda result: result.order)),
             prompts=prompts,
             complete=complete,
+            looked=looked,
             whole=self._whole,
             everything=self._everything,
             aggregates=tuple(aggregates),
@@ -192,6 +196,8 @@ def settings_to_json(settings: Settings) -> dict[str, Any]:
     """What shards have in common, as plain data."""
     values = {name: getattr(settings, name) for name in SHARED}
     values = {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
+    if isinstance(settings.runs, RunRange):
+        values["runs"] = str(settings.runs)
     sizes = {name: _sizes_to_json(values[name]) for name in _SIZES}
     prices = {model: asdict(price) for model, price in sorted(settings.prices.items())}
     return values | sizes | {"prices": prices}

@@ -74,7 +74,7 @@ def _verdict(plan: Plan, width: int) -> list[Line]:
 def _sum(plan: Plan) -> str:
     rows = plan.matrix
     nouns = {"samples": "sample", "tests": "test", "scorer_calls": "scorer call"}
-    text = ", ".join(count(sum(getattr(row, name) for row in rows), noun) for name, noun in nouns.items())
+    text = ", ".join(_most(_total(rows, name), noun) for name, noun in nouns.items())
     reused = sum(row.reused for row in rows)
     return text + (f", {count(reused, 'sample')} taken from the store" if reused else "")
 
@@ -83,10 +83,8 @@ def _matrix(plan: Plan, verbosity: int, width: int) -> list[Line]:
     header = ["", "cases", "variants", "runs", "samples", "tests", "scorer calls"]
     rows = [_counts(row) for row in plan.matrix]
     if len(rows) > 1:
-        total = [
-            sum(getattr(row, name) for row in plan.matrix) for name in ("samples", "tests", "scorer_calls")
-        ]
-        rows.append(["all", "", "", "", *(f"{value:,}" for value in total)])
+        totals = (_total(plan.matrix, name) for name in ("samples", "tests", "scorer_calls"))
+        rows.append(["all", "", "", "", *map(_span, totals)])
     named = _names(plan)
     lines = [Line(), line("Matrix", BOLD), *_table(header, rows, width)]
     for row in plan.matrix:
@@ -107,16 +105,30 @@ def _matrix(plan: Plan, verbosity: int, width: int) -> list[Line]:
 
 
 def _counts(row: MatrixRow) -> list[str]:
-    low, high = row.runs
+    low, high = (row.at_least or row).runs[0], row.runs[1]
     return [
         _name(row.place),
         "?" if row.has_unknown_cases and not row.cases else f"{len(row.cases):,}",
         f"{len(row.variants):,}",
         str(low) if low == high else f"{low}–{high}",
-        f"{row.samples:,}",
-        f"{row.tests:,}",
-        f"{row.scorer_calls:,}",
+        *(_span(_total([row], name)) for name in ("samples", "tests", "scorer_calls")),
     ]
+
+
+def _total(rows: Sequence[MatrixRow], name: str) -> tuple[int, int]:
+    """Of a count: up to the first look, and at most."""
+    least = sum(getattr(row.at_least or row, name) for row in rows)
+    return least, sum(getattr(row, name) for row in rows)
+
+
+def _span(total: tuple[int, int]) -> str:
+    low, high = total
+    return f"{high:,}" if low == high else f"{low:,}–{high:,}"
+
+
+def _most(total: tuple[int, int], noun: str) -> str:
+    low, high = total
+    return count(high, noun) if low == high else f"{low:,}–{count(high, noun)}"
 
 
 def _name(place: Place) -> str:

@@ -12,7 +12,7 @@ from pytest_promptune.core.experiment import Experiment
 from pytest_promptune.core.model import CURRENT, Variant
 from pytest_promptune.core.scorers import failures_told, unpriced_scorers
 from pytest_promptune.core.tally import Tally, tally
-from pytest_promptune.core.view import ExperimentView, VariantView, View
+from pytest_promptune.core.view import ExperimentView, LookView, VariantView, View
 from pytest_promptune.settings import Settings
 from pytest_promptune.variants.reading import is_one_change
 
@@ -28,6 +28,8 @@ class Circumstances:
     commit: Commit
     notes: Sequence[str] = ()
     warnings: Sequence[str] = ()
+    #: By which it was judged, where there were several.
+    look: LookView | None = None
 
 
 def build_view(
@@ -93,4 +95,5 @@ def _experiment(
         concurrency=settings.concurrency,
         alpha=settings.alpha,
         seconds=circumstances.seconds,
+        look=circumstances.look,
     )

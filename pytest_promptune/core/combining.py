@@ -43,6 +43,7 @@ def combine(documents: Sequence[Document], *, allow_partial: bool = False) -> Co
         ShardError: when two overlap or contradict each other, or one ended early.
     """
     _refuse_interrupted(documents, allow_partial)
+    _refuse_looked(documents)
     _refuse_same_session(documents)
     _refuse_contradictions(documents)
     _refuse_overlap(documents)
@@ -108,6 +109,16 @@ def _refuse_interrupted(documents: Sequence[Document], allowed: bool) -> None:
         raise ShardError(
             f"{', '.join(cut_short)}: the session ended early (-x, Ctrl-C, an error), so what it was to "
             "measure is not all there. Run it again, or take what there is with --allow-partial."
+        )
+
+
+def _refuse_looked(documents: Sequence[Document]) -> None:
+    looked = [document.path for document in documents if document.shard.looked]
+    if looked:
+        raise ShardError(
+            f"{', '.join(looked)}: judged by looks of its own (--promptune-runs=MIN..MAX), which spends the "
+            "error level that the merge would need. Measure parts with --promptune-gate=off, which measures "
+            "all MAX runs, or with a fixed number of runs."
         )
 
 

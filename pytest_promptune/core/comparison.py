@@ -167,7 +167,10 @@ def compare(
         aggregates=measured,
     )
     judged = iter(judgement.comparisons)
-    rows = [_unjudged(entry, rules) if entry.obstacle else _row(entry, next(judged)) for entry in matches]
+    rows = [
+        _unjudged(entry, rules) if entry.obstacle else _row(entry, next(judged), alpha=rules.alpha)
+        for entry in matches
+    ]
     return rows + [
         _row_of_aggregate(entry, rules, None if entry.measured is None else next(judged))
         for entry in aggregates
@@ -278,9 +281,9 @@ def _pair(entry: Match, rules: Rules) -> Pair:
     )
 
 
-def _row(entry: Match, result: Comparison) -> ComparisonRow:
+def _row(entry: Match, result: Comparison, *, alpha: float) -> ComparisonRow:
     constant = _constant(entry)
-    row = _numbers(entry.name, entry.gated, result)
+    row = _numbers(entry.name, entry.gated, result, alpha)
     cases = _case_lists(entry) if not constant else entry.cases
     return replace(row, constant=constant, cases=cases, case_means=_case_means(entry))
 
@@ -288,11 +291,11 @@ def _row(entry: Match, result: Comparison) -> ComparisonRow:
 def _row_of_aggregate(entry: AggregateMatch, rules: Rules, result: Comparison | None) -> ComparisonRow:
     if result is None:
         return replace(_without_verdict(entry, rules), aggregate=True)
-    row = _numbers(entry.name, entry.gated, result)
+    row = _numbers(entry.name, entry.gated, result, rules.alpha)
     return replace(row, constant="constant" in result.flags, cases=entry.cases, aggregate=True)
 
 
-def _numbers(name: MetricName, gated: bool, result: Comparison) -> ComparisonRow:
+def _numbers(name: MetricName, gated: bool, result: Comparison, alpha: float) -> ComparisonRow:
     return ComparisonRow(
         name=name,
         reference=result.reference,
@@ -322,6 +325,7 @@ def _numbers(name: MetricName, gated: bool, result: Comparison) -> ComparisonRow
         failing_cases=result.failing_cases,
         gated=gated,
         constant=False,
+        alpha=alpha,
     )
 
 

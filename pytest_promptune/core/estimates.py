@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from pytest_promptune.core.planning import Estimate, Place, Range
 
@@ -78,6 +78,23 @@ def estimate(place: Place, calls: Mapping[str, int], stored: Sequence[Used], exp
     )
 
 
+def spanning(least: Estimate, most: Estimate) -> Estimate:
+    """From the lower end of one to the upper end of the other."""
+
+    def of(low: Range | None, high: Range | None) -> Range | None:
+        return None if low is None or high is None else Range(low=low.low, high=high.high)
+
+    return replace(
+        most,
+        model_calls=of(least.model_calls, most.model_calls),
+        input_tokens=of(least.input_tokens, most.input_tokens),
+        output_tokens=of(least.output_tokens, most.output_tokens),
+        cost_usd=of(least.cost_usd, most.cost_usd),
+        scorer_cost_usd=of(least.scorer_cost_usd, most.scorer_cost_usd),
+        busy_s=of(least.busy_s, most.busy_s),
+    )
+
+
 def _known(quantity: str, stored: Iterable[Used]) -> list[float]:
     values = (getattr(used, quantity) for used in stored)
     return [value for value in values if value is not None]
@@ -94,21 +111,35 @@ def summed(parts: Iterable[Range | None]) -> Range | None:
 
 
 def duration(
-    estimates: Sequence[Estimate], *, samples: int, concurrency: int, rate: float | None
+    estimates: Sequence[Estimate],
+    *,
+    samples: int,
+    concurrency: int,
+    rate: float | None,
+    at_least: int | None = None,
 ) -> Range | None:
     """How long the samples will take, ``None`` where an app's aren't known.
 
     The time of all samples is shared out over those in flight; the last one may begin when the others have
     ended, so the upper end has the longest sample on top. A rate sets a least time of its own.
+
+    Args:
+        estimates: one for each app.
+        samples: how many there will be at most.
+        concurrency: how many of them in flight.
+        rate: most calls begun per second.
+        at_least: how many there will be if the session ends at its first look.
     """
     busy = summed(each.busy_s for each in estimates)
     if busy is None or samples == 0:
         return busy
     in_flight = min(concurrency, samples)
     longest = max((each.longest_s or 0.0 for each in estimates), default=0.0)
-    begun_after = 0.0 if rate is None else (samples - 1) / rate
+    least = samples if at_least is None else at_least
+    begun_after = [0.0 if rate is None else (number - 1) / rate for number in (least, samples)]
     return Range(
-        low=max(busy.low / in_flight, begun_after), high=max(busy.high / in_flight, begun_after) + longest
+        low=max(busy.low / in_flight, begun_after[0]),
+        high=max(busy.high / in_flight, begun_after[1]) + longest,
     )
 
 

@@ -10,6 +10,8 @@ from typing import Any
 
 from pytest_promptune.core.errors import SettingsError
 from pytest_promptune.core.model import Case
+from pytest_promptune.core.runs import EXPECTED as EXPECTED_RUNS
+from pytest_promptune.core.runs import Runs, parse_runs
 from pytest_promptune.core.scorers import Scorer
 
 #: Name of the app fixture when the marker names none.
@@ -21,7 +23,7 @@ class Marks:
     """The keywords of ``@pytest.mark.promptune(...)``; those of the closest marker win."""
 
     app: str = DEFAULT_APP
-    runs: int | None = None
+    runs: Runs | None = None
     metric: str | None = None
     #: Seconds per sample.
     timeout: float | None = None
@@ -54,6 +56,8 @@ def read_marks(markers: Iterable[tuple[tuple[Any, ...], Mapping[str, Any]]], *, 
             values.setdefault(keyword, value)
     if values.get("gate") is not None:
         values["gate"] = tuple(values["gate"])
+    if isinstance(values.get("runs"), str):
+        values["runs"] = parse_runs(values["runs"])
     values["scorers"] = tuple(dict.fromkeys(values.get("scorers") or ()))
     return Marks(**values)
 
@@ -79,9 +83,19 @@ def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < float("inf")
 
 
+def _are_runs(value: Any) -> bool:
+    if not isinstance(value, str):
+        return _is_number(value) and isinstance(value, int)
+    try:
+        parse_runs(value)
+    except ValueError:
+        return False
+    return ".." in value  # a number is written as one
+
+
 _EXPECTED: Mapping[str, tuple[str, Callable[[Any], bool]]] = {
     "app": ("the name of a fixture", lambda v: isinstance(v, str) and v.isidentifier()),
-    "runs": ("a whole number of at least 1", lambda v: _is_number(v) and isinstance(v, int)),
+    "runs": (EXPECTED_RUNS, _are_runs),
     "metric": ("a name without '::'", lambda v: _is_name(v) and "::" not in v),
     "timeout": ("seconds, a number above 0", _is_number),
     "retries": (
@@ -135,6 +149,8 @@ class PlannedItem:
     parameters: tuple[tuple[str, Hashable], ...] = ()
     #: Place among the collected items.
     order: int = 0
+    #: Number of the look, from 0, before which it runs (see `core.looks`).
+    look: int = 0
     #: Not to be generated before it is reached: its case is unknown yet, or it may be skipped.
     lazy: bool = False
     #: Where its app fixture is defined, ``None`` where that can't be seen; where it differs, so do the apps.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from pytest_promptune.core.baseline import Baseline
@@ -57,6 +57,8 @@ class MatrixRow:
     calls: Mapping[str, int] = field(default_factory=dict)
     tests: int
     scorer_calls: int
+    #: The same up to the first look, after which the session may end; ``None`` where there are no looks.
+    at_least: MatrixRow | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -151,7 +153,15 @@ def matrix(entries: Iterable[Entry]) -> list[MatrixRow]:
     places: dict[Place, list[Entry]] = {}
     for entry in entries:
         places.setdefault(entry.place, []).append(entry)
-    return [_row(place, mine) for place, mine in places.items()]
+    return [_row_with_looks(place, mine) for place, mine in places.items()]
+
+
+def _row_with_looks(place: Place, entries: Sequence[Entry]) -> MatrixRow:
+    first = [entry for entry in entries if entry.item.look == 0]
+    row = _row(place, entries)
+    if len(first) == len(entries):
+        return row
+    return replace(row, at_least=_row(place, first))
 
 
 def _row(place: Place, entries: Sequence[Entry]) -> MatrixRow:

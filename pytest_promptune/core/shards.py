@@ -57,6 +57,8 @@ class Shard:
     prompts: Mapping[str, str] = field(default_factory=dict)
     #: The session reached its end.
     complete: bool = True
+    #: It was judged by looks of its own (``MIN..MAX`` runs), which a part can't be.
+    looked: bool = False
     #: Nothing of the modules was left out when collecting (as node ids on the command line do).
     whole: bool = True
     #: Those were all modules of the project.
@@ -109,6 +111,7 @@ def to_json(shard: Shard) -> dict[str, Any]:
     return {
         "format": FORMAT,
         "complete": shard.complete,
+        "looked": shard.looked,
         "whole": shard.whole,
         "everything": shard.everything,
         "settings": dict(shard.settings),
@@ -193,6 +196,7 @@ def _shard(data: Mapping[str, Any]) -> Shard:
         results=tuple(results),
         prompts={name: _typed(content, str) for name, content in data["prompts"].items()},
         complete=_typed(data["complete"], bool),
+        looked=_typed(data.get("looked", False), bool),
         whole=_typed(data["whole"], bool),
         everything=_typed(data["everything"], bool),
         aggregates=tuple(_typed(name, str) for name in data.get("aggregates", ())),

@@ -7,6 +7,16 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Standing:
+    """How far the looks of a session are (see `core.looks`)."""
+
+    #: Items up to this look may run.
+    open: int = 0
+    #: Why those after it need not run at all, or empty.
+    not_needed: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Share:
     """What one of several processes has to do with a session's samples."""
 
@@ -21,6 +31,8 @@ class Share:
     continues: str | None = None
     #: When the session began, seconds since 1970; ``None`` where unknown.
     began: float | None = None
+    #: Of the looks, when this process began.
+    standing: Standing = Standing()
 
     def of(self, total: int) -> int:
         """This process's part of something the whole session may use, at least 1."""

@@ -136,6 +136,26 @@ class ComparisonRow:
     case_means: Mapping[str, tuple[float | None, float | None]] = field(default_factory=dict)
     #: Of many samples at once, as macro-F1: the means are its values over all samples of a side.
     aggregate: bool = False
+    #: Two-sided error level of the interval; ``None``: that of the session.
+    alpha: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LookView:
+    """The look by which a session with ``MIN..MAX`` runs was judged."""
+
+    #: 1..`of`.
+    number: int
+    of: int
+    #: Runs per case at this look and at the last one.
+    runs: int
+    most: int
+    #: Runs per case at all of them.
+    planned: tuple[int, ...]
+    #: Two-sided error level of the look.
+    alpha: float
+    #: Items of runs that were not started any more.
+    not_needed: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -198,6 +218,8 @@ class ExperimentView:
     concurrency: int
     alpha: float
     seconds: float
+    #: ``None`` where the number of runs was fixed.
+    look: LookView | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,6 +15,7 @@ from pytest_promptune.core.view import (
     Decision,
     ErrorView,
     ExperimentView,
+    LookView,
     MetricName,
     MetricRow,
     View,
@@ -122,6 +123,13 @@ def regressed_any(rows: Iterable[ComparisonRow]) -> bool:
 def is_wrong(view: View) -> bool:
     """A gate failed, or a gated metric regressed."""
     return bool(failed(view) or regressed(view))
+
+
+def looks(look: LookView) -> str:
+    """When the session looked, and which look counts."""
+    planned = ", ".join(str(runs) for runs in look.planned[:-1])
+    level = f"{100 * (1 - look.alpha):.5g} %"
+    return f"after {planned} and {look.most} runs; judged after {look.runs}, at a level of {level}"
 
 
 # -- sentences -------------------------------------------------------------------------------------------

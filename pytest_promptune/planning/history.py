@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from pytest_promptune.core.errors import StoreError
-from pytest_promptune.core.estimates import Used, estimate
+from pytest_promptune.core.estimates import Used, estimate, spanning
 from pytest_promptune.core.experiment import Column, Experiment
 from pytest_promptune.core.planning import Check, Estimate, MatrixRow, Place
 from pytest_promptune.store.log import (
@@ -73,7 +73,10 @@ class History:
         stored = self._stored.get(row.place)
         if stored is None:
             return Estimate(place=row.place)
-        return estimate(row.place, row.calls, stored.samples, stored.experiment)
+        most = estimate(row.place, row.calls, stored.samples, stored.experiment)
+        if row.at_least is None:
+            return most
+        return spanning(estimate(row.place, row.at_least.calls, stored.samples, stored.experiment), most)
 
     def scores(self, module: str, metric: str) -> Mapping[str, Sequence[float | None]]:
         """Stored values of an assertion metric under one variant, the first that has any."""

@@ -18,6 +18,7 @@ from pytest_promptune.core.plan import PlannedItem
 from pytest_promptune.core.planning import Check, Entry, Estimate, Place, Plan, matrix
 from pytest_promptune.core.scorers import scorer_of
 from pytest_promptune.engine import Engine
+from pytest_promptune.looking import planned_looks
 from pytest_promptune.planning.baselines import Baselines
 from pytest_promptune.planning.history import History
 from pytest_promptune.planning.sensitivity import Known, sensitivities
@@ -211,7 +212,7 @@ class Planner:
             *baselines.checks(),
             *self._budget_checks(estimates),
         ]
-        notes = (history.note, missing, self._nothing_to_resume())
+        notes = (self._looks(), history.note, missing, self._nothing_to_resume())
         return Plan(
             mode=settings.mode,
             against=settings.against,
@@ -220,11 +221,27 @@ class Planner:
             estimates=tuple(estimates),
             concurrency=settings.concurrency,
             rate=settings.rate,
-            seconds=duration(estimates, samples=calls, concurrency=settings.concurrency, rate=settings.rate),
+            seconds=duration(
+                estimates,
+                samples=calls,
+                at_least=sum(sum((row.at_least or row).calls.values()) for row in rows),
+                concurrency=settings.concurrency,
+                rate=settings.rate,
+            ),
             sensitivities=tuple(detectable),
             variants=tuple(self._variants.plans()),
             checks=tuple(replace(check, text=self._shown(check.text)) for check in checks),
             notes=tuple(self._shown(text) for text in notes if text),
+        )
+
+    def _looks(self) -> str:
+        found = planned_looks(self._settings, self._selected)
+        if found is None:
+            return ""
+        early = " and ".join(str(runs) for runs in found.looks.runs[:-1])
+        return (
+            f"The session looks at its verdict after {early} of {found.looks.runs[-1]} runs, and ends there "
+            "if it is clear: lower ends are those of the first look."
         )
 
     def _nothing_to_resume(self) -> str:

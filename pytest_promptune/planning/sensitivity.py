@@ -9,6 +9,7 @@ from pytest_promptune.core.baseline import Baseline
 from pytest_promptune.core.errors import ScoreError, StatsError
 from pytest_promptune.core.plan import PlannedItem
 from pytest_promptune.core.planning import Sensitivity, expected_decisions
+from pytest_promptune.core.runs import most_runs
 from pytest_promptune.planning.baselines import is_gated
 from pytest_promptune.planning.history import History
 from pytest_promptune.settings import Settings
@@ -133,7 +134,7 @@ def _design(known: Known, module: str, metric: str, items: Sequence[PlannedItem]
 def _runs_of_a_check(settings: Settings, items: Sequence[PlannedItem]) -> float:
     """Runs per case that the same tests will have when they are compared with what is recorded now."""
     check = replace(settings, baseline=False)
-    return sum(check.runs_of(item.marks.runs) for item in items) / len(items)
+    return sum(most_runs(check.runs_of(item.marks.runs)) for item in items) / len(items)
 
 
 def _recorded(baseline: Baseline, metric: str, items: Sequence[PlannedItem]) -> _Scores:

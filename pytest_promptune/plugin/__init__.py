@@ -141,9 +141,9 @@ def _hooks(config: pytest.Config) -> PromptuneHooks:
         if not is_xdist_worker(config) and not config.pluginmanager.has_plugin("promptune-refusing"):
             config.pluginmanager.register(Refusing(), "promptune-refusing")
         if is_xdist_worker(config):
-            from pytest_promptune.plugin.workers import StopFromController
+            from pytest_promptune.plugin.workers import FromController
 
-            config.pluginmanager.register(StopFromController(hooks.stop), "promptune-stop")
+            config.pluginmanager.register(FromController(hooks.stop, hooks.follow), "promptune-stop")
     return config.stash[hooks_key]
 
 

@@ -7,13 +7,17 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Generator, Sequence
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from pytest_promptune.core.sharing import Standing
+from pytest_promptune.plugin.refusing import or_usage_error
 from pytest_promptune.plugin.scheduling import Node, SampleScheduling
 from pytest_promptune.plugin.state import hooks_key
 from pytest_promptune.plugin.stopping import Stopping
+from pytest_promptune.plugin.workers import tell_standing
 
 if TYPE_CHECKING:
     from pytest_promptune.plugin.hooks import PromptuneHooks
@@ -43,6 +47,9 @@ class Controller:
         self._crashes: dict[int, int] = {}
         self._scheduling: SampleScheduling | None = None
         self._began = time.time()
+        #: Number of the look before which each collected item runs, ``None`` without looks.
+        self._looks: Sequence[int] | None = None
+        self._standing = Standing()
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_configure_node(self, node: Any) -> None:
@@ -56,6 +63,7 @@ class Controller:
             "ahead": self._crashes.get(slot, 0) <= _CRASHES_TRUSTED,
             "continues": hooks.continues if (hooks := self._hooks) else None,
             "began": self._began,
+            "standing": asdict(self._standing),
         }
 
     @pytest.hookimpl(optionalhook=True, tryfirst=True)
@@ -73,9 +81,31 @@ class Controller:
         """Follow the workers' slots where there are any."""
         default = yield
         self._scheduling = SampleScheduling(
-            config, default=default, slots=lambda: self._slots, slot_of=self._slot_of_node
+            config,
+            default=default,
+            slots=lambda: self._slots,
+            slot_of=self._slot_of_node,
+            looks=lambda: self._looks,
+            look=self._look,
         )
         return self._scheduling
+
+    def _look(self) -> int:
+        """All items before a look have ended: judge, and tell the workers whether the others are needed."""
+        if self._hooks is None or self._scheduling is None:
+            raise RuntimeError("there are no items to look at")
+        self._standing = or_usage_error(self._hooks.session.look)
+        for node in self._scheduling.nodes:
+            tell_standing(node, self._standing)
+        if self._standing.not_needed:
+            return max(self._looks or (0,))  # they are handed out, to be reported as not needed
+        return self._standing.open
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_xdist_node_collection_finished(self, node: Any) -> None:
+        """A replacement may have missed a look while it collected."""
+        if self._standing != Standing():
+            tell_standing(node, self._standing)
 
     def _slot_of_node(self, node: Node) -> int:
         return self._slot_of[node.gateway.id]
@@ -92,6 +122,7 @@ class Controller:
                 "under one name. Use --dist=load (the default of -n)."
             )
         self._slots = found
+        self._looks = getattr(report, "promptune_looks", None)
         self._begin()
         self._stopping.begin()
         report.outcome, report.longrepr = "passed", None  # nothing that the terminal should count

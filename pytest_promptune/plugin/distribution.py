@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pytest_promptune.core.progress import Progress
-from pytest_promptune.core.sharing import Share, slots
+from pytest_promptune.core.sharing import Share, Standing, slots
 from pytest_promptune.plugin.items import ItemState
 from pytest_promptune.plugin.state import item_key
 
@@ -31,10 +31,15 @@ NEWS_AFTER_S = 0.3
 REPEAT_AFTER_S = 5.0
 
 
-def tell_share(config: pytest.Config, items: Sequence[pytest.Item]) -> Share:
+def tell_share(config: pytest.Config, items: Sequence[pytest.Item], *, looks: bool = False) -> Share:
     """In a worker: tell the controller who runs what, and give this worker's own part.
 
     To be called before xdist reports the collection.
+
+    Args:
+        config: of the worker.
+        items: that will run.
+        looks: some of them only if a look says that they are needed.
     """
     given: dict[str, Any] = config.workerinput  # type: ignore[attr-defined]  # a worker's
     told = given["promptune"]
@@ -42,6 +47,9 @@ def tell_share(config: pytest.Config, items: Sequence[pytest.Item]) -> Share:
     found = slots([_bonds(item, told["dist"]) for item in items], workers)
     carrier = pytest.CollectReport(nodeid="", outcome="skipped", longrepr=_CARRIER, result=[])
     carrier.promptune_slots = found  # type: ignore[attr-defined]  # reports take extra attributes
+    if looks:
+        numbers = [item.stash[item_key].planned.look if item_key in item.stash else 0 for item in items]
+        carrier.promptune_looks = numbers  # type: ignore[attr-defined]
     config.hook.pytest_collectreport(report=carrier)
     mine = frozenset(
         item.stash[item_key].planned.nodeid
@@ -55,6 +63,7 @@ def tell_share(config: pytest.Config, items: Sequence[pytest.Item]) -> Share:
         ahead=mine if told["ahead"] else frozenset(),
         continues=told["continues"],
         began=told["began"],
+        standing=Standing(**told["standing"]),
     )
 
 

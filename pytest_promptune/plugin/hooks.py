@@ -17,6 +17,7 @@ from pytest_promptune.core.model import Case
 from pytest_promptune.core.plan import PlannedItem, ordered
 from pytest_promptune.core.results import Result
 from pytest_promptune.core.scoring import Sample
+from pytest_promptune.core.sharing import Standing
 from pytest_promptune.plugin.decisions import remember_for_last_failed, report_decision
 from pytest_promptune.plugin.distribution import Messenger, take_in, tell_share
 from pytest_promptune.plugin.fixtures import KnownFixtures, no_app, refuse_missing, too_narrow
@@ -29,7 +30,8 @@ from pytest_promptune.plugin.items import (
     resolve_case,
 )
 from pytest_promptune.plugin.joint_progress import JointLine
-from pytest_promptune.plugin.ordering import put_in_order
+from pytest_promptune.plugin.looks import LookHooks
+from pytest_promptune.plugin.ordering import put_in_order, put_in_order_of_looks
 from pytest_promptune.plugin.progress import ProgressLine
 from pytest_promptune.plugin.refusing import mark_refused, or_usage_error
 from pytest_promptune.plugin.scorers import ScorerFixtures
@@ -76,6 +78,7 @@ class PromptuneHooks:
         #: What an xdist worker found wrong before any item ran; its first item tells the controller.
         self._refusal: PromptuneError | None = None
         self._messenger = Messenger(lambda: self.session)
+        self._looks = LookHooks(lambda: self.session, waits=is_xdist_worker(config))
         #: That asks for its sample.
         self._asking: pytest.Item | None = None
         self._is_judged = False
@@ -85,6 +88,10 @@ class PromptuneHooks:
     def stop(self, reason: str) -> None:
         """The item that waits for its sample, and all after it, are not run; callable from any thread."""
         self._stopped = reason
+
+    def follow(self, standing: Standing) -> None:
+        """In a worker: the controller has looked; callable from any thread."""
+        self._looks.told = standing
 
     @property
     def session(self) -> Session:
@@ -145,6 +152,7 @@ class PromptuneHooks:
             item.stash[item_key] = ItemState(plan)
         put_in_order(items, partial(ordered, variants=names))
         result = yield  # pytest deselects, and keeps items together that share a fixture's parameter
+        put_in_order_of_looks(items, self.session.look_numbers)
         for order_number, item in enumerate(items):
             if item_key in item.stash:
                 state = item.stash[item_key]
@@ -165,7 +173,10 @@ class PromptuneHooks:
             config = self._config
             whole = not config.getoption("lf", False) and not any("::" in arg for arg in config.args)
             typed = config.args_source == config.ArgsSource.ARGS
-            share = tell_share(config, session.items) if is_xdist_worker(config) else None
+            looks = self.session.plan_looks(selected)
+            if looks and not (config.option.setuponly or config.option.setupplan):
+                config.pluginmanager.register(self._looks, "promptune-looks")
+            share = tell_share(config, session.items, looks=looks) if is_xdist_worker(config) else None
             self.session.begin(selected, self._collected, whole=whole, everything=not typed, share=share)
         except PromptuneError as error:
             self._refuse(error)
@@ -259,6 +270,9 @@ class PromptuneHooks:
                 report.outcome, report.longrepr = "passed", None
                 report.promptune_subtest = True  # type: ignore[attr-defined]
             return report
+        if state.is_not_needed:
+            self._looks.mark(item, report)
+            return report
         if isinstance(error, PromptuneError) and call.when == "setup":
             mark_refused(report, error, item.nodeid)
             return report
@@ -291,6 +305,8 @@ class PromptuneHooks:
         """Letters for what is data and no failure."""
         if getattr(report, "promptune_subtest", False):
             return "", "", ""  # the item's own letter says it
+        if getattr(report, "promptune_not_needed", False):
+            return "not needed", "", ("NOT NEEDED", {"light": True})
         outcome = getattr(report, "promptune", {}).get("outcome")
         if hasattr(report, "wasxfail") or report.failed:
             return None
@@ -307,6 +323,8 @@ class PromptuneHooks:
         """Take in what an item contributes, from here or from an xdist worker."""
         if is_xdist_worker(self._config):
             return
+        if getattr(report, "promptune_not_needed", False):
+            self.session.item_not_needed()
         contribution = getattr(report, "promptune", None)
         if contribution is not None or hasattr(report, "promptune_sample"):
             self.take_in(report)

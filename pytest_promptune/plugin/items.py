@@ -30,7 +30,17 @@ class SampleLostError(_Skipped):  # type: ignore[misc]  # the class is public, i
 class ItemState:
     """What is known of one promptune item while it runs."""
 
-    __slots__ = ("case", "is_reused", "is_running", "key", "missed_inside", "planned", "record", "sample")
+    __slots__ = (
+        "case",
+        "is_not_needed",
+        "is_reused",
+        "is_running",
+        "key",
+        "missed_inside",
+        "planned",
+        "record",
+        "sample",
+    )
 
     def __init__(self, planned: PlannedItem) -> None:
         self.planned = planned
@@ -41,6 +51,8 @@ class ItemState:
         self.is_reused = False
         self.sample: Sample | None = None
         self.is_running = False
+        #: The verdict was clear before its run.
+        self.is_not_needed = False
         #: What the first missed subtest said.
         self.missed_inside = ""
 

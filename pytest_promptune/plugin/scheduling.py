@@ -30,6 +30,10 @@ class SampleScheduling:
 
     Each worker gets all items of its slot at once, so that it can generate their samples ahead. Items
     that are bound to nothing are kept back and handed out as workers become free.
+
+    Where the session looks before all runs are there, each worker gets those before the next look, and the
+    first one after it, which it keeps for later: a worker runs an item when it knows the next one. Items
+    that are bound to nothing are dealt round then, since a worker that waits for a look takes nothing else.
     """
 
     def __init__(
@@ -39,6 +43,8 @@ class SampleScheduling:
         default: Any,
         slots: Callable[[], Sequence[int | None] | None],
         slot_of: Callable[[Node], int],
+        looks: Callable[[], Sequence[int] | None] = lambda: None,
+        look: Callable[[], int] = lambda: 0,
     ) -> None:
         """Begins as the `default`.
 
@@ -47,11 +53,20 @@ class SampleScheduling:
             default: the scheduler that xdist would use.
             slots: a slot for each collected item once the workers told it, else ``None``.
             slot_of: the slot of a worker.
+            looks: number of the look before which each collected item runs, ``None`` without looks.
+            look: called when everything before the next look has run; gives the number up to which items are
+                to be handed out.
         """
         self._config = config
         self._default = default
         self._slots = slots
         self._slot_of = slot_of
+        self._looks = looks
+        self._look = look
+        #: Number of the look before which each item runs; ascending, as in all lists of items here.
+        self._numbers: Sequence[int] = ()
+        #: Items up to this look are handed out, and there are some up to the other.
+        self._open = self._last = 0
         self._ids: list[str] | None = None
         self._collections: dict[Node, list[str]] = {}
         self._pending: dict[Node, list[int]] = {}
@@ -90,7 +105,7 @@ class SampleScheduling:
 
     @property
     def _has_more(self) -> bool:
-        return bool(self._free) or any(self._kept.values())
+        return bool(self._free) or any(self._kept.values()) or any(map(self._is_held, self._pending))
 
     def add_node(self, node: Node) -> None:
         """A worker is ready to collect."""
@@ -127,9 +142,10 @@ class SampleScheduling:
             self._default.schedule()
             return
         for node in self.nodes:
-            self._send(node, self._kept.pop(self._slot_of(node), []))
+            self._hand_out(node)
         for node in self.nodes:
             self._feed(node)
+        self._look_if_due()
 
     def _begin(self) -> bool:
         slots = self._slots()
@@ -139,12 +155,42 @@ class SampleScheduling:
         self._ids = collections[0]
         self._pending = {node: [] for node in self._default.nodes}
         known = sorted(self._slot_of(node) for node in self._pending)
+        looks = self._looks()
+        self._numbers = looks or [0] * len(slots)
+        self._last = max(self._numbers, default=0)
         for index, slot in enumerate(slots):
-            if slot is None:
+            if slot is None and looks is None:
                 self._free.append(index)
             else:
-                self._kept.setdefault(known[slot % len(known)], []).append(index)
+                self._kept.setdefault(known[(index if slot is None else slot) % len(known)], []).append(index)
         return True
+
+    def _hand_out(self, node: Node) -> None:
+        """Send a worker what waits for its slot, up to the next look and one item beyond."""
+        kept = self._kept.pop(self._slot_of(node), [])
+        size = sum(self._numbers[index] <= self._open for index in kept) + (not self._is_held(node))
+        self._send(node, kept[:size])
+        if len(kept) > size:
+            self._kept[self._slot_of(node)] = kept[size:]
+
+    def _is_held(self, node: Node) -> bool:
+        """A worker has an item that waits for a look: the last one."""
+        pending = self._pending[node]
+        return self._open < self._last and bool(pending) and self._numbers[pending[-1]] > self._open
+
+    def _look_if_due(self) -> None:
+        """Once everything before a look has run, hand out what it leaves."""
+        while self._open < self._last and not self._has_some_before_the_look:
+            self._open = self._look()
+            for node in self.nodes:
+                self._hand_out(node)
+            for node in self.nodes:
+                self._feed(node)
+
+    @property
+    def _has_some_before_the_look(self) -> bool:
+        firsts = (indices[0] for indices in (*self._pending.values(), *self._kept.values()) if indices)
+        return any(self._numbers[index] <= self._open for index in firsts)
 
     def _send(self, node: Node, indices: Sequence[int]) -> None:
         if indices:
@@ -153,7 +199,7 @@ class SampleScheduling:
 
     def _feed(self, node: Node) -> None:
         """Keep a worker busy: it needs two items, or to know that there is no further one."""
-        if node.shutting_down:
+        if node.shutting_down or self._is_held(node):
             return
         if self._free and len(self._pending[node]) < 2:
             size = max(2, len(self._free) // (4 * len(self._pending)))
@@ -168,6 +214,7 @@ class SampleScheduling:
             return
         self._pending[node].remove(item_index)
         self._feed(node)
+        self._look_if_due()
 
     def mark_test_pending(self, item: str) -> None:
         """A plugin wants an item to run again."""
@@ -202,14 +249,16 @@ class SampleScheduling:
         pending = self._pending.pop(node)
         if not pending:
             return None
-        crashed_at, *left = pending
+        is_idle = self._numbers[pending[0]] > self._open  # what waits for a look has not run
+        left = pending if is_idle else pending[1:]
         slots = self._slots() or ()
         for index in left:
-            if slots[index] is None:
+            if slots[index] is None and self._looks() is None:
                 self._free.append(index)
             else:
                 self._kept.setdefault(self._slot_of(node), []).append(index)
-        return self._ids[crashed_at]
+        self._kept.get(self._slot_of(node), []).sort()
+        return None if is_idle else self._ids[pending[0]]
 
     def first_left(self, slot: int) -> int:
         """Index of the first item that waits for a worker in this slot; past the last one if none does."""

@@ -12,14 +12,17 @@ import contextlib
 import queue
 import time
 from collections.abc import Callable, Generator
+from dataclasses import asdict
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from pytest_promptune.core.sharing import Standing
 from pytest_promptune.plugin.state import LAST_WORD, hooks_key
 
 _COMMAND = "promptune_stop"
+_LOOKED = "promptune_looked"
 #: Seconds that workers get for their last word when nobody takes in their messages any more.
 _PATIENCE_S = 5.0
 _LOOK_S = 0.02
@@ -101,14 +104,24 @@ def _is_busy(node: Any) -> bool:
     return channel is not None and not channel.isclosed() and not hasattr(node, "workeroutput")
 
 
-class StopFromController:
+def tell_standing(node: Any, standing: Standing) -> None:
+    """In the controller: tell a worker how far the looks are, before it is sent the items that follow."""
+    with contextlib.suppress(OSError, AttributeError):  # it has ended
+        node.sendcommand(_LOOKED, **asdict(standing))
+
+
+class FromController:
     """In a worker: listens."""
 
-    def __init__(self, stop: Callable[[str], None]) -> None:
-        """Args:
-        stop: called with the reason, in a thread of execnet's.
+    def __init__(self, stop: Callable[[str], None], follow: Callable[[Standing], None]) -> None:
+        """Both are called in a thread of execnet's.
+
+        Args:
+            stop: called with the reason when the session ends early.
+            follow: told how far the looks are.
         """
         self._stop = stop
+        self._follow = follow
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtestloop(self, session: pytest.Session) -> Generator[None, object, object]:
@@ -123,6 +136,8 @@ class StopFromController:
             if isinstance(command, tuple) and command[0] == _COMMAND:
                 session.shouldstop = "the session ends"
                 self._stop("the session ends")
+            elif isinstance(command, tuple) and command[0] == _LOOKED:
+                self._follow(Standing(**command[1]))
             else:
                 handle(command)
 

@@ -50,7 +50,8 @@ def to_results(view: View) -> dict[str, Any]:
 
 
 def _experiment(experiment: ExperimentView) -> dict[str, Any]:
-    return {name: getattr(experiment, name) for name in ExperimentView.__dataclass_fields__}
+    values = {name: getattr(experiment, name) for name in ExperimentView.__dataclass_fields__}
+    return values | {"look": asdict(experiment.look) if experiment.look else None}
 
 
 def _metric(row: MetricRow) -> dict[str, Any]:

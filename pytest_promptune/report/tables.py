@@ -111,7 +111,7 @@ def comparison_title(row: ComparisonRow, view: View) -> str:
 
 
 def _comparison_table(rows: Sequence[ComparisonRow], view: View, brief: bool) -> Table:
-    level = percent(1 - view.experiment.alpha)
+    level = comparison_level(view)
     sides = [cut(wording.column(side), 20) for side in (rows[0].reference, rows[0].candidate)]
     header = ["Metric", *sides, f"Difference [{level} interval]", "p", "adj. p"]
     header += [] if brief else ["Cliff's δ", "Hedges' g"]
@@ -130,6 +130,26 @@ def _comparison_table(rows: Sequence[ComparisonRow], view: View, brief: bool) ->
         rows=tuple(body),
         notes=tuple(notes),
     )
+
+
+def comparison_level(view: View) -> str:
+    """At which level the intervals of comparisons hold: that of the look, where the session looked."""
+    return _per_cent(1 - _alpha(view))
+
+
+def one_sided_level(view: View) -> str:
+    """At which error level each direction is tested."""
+    return _per_cent(_alpha(view) / 2)
+
+
+def _alpha(view: View) -> float:
+    look = view.experiment.look
+    return look.alpha if look else view.experiment.alpha
+
+
+def _per_cent(share: float) -> str:
+    """Levels of looks have endless decimals."""
+    return f"{share * 100:.5g} %"
 
 
 def _difference(row: ComparisonRow, brief: bool) -> str:
@@ -231,6 +251,7 @@ def conditions(view: View) -> Table:
         ("Models", codes(experiment.models) or UNKNOWN),
         ("Variants", codes(experiment.variants)),
         ("Error level", f"alpha {number(experiment.alpha, digits=1)}, two-sided"),
+        *((("Looks", wording.looks(experiment.look)),) if experiment.look else ()),
         ("Concurrency", f"{experiment.concurrency:,} samples at a time"),
         ("Versions", f"pytest-promptune {experiment.promptune}, Python {experiment.python}"),
         *((f"Hash of {clean(what)}", code(value)) for what, value in sorted(experiment.conditions.items())),

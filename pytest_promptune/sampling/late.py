@@ -55,6 +55,10 @@ class LateScorers:
         self._while_waiting = while_waiting
         self._looked: set[Hashable] = set()
 
+    def look_again(self) -> None:
+        """More items may have samples by now: look at those that follow once more."""
+        self._looked.clear()
+
     def complete(
         self,
         engine: Engine,

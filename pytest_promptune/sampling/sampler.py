@@ -87,6 +87,10 @@ class Sampler:
         self._window = concurrency * (LOOK_AHEAD_CAREFUL if careful else LOOK_AHEAD)
         self._engine: Engine | None = None
         self._items: list[PlannedItem] = []
+        #: How many of the items, which stand in the order of the looks, may have samples generated ahead.
+        self._open = 0
+        #: How many of this process's samples only the others need.
+        self._later = 0
         self._order: dict[str, int] = {}
         #: By identity of what the app fixture returned, which is kept alive.
         self._apps: dict[int, BuiltApp] = {}
@@ -115,6 +119,7 @@ class Sampler:
     def plan(self, items: Sequence[PlannedItem]) -> None:
         """Take in the selected items in the order in which they will run."""
         self._items = list(items)
+        self._open = len(self._items)
         self._order = {}
         mine: set[Hashable] = set()
         for position, item in enumerate(items):
@@ -127,6 +132,18 @@ class Sampler:
         self.planned = len(self._uses)
         if self._mine is not None:
             self._elsewhere = self.planned - len(mine)
+
+    def open_up(self, look: int | None) -> None:
+        """Items up to this look (``None``: all) may have their samples generated ahead from now on."""
+        self._open = sum(look is None or item.look <= look for item in self._items)
+        now = _known_uses(self._items[: self._open], self._use) if self._open < len(self._items) else set()
+        rest = self._items[self._open :]
+        self.planned = len(self._uses) - len(_known_uses(rest, self._use) - now)
+        mine = [item for item in rest if self._mine is None or item.nodeid in self._mine]
+        self._later = len(_known_uses(mine, self._use) - now)
+        self._looked.clear()
+        self._reached.clear()
+        self._late.look_again()
 
     def sample(
         self,
@@ -258,7 +275,7 @@ class Sampler:
         counts = self._engine.counts if self._engine else Counts(done=0, in_flight=0, retries=0)
         return Progress(
             done=counts.done + len(self._reused),
-            total=max(len(self._uses) - self._elsewhere, counts.done + len(self._reused)),
+            total=max(len(self._uses) - self._elsewhere - self._later, counts.done + len(self._reused)),
             in_flight=counts.in_flight,
             errored=self._errored,
             missing=self._lost,
@@ -327,7 +344,7 @@ class Sampler:
 
     def _following(self, item: PlannedItem) -> Iterator[tuple[PlannedItem, Case]]:
         """The item and those after it whose case is known, and whose samples belong to this process."""
-        for other in self._items[self._order.get(item.nodeid, 0) :]:
+        for other in self._items[self._order.get(item.nodeid, 0) : self._open]:
             if other.case is None or other.marks.app in self._moving:
                 continue
             if self._ahead is None or other.nodeid in self._ahead:
@@ -420,3 +437,8 @@ class Sampler:
     def _use(self, item: PlannedItem, case: Case) -> tuple[str, str, str, str, int]:
         """What the items that share a sample have in common, whatever app they turn out to have."""
         return item.marks.app, case.id, self._fingerprint(case), item.cell.variant, item.cell.run
+
+
+def _known_uses(items: Iterable[PlannedItem], use: Callable[[PlannedItem, Case], Hashable]) -> set[Hashable]:
+    """The samples that items need, as far as their cases are known."""
+    return {use(item, item.case) for item in items if item.case}

@@ -4,12 +4,21 @@ from __future__ import annotations
 
 import math
 import random
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from pytest_promptune.core.case_checks import case_checks
-from pytest_promptune.core.estimates import Used, duration, estimate, most_known, summed, total
+from pytest_promptune.core.estimates import (
+    Used,
+    duration,
+    estimate,
+    most_known,
+    spanning,
+    summed,
+    total,
+)
 from pytest_promptune.core.model import Case
 from pytest_promptune.core.plan import Cell, Marks, PlannedItem
 from pytest_promptune.core.planning import (
@@ -233,3 +242,37 @@ def test_an_input_without_json_form_fails():
 def test_no_known_case_is_a_warning():
     """Where only fixtures know them."""
     assert found([])[0][0] == "warning"
+
+
+# --- looks ----------------------------------------------------------------------------------------
+
+
+def test_the_matrix_tells_what_is_measured_up_to_the_first_look():
+    """The whole, and the least that there will be."""
+    entries = [entry(case, run) for run in (1, 2, 3) for case in ("a", "b")]
+    (fixed,) = matrix(entries)
+    assert fixed.at_least is None
+    looking = [replace(e, item=replace(e.item, look=int(e.item.cell.run > 1))) for e in entries]
+    (row,) = matrix(looking)
+    assert (row.samples, row.tests, row.runs, row.calls) == (6, 6, (3, 3), {"current": 6})
+    assert row.at_least is not None
+    least = row.at_least
+    assert (least.samples, least.tests, least.runs, least.calls) == (2, 2, (1, 1), {"current": 2})
+
+
+def test_an_estimate_spans_from_the_first_look_to_all_runs():
+    """Lower ends of the one, upper ends of the other; unknown stays unknown."""
+    used = [Used(variant="current", model_calls=1, seconds=float(s), cost_usd=None) for s in (1, 2, 3)]
+    least = estimate(BOT, {"current": 3}, used, "e1")
+    most = estimate(BOT, {"current": 10}, used, "e1")
+    found = spanning(least, most)
+    assert found.busy_s == Range(low=least.busy_s.low, high=most.busy_s.high)
+    assert found.model_calls == Range(low=3, high=10)
+    assert found.cost_usd is None
+
+
+def test_a_session_that_may_end_early_takes_less_time_at_least():
+    """A rate limits both ends: that of the first look and that of all runs."""
+    known = Estimate(place=BOT, experiment="e1", busy_s=Range(low=1.0, high=2.0), longest_s=0.0)
+    found = duration([known], samples=101, at_least=11, concurrency=10, rate=1.0)
+    assert found == Range(low=10.0, high=100.0)

@@ -362,3 +362,17 @@ def test_the_table_is_that_of_the_results():
         for test in ("test_a", "test_b")
     ]
     assert table(combine([document("a", round_trip(shard(every)).results)]).shard.results) == table(every)
+
+
+def test_parts_that_looked_are_refused():
+    """Their looks have spent the error level; files of older versions took none."""
+    looked = document("b.json", [result("c1")], looked=True)
+    assert round_trip(looked.shard).looked
+    assert not round_trip(document("a.json", [result()]).shard).looked
+    with pytest.raises(ShardError, match=r"b\.json: judged by looks of its own .* --promptune-gate=off"):
+        combine([document("a.json", [result()]), looked])
+    data = to_json(shard([result()]))
+    data.pop("looked")
+    older = {"format": 1, "mode": "check", "experiment": vars_of(document("x", ())), "shard": data}
+    older["usage"] = dict.fromkeys(UsageView.__dataclass_fields__)
+    assert not from_json(older, path="x").shard.looked

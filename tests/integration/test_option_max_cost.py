@@ -182,3 +182,13 @@ def test_what_has_no_price_cannot_be_counted(suite):
     ran = suite.run("--promptune-max-cost=5", ONE_BY_ONE, model="mystery")
     assert len(ran.calls) == 12
     assert "could not count all calls" in " ".join(ran.out.split())
+
+
+def test_a_look_over_unpaid_runs_is_not_clear(suite):
+    """Samples that weren't paid for are missing: the session goes on, and says what it left out."""
+    suite.run("--promptune-baseline", "--promptune-runs=4")
+    ran = suite.run("--promptune-runs=2..4", "--promptune-max-cost=6", ONE_BY_ONE)
+    assert 6 <= len(ran.calls) <= 8
+    assert "not run, whose samples count as missing" in " ".join(ran.out.split())
+    assert ran.json["experiment"]["look"]["number"] == 3
+    assert "not needed" not in ran.out

@@ -8,6 +8,7 @@ import pytest
 
 from pytest_promptune.conditions import module_hash
 from pytest_promptune.core.margins import Percent
+from pytest_promptune.core.runs import RunRange
 from pytest_promptune.core.shards import ShardError
 from pytest_promptune.settings import Settings
 from pytest_promptune.sharding import OWN, SHARED, settings_from_json, settings_to_json
@@ -75,3 +76,11 @@ def test_a_module_hash_is_that_of_its_text(tmp_path: Path):
     (tmp_path / "windows.py").write_bytes(b"a = 1\r\nb = 2\r\n")
     assert module_hash(tmp_path, "unix.py") == module_hash(tmp_path, "windows.py")
     assert module_hash(tmp_path, "none.py") != module_hash(tmp_path, "unix.py")
+
+
+def test_a_range_of_runs_survives():
+    """As text that is typed; parts that were measured with the gate off have one."""
+    before = Settings(runs=RunRange(3, 10), runs_override=True, gate="off")
+    data = json.loads(json.dumps(settings_to_json(before)))
+    assert data["runs"] == "3..10"
+    assert settings_from_json(data, path="x").runs == RunRange(3, 10)

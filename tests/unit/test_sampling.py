@@ -643,3 +643,34 @@ def test_progress_of_one_of_several_processes(sampler):
     run(one, mine, bot)
     assert bot.settled == ["c001", "c004"]
     assert (one.progress.total, one.progress.done) == (2, 2)
+
+
+# --- looks ----------------------------------------------------------------------------------------
+
+
+def test_samples_after_a_look_are_not_begun_before_it(sampler):
+    """However wide the window: they are submitted when the look has opened the way."""
+    bot = Bot()
+    planned = [*items(2), *(replace(found, look=1) for found in items(2, run=2, test="test_b"))]
+    one = sampler(planned, concurrency=16)
+    one.open_up(0)
+    one.sample(planned[0], planned[0].case, bot)
+    assert bot.settled == ["c000", "c001"]
+    assert one.progress.total == 2
+    one.open_up(1)
+    one.sample(planned[2], planned[2].case, bot)
+    assert bot.settled == ["c000", "c000", "c001", "c001"]
+    assert one.progress.total == 4
+
+
+def test_the_rest_of_a_test_is_looked_up_again_after_a_look(sampler):
+    """Lazy items, too, have their samples generated ahead in the runs that follow."""
+    bot = Bot()
+    planned = [*items(2, lazy=True), *(replace(found, look=1) for found in items(2, run=2, lazy=True))]
+    one = sampler(planned, concurrency=16)
+    one.open_up(0)
+    one.sample(planned[0], planned[0].case, bot)
+    assert bot.settled == ["c000", "c001"]
+    one.open_up(None)
+    one.sample(planned[2], planned[2].case, bot)
+    assert bot.settled == ["c000", "c000", "c001", "c001"]

@@ -175,3 +175,158 @@ def test_items_given_back_run_elsewhere(reports):
     ran = [index for _, index in run_all(found, [workers[1]])]
     assert 0 in ran
     assert 1 in ran
+
+
+# --- looks ----------------------------------------------------------------------------------------
+
+
+class Looks:
+    """Stands for the controller: counts the looks, and goes on or says that nothing more is needed."""
+
+    def __init__(self, numbers, *, clear_at=None):
+        self.numbers = numbers
+        self.taken = 0
+        self._clear_at = clear_at
+
+    def look(self):
+        self.taken += 1
+        return max(self.numbers) if self.taken == self._clear_at else self.taken
+
+
+def looking(config, slots, workers, looks):
+    found = SampleScheduling(
+        config,
+        default=LoadScheduling(config),
+        slots=lambda: slots,
+        slot_of=lambda worker: worker.slot,
+        looks=lambda: looks.numbers,
+        look=looks.look,
+    )
+    for worker in workers:
+        found.add_node(worker)
+    for worker in workers:
+        found.add_node_collection(worker, ids(len(slots)))
+    found.schedule()
+    return found
+
+
+def run_ready(found, workers, *, done=()):
+    """Each worker runs what it has, but the last of it: that it runs when it knows the next or the end."""
+    ran, is_busy = list(done), True
+    while is_busy:
+        is_busy = False
+        for worker in workers:
+            left = [index for index in worker.sent if index not in ran]
+            if len(left) > 1 or (left and worker.shutting_down):
+                ran.append(left[0])
+                found.mark_test_complete(worker, left[0])
+                is_busy = True
+    return ran
+
+
+NUMBERS = [0, 0, 0, 0, 1, 1, 1, 1, 2, 2]
+SLOTS = [0, 1, 0, 1, 0, 1, 0, 1, 0, 1]
+
+
+def test_a_worker_gets_what_runs_before_the_look_and_one_more(reports):
+    """It runs an item once it knows the next: what it has at the end waits."""
+    workers = [Worker(0), Worker(1)]
+    looks = Looks(NUMBERS)
+    found = looking(reports, SLOTS, workers, looks)
+    assert [worker.sent for worker in workers] == [[0, 2, 4], [1, 3, 5]]
+    assert not any(worker.shutting_down for worker in workers)
+    found.mark_test_complete(workers[0], 0)
+    found.mark_test_complete(workers[0], 2)
+    found.mark_test_complete(workers[1], 1)
+    assert looks.taken == 0
+    assert not found.tests_finished
+    assert workers[0].sent == [0, 2, 4]
+    found.mark_test_complete(workers[1], 3)
+    assert looks.taken == 1
+    assert [worker.sent[3:] for worker in workers] == [[6, 8], [7, 9]]
+
+
+def test_each_look_is_taken_once_and_everything_runs(reports):
+    """In the order of the looks, then the workers end."""
+    workers = [Worker(0), Worker(1)]
+    looks = Looks(NUMBERS)
+    found = looking(reports, SLOTS, workers, looks)
+    ran = run_ready(found, workers)
+    assert sorted(ran) == list(range(10))
+    assert [NUMBERS[index] for index in ran] == sorted(NUMBERS)
+    assert looks.taken == 2
+    assert found.tests_finished
+    assert all(worker.shutting_down for worker in workers)
+
+
+def test_what_is_not_needed_is_handed_out_to_be_reported(reports):
+    """At once and without further looks."""
+    workers = [Worker(0), Worker(1)]
+    looks = Looks(NUMBERS, clear_at=1)
+    found = looking(reports, SLOTS, workers, looks)
+    assert sorted(run_ready(found, workers)) == list(range(10))
+    assert looks.taken == 1
+    assert found.tests_finished
+
+
+def test_nobody_ends_while_another_waits_for_a_look(reports):
+    """One worker has nothing after the look, the other only one item: it isn't over before the look."""
+    workers = [Worker(0), Worker(1)]
+    looks = Looks([0, 0, 1])
+    found = looking(reports, [0, 1, 0], workers, looks)
+    assert [worker.sent for worker in workers] == [[0, 2], [1]]
+    assert [worker.shutting_down for worker in workers] == [False, True]
+    found.mark_test_complete(workers[0], 0)
+    assert looks.taken == 0
+    assert not found.tests_finished
+    found.mark_test_complete(workers[1], 1)
+    assert looks.taken == 1
+    assert workers[0].shutting_down
+    assert found.tests_finished
+
+
+def test_items_bound_to_nothing_run_before_the_first_look(reports):
+    """They are dealt round at the start: a worker that waits takes nothing else."""
+    workers = [Worker(0), Worker(1)]
+    looks = Looks([0, 0, 0, 0, 1, 1])
+    found = looking(reports, [0, 1, None, None, 0, 1], workers, looks)
+    assert [worker.sent for worker in workers] == [[0, 2, 4], [1, 3, 5]]
+    assert sorted(run_ready(found, workers)) == list(range(6))
+
+
+def test_a_replacement_waits_for_the_same_look(reports):
+    """It gets the rest of its share up to the look; a worker that died waiting had not run anything."""
+    workers = [Worker(0), Worker(1)]
+    looks = Looks(NUMBERS)
+    found = looking(reports, SLOTS, workers, looks)
+    assert found.remove_node(workers[0]) == "test_0"
+    heir = Worker(0)
+    found.add_node(heir)
+    found.add_node_collection(heir, ids(10))
+    found.schedule()
+    assert heir.sent == [2, 4]
+    assert workers[1].sent == [1, 3, 5]
+    found.mark_test_complete(heir, 2)
+    assert found.remove_node(heir) is None
+    second = Worker(0)
+    found.add_node(second)
+    found.add_node_collection(second, ids(10))
+    found.schedule()
+    assert second.sent == [4]
+    assert sorted(run_ready(found, [second, workers[1]], done=[0, 2])) == list(range(10))
+    assert looks.taken == 2
+
+
+def test_a_look_that_waits_only_for_who_crashed_is_taken_with_the_replacement(reports):
+    """The item at which it crashed is over."""
+    workers = [Worker(0), Worker(1)]
+    looks = Looks([0, 0, 1, 1])
+    found = looking(reports, [0, 1, 0, 1], workers, looks)
+    found.mark_test_complete(workers[1], 1)
+    assert found.remove_node(workers[0]) == "test_0"
+    heir = Worker(0)
+    found.add_node(heir)
+    found.add_node_collection(heir, ids(4))
+    found.schedule()
+    assert looks.taken == 1
+    assert sorted(run_ready(found, [heir, workers[1]], done=[0, 1])) == [0, 1, 2, 3]

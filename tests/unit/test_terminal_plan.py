@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -174,3 +175,15 @@ def test_numbers_have_two_digits():
     assert plain_range(Range(low=301.0, high=299.0)) == "300"
     assert plain_range(Range(low=0.0, high=0.0)) == "0"
     assert plain_range(None) == money_range(None) == "unknown"
+
+
+def test_a_session_that_may_end_early_has_ranges():
+    """From what the first look takes to what all runs take, in the rows, the sum and the quiet line."""
+    least = replace(ROW, runs=(1, 1), samples=40, tests=80, scorer_calls=40)
+    row = replace(ROW, at_least=least)
+    other = replace(ROW, place=("plain_bot", None), samples=10, tests=10, scorer_calls=0)
+    found = " ".join(text(plan(matrix=(row, other)), width=120).split())
+    assert "1–5 40–180 80–360 40–180" in found
+    assert "all 50–190 90–370 40–180" in found
+    quiet = text(plan(matrix=(row,)), verbosity=-1, width=120)
+    assert "40–180 samples, 80–360 tests, 40–180 scorer calls" in quiet

@@ -13,6 +13,7 @@ from pytest_promptune.core.view import (
     ErrorView,
     ExperimentView,
     GateItem,
+    LookView,
     MetricName,
     MetricRow,
     UsageView,
@@ -229,6 +230,20 @@ def experiment(**changes: Any) -> ExperimentView:
         "seconds": 42.0,
     }
     return ExperimentView(**(values | changes))
+
+
+def look(**changes: Any) -> LookView:
+    """The first of three, after which nothing more was needed."""
+    values: dict[str, Any] = {
+        "number": 1,
+        "of": 3,
+        "runs": 3,
+        "most": 10,
+        "planned": (3, 6, 10),
+        "alpha": 0.0000854516,
+        "not_needed": 140,
+    }
+    return LookView(**(values | changes))
 
 
 def baseline_file(**changes: Any) -> BaselineView:

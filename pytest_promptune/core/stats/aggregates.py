@@ -19,6 +19,8 @@ from pytest_promptune.core.stats.resampling import Statistic, pool, relabel, val
 Samples = Mapping[str, Sequence[Any]]
 #: As many random relabellings as for metrics of single samples.
 RESAMPLES = 9_999
+#: How many times as many are drawn at most, where the error level is small.
+MANY_TIMES = 10
 #: Sets of the bootstrap, at most: the ends of an interval need fewer than a p-value.
 BOOTSTRAP_SETS = 1_999
 
@@ -169,10 +171,12 @@ def measure_aggregate(
     there is nothing to compare, and the row has no p-values.
 
     ``resamples`` are as many as the statistic finds enough unless they are given, and in either case at least
-    20 per hypothesis and alpha, for one that shares its error level with others (see ``judge``).
+    20 per hypothesis and alpha, for one that shares its error level with others (see ``judge``); where an
+    early look asks for very many, ten times as many as usual must do.
     """
     drawn = resamples or asked.statistic.resamples or RESAMPLES
-    drawn = max(drawn, math.ceil(20 * hypotheses / alpha)) if asked.gated else drawn
+    if asked.gated:
+        drawn = max(drawn, min(math.ceil(20 * hypotheses / alpha), MANY_TIMES * drawn))
     reference, candidate = _present(asked.reference_samples), _present(asked.candidate_samples)
     common = sorted(set(reference) & set(candidate))
     everything = set(reference) | set(candidate)

@@ -46,6 +46,13 @@ from pytest_promptune.core.stats.wording import explain, explain_failure
 MISSING_GAP = 0.10
 #: False discovery rate among the cases that fail the gate, with ``gate_cases``.
 CASE_FDR = 0.10
+#: Two-sided level up to which small p-values are resolved for all pairs alike, and beyond it for those alone
+#: that come near the level.
+USUAL_ALPHA = 0.05
+#: Up to so many relabellings p-values are resolved to a twentieth of the level, and beyond it to a fifth.
+MANY = 100_000
+#: Values that are relabelled at most to resolve the smallest p-values: some ten seconds of work.
+MOST_WORK = 1_000_000_000
 #: Hypotheses that share an error level; their indices.
 Family: TypeAlias = list[int]
 
@@ -136,8 +143,9 @@ def judge(
 
     ``alpha`` is two-sided: intervals at 1 - alpha, and the gate fails an unchanged app with a probability of
     at most alpha / 2 over all gated pairs (``multiplicity="holm"``). ``resamples`` is raised to 20 per
-    hypothesis and alpha, so that small adjusted p-values can be resolved. Rows come in the order of
-    ``pairs``; the same inputs and seed give the same rows. An ungated pair is tested on its own.
+    hypothesis and alpha (5 where that is very many), so that small adjusted p-values can be resolved. Rows
+    come in the order of ``pairs``; the same inputs and seed give the same rows. An ungated pair is tested on
+    its own.
 
     ``aggregates`` were measured before (see ``measure_aggregate``); gated ones share the error level too, and
     their rows come last.
@@ -216,11 +224,43 @@ def _measured(prepared: list[Prepared], options: _Options, more: Sequence[Aggreg
 
 
 def _test(
-    prepared: list[Prepared], options: _Options, more: Sequence[Aggregated]
+    prepared: list[Prepared], options: _Options, others: Sequence[Aggregated]
 ) -> list[TailProbabilities | None]:
-    """Tail probabilities of every pair with common cases, all pairs of a scope in one go."""
-    hypotheses = _most_hypotheses([*_comparable(prepared), *more], options.multiplicity)
-    resamples = max(options.resamples, math.ceil(20 * hypotheses / options.alpha))
+    """Tail probabilities of every pair with common cases; `others` share the error level with them.
+
+    An early look asks for p-values of a few millionths. Only pairs that came near its level are drawn again,
+    as often as it takes: a p-value of the second draw holds by itself, and one above the level stays there.
+    Where that would take too long for any to become significant, they wait for the next look.
+    """
+    hypotheses = _most_hypotheses([*_comparable(prepared), *others], options.multiplicity)
+    needed = math.ceil(max(min(20 * hypotheses / options.alpha, MANY), 5 * hypotheses / options.alpha))
+    usual = math.ceil(20 * hypotheses / max(options.alpha, USUAL_ALPHA))
+    resamples = max(options.resamples, usual)
+    tails = _drawn(prepared, options, resamples)
+    near = max(4 * options.alpha / 2, 5 / resamples)
+    close = [
+        index
+        for index, tail in enumerate(tails)
+        if tail is not None and not tail.constant and min(tail.at_least, tail.at_most) <= near
+    ]
+    more = min(needed, MOST_WORK // max(1, sum(_work(prepared[index]) for index in close)))
+    if more > resamples and more >= 2 * hypotheses / options.alpha:
+        again = _drawn([prepared[index] for index in close], options, more)
+        for index, tail in zip(close, again, strict=True):
+            tails[index] = tail
+    return tails
+
+
+def _work(item: Prepared) -> int:
+    """Values that one relabelling of a pair moves; signs are kept in memory, which costs as much."""
+    cells = item.scaled
+    if cells is None or item.scope == "population":
+        return 150
+    return int(cells.reference.n.sum() + cells.candidate.n.sum())
+
+
+def _drawn(prepared: list[Prepared], options: _Options, resamples: int) -> list[TailProbabilities | None]:
+    """Tail probabilities over so many relabellings, all pairs of a scope in one go."""
     tails: list[TailProbabilities | None] = [None] * len(prepared)
     suite = [(index, item.scaled) for index, item in enumerate(prepared) if item.scope == "suite"]
     cases = [(index, item.scaled) for index, item in enumerate(prepared) if item.scope == "population"]

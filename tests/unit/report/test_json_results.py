@@ -110,3 +110,19 @@ def test_unknown_is_null():
     assert second["ci"] == [None, 0.5]
     assert found["decision"] is None
     assert found["usage"]["scorer_cost_usd"] is None
+
+
+def test_the_look_that_counts():
+    """What was judged by a look says so; a fixed number of runs has none."""
+    assert results(views.view())["experiment"]["look"] is None
+    found = results(views.view(experiment=views.experiment(look=views.look())))["experiment"]
+    assert found["alpha"] == 0.05
+    assert found["look"] == {
+        "number": 1,
+        "of": 3,
+        "runs": 3,
+        "most": 10,
+        "planned": [3, 6, 10],
+        "alpha": 0.0000854516,
+        "not_needed": 140,
+    }

@@ -257,3 +257,16 @@ def test_an_interrupted_session_says_so():
     assert render_markdown(views.view(interrupted=True)).startswith(
         "# Prompt regression check: interrupted, nothing was compared or recorded"
     )
+
+
+def test_the_level_of_a_look_stands_beside_its_intervals():
+    """Comparisons hold at the level of the look, the metrics by themselves at that of the session."""
+    report = render_markdown(views.view(experiment=views.experiment(look=views.look())))
+    assert "Difference [99.991 % interval]" in report
+    assert "95 % interval" in report
+    assert "each direction at 0.0042726 %" in report
+    assert "- Looks: after 3, 6 and 10 runs; judged after 3, at a level of 99.991 %." in report
+    assert "| Looks | after 3, 6 and 10 runs; judged after 3, at a level of 99.991 % |" in report
+    fixed = render_markdown(views.view())
+    assert "Difference [95 % interval]" in fixed
+    assert "Looks" not in fixed
