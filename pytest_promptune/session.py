@@ -79,7 +79,8 @@ class Session:
         self._baselines: dict[str, Baseline | None] = {}
         self._catalogue = Catalogue()
         self._selected: Sequence[PlannedItem] = ()
-        self._notes: list[str] = []
+        #: What is worth knowing of the plan; each told once.
+        self._notes: dict[str, None] = {}
         self._experiment = Experiment()
         #: By module: items whose sample was not generated since the budget was spent.
         self._unpaid_items: Counter[str] = Counter()
@@ -147,7 +148,7 @@ class Session:
         self._known.update({variant.name: variant for variant in self.variants})
         for variant in self.variants:
             if text := too_many_changes(variant, refuse=self.settings.one_change):
-                self._notes.append(text)
+                self._notes[text] = None
         for module in dict.fromkeys(item.module for item in selected):
             self._baseline(module)
         self._catalogue.take(selected, collected, whole=whole, everything=everything)
@@ -168,7 +169,7 @@ class Session:
             self._prompts.check(variant)
         replaces = any(variant.templates for variant in self.variants)
         if replaces and (text := self._prompts.kept_by_modules()):
-            self._notes.append(text)
+            self._notes[text] = None
 
     def _described(self, variant: Variant) -> Variant:
         return self._prompts.described(variant, self.samples.contexts())
@@ -213,6 +214,7 @@ class Session:
             "catalogue": self._catalogue.to_json(),
             "samples": self.samples.planned,
             "looks": self._looking.to_json(),
+            "plan": list(self._notes),
             **self._recording.knowledge(),
         }
 
@@ -220,6 +222,7 @@ class Session:
         """Take over the `knowledge` of another process."""
         self._catalogue.take_over(knowledge["catalogue"])
         self._looking.take_over(knowledge["looks"])
+        self._notes |= dict.fromkeys(knowledge["plan"])
         self.samples.know_planned(knowledge["samples"])
         self._recording.know(knowledge)
 
