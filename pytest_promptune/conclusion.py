@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
+from pytest_promptune.aggregation import Aggregation
 from pytest_promptune.core import remarks
+from pytest_promptune.core.aggregates import Given
 from pytest_promptune.core.baseline import (
     Baseline,
     BaselineMetric,
@@ -17,6 +19,7 @@ from pytest_promptune.core.baseline import (
     same,
 )
 from pytest_promptune.core.comparison import (
+    AggregateMatch,
     Match,
     Rules,
     Side,
@@ -35,9 +38,10 @@ from pytest_promptune.core.gate import (
     replay_hint,
     rerun_hint,
 )
+from pytest_promptune.core.labels import beside, classified
 from pytest_promptune.core.model import CURRENT
 from pytest_promptune.core.quotes import examples
-from pytest_promptune.core.results import Result
+from pytest_promptune.core.rerun import behind
 from pytest_promptune.core.silence import (
     Silence,
     failing_rows,
@@ -49,6 +53,7 @@ from pytest_promptune.core.stats.wording import ONE_RUN_HINT
 from pytest_promptune.core.tally import grouped_errors
 from pytest_promptune.core.view import (
     BaselineView,
+    ClassesRow,
     ComparisonRow,
     Decision,
     ErrorView,
@@ -82,6 +87,8 @@ class Evidence:
     unpaid: Mapping[str, int] = field(default_factory=dict)
     #: Under which conditions a baseline would be recorded.
     recorded: Recorded
+    #: Aggregate metrics of the user's.
+    given: Given = field(default_factory=Given)
     #: Two-sided error level of the comparisons, where it is that of a look and not the session's.
     alpha: float | None = None
 
@@ -91,6 +98,7 @@ class Conclusion:
     """What the evidence says."""
 
     metrics: list[MetricRow] = field(default_factory=list)
+    classes: list[ClassesRow] = field(default_factory=list)
     comparisons: list[ComparisonRow] = field(default_factory=list)
     baselines: list[BaselineView] = field(default_factory=list)
     errors: list[ErrorView] = field(default_factory=list)
@@ -109,6 +117,7 @@ class Conclusion:
         return replace(
             view,
             metrics=tuple(self.metrics),
+            classes=tuple(self.classes),
             comparisons=tuple(self.comparisons),
             baselines=tuple(self.baselines),
             errors=tuple(self.errors),
@@ -130,13 +139,27 @@ def conclude(evidence: Evidence) -> Conclusion:
         for variant in evidence.variants:
             if column.scores(variant):
                 found.metrics.append(measured(column, variant, alpha=settings.alpha))
+    aggregation = Aggregation(
+        settings,
+        evidence.experiment,
+        columns,
+        variants=evidence.variants,
+        baselines=evidence.baselines,
+        collected=evidence.collected,
+        given=evidence.given,
+    )
+    found.metrics.extend(aggregation.described())
+    found.classes.extend(aggregation.classes())
+    found.warnings.extend(aggregation.warnings())
     found.gate.extend(items_of_apps(evidence.experiment, evidence.variants[0]))
     if settings.mode == "baseline":
         _record(evidence, columns, found)
     else:
-        _compare(evidence, columns, found)
+        _compare(evidence, columns, aggregation, found)
+        found.gate.extend(aggregation.failures)
+    names = [*(column.name for column in columns), *aggregation.names]
     if evidence.is_whole:  # else a name may belong to what was left out
-        found.warnings.extend(remarks.unused_names(_named(evidence, columns), [c.name for c in columns]))
+        found.warnings.extend(remarks.unused_names(_named(evidence, columns), names))
     elif found.comparisons:
         found.warnings.insert(0, remarks.partial(evidence.experiment))
     runs = max((result.run for result in evidence.experiment.results), default=0)
@@ -151,13 +174,17 @@ def conclude(evidence: Evidence) -> Conclusion:
         runs=runs,
         variant=evidence.variants[0],
     )
+    if settings.mode == "baseline":  # it is recorded all the same
+        found.gate.extend(aggregation.failures)
     return found
 
 
 # --- comparing ------------------------------------------------------------------------------------
 
 
-def _compare(evidence: Evidence, columns: Sequence[Column], found: Conclusion) -> None:
+def _compare(
+    evidence: Evidence, columns: Sequence[Column], aggregation: Aggregation, found: Conclusion
+) -> None:
     settings = evidence.settings
     label = f"baseline:{settings.against}"
     matches: list[Match] = []
@@ -179,8 +206,10 @@ def _compare(evidence: Evidence, columns: Sequence[Column], found: Conclusion) -
         strict=settings.strict,
         gate_cases=settings.gate_cases,
     )
+    aggregated = aggregation.matches(rules, hypotheses=sum(entry.gated for entry in matches))
+    _tell_unjudged(evidence, aggregated, aggregation.without_baseline(), found)
     silent = silences(evidence.experiment, evidence.baselines, whole=evidence.is_whole)
-    found.comparisons.extend(failing_rows(compare(matches, rules), silent))
+    found.comparisons.extend(failing_rows(compare(matches, rules, aggregated), silent))
     found.warnings.extend(remarks.few_common(found.comparisons))
     for item, row in zip(
         gate_items(found.comparisons), (r for r in found.comparisons if r.gate != "off"), strict=True
@@ -191,7 +220,7 @@ def _compare(evidence: Evidence, columns: Sequence[Column], found: Conclusion) -
             hint = rerun_hint(settings.mode, settings.against, evidence.variants[0])
             item = replace(item, examples=quoted, hint=hint)
         found.gate.append(item)
-    found.rerun.extend(_rerun(evidence.experiment, found.comparisons))
+    found.rerun.extend(behind(evidence.experiment, found.comparisons))
     if settings.gate != "off":
         _gate_silences(evidence, silent, found)
     of_silent = [silence.name for silence in silent]  # these are not gone, and not to be recorded again
@@ -202,6 +231,20 @@ def _compare(evidence: Evidence, columns: Sequence[Column], found: Conclusion) -
             names = [name for name in [c.name for c in columns] + of_silent if name.module == module]
             gone = remarks.gone(baseline, names, _shown_path(evidence.root, module, settings.against))
             found.warnings.extend([gone] if gone else [])
+
+
+def _tell_unjudged(
+    evidence: Evidence, aggregated: Sequence[AggregateMatch], lacking: Sequence[MetricName], found: Conclusion
+) -> None:
+    """Gated aggregates that have nothing to be compared with: a warning, or failed where one is required."""
+    settings, variant = evidence.settings, evidence.variants[0]
+    required = settings.require_baseline and settings.gate != "off"
+    for entry in aggregated:
+        if entry.gated and entry.obstacle:
+            found.warnings.append(f"{entry.name.metric} is gated but was not judged. {entry.obstacle}")
+            if required and entry.reference.startswith("baseline:"):
+                found.gate.append(_lacking(evidence, entry.name, variant, []))
+    found.gate.extend(_lacking(evidence, name, variant, []) for name in lacking if required)
 
 
 def _gate_silences(evidence: Evidence, silent: Sequence[Silence], found: Conclusion) -> None:
@@ -292,29 +335,6 @@ def _compared_view(evidence: Evidence, module: str) -> BaselineView:
     )
 
 
-def _rerun(experiment: Experiment, rows: Iterable[ComparisonRow]) -> list[str]:
-    """The items behind failed gates: what missed, or whose case got worse, in the failed metric."""
-    chosen: dict[str, None] = {}
-    for row in rows:
-        if row.gate != "failed":
-            continue
-        worse = {*row.cases.regressed, *row.cases.suspect}
-        app_metric = row.name.test == f"{row.name.module}::{row.name.app}"
-        for result in experiment.results:
-            if result.variant != row.candidate or result.module != row.name.module:
-                continue
-            same_test = result.app == row.name.app if app_metric else row.name.test == _test_id(result)
-            missed = result.metric == row.name.metric and result.outcome in ("missed", "errored")
-            errored = app_metric and result.outcome == "errored"
-            if same_test and (missed or errored or result.case_id in worse):
-                chosen[result.nodeid] = None
-    return list(chosen)
-
-
-def _test_id(result: Result) -> str:
-    return f"{result.module}::{result.test}"
-
-
 # --- recording ------------------------------------------------------------------------------------
 
 
@@ -350,6 +370,8 @@ def _record(evidence: Evidence, columns: Sequence[Column], found: Conclusion) ->
 def _record_module(evidence: Evidence, module: str, path: str, columns: Sequence[Column]) -> BaselineView:
     variant = evidence.variants[0]
     scores = {column.name.metric: column.scores(variant) for column in columns}
+    of_tests = classified(evidence.experiment, columns)
+    labels = {each.column.name.metric: each.labels(variant) for each in of_tests}
     new = Baseline(
         recorded=evidence.recorded,
         cases=dict(evidence.experiment.case_hashes(module)),
@@ -359,6 +381,7 @@ def _record_module(evidence: Evidence, module: str, path: str, columns: Sequence
             if scores[c.name.metric]
         },
         scores={metric: cases for metric, cases in scores.items() if cases},
+        labels=beside(scores, labels),
     )
     old = evidence.baselines.get(module)
     # a session that measured everything there is leaves nothing of tests and cases that are gone

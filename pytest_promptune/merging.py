@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from pytest_promptune.conclusion import Evidence, conclude
+from pytest_promptune.core.aggregates import Given
 from pytest_promptune.core.baseline import Recorded
 from pytest_promptune.core.combining import (
     Combined,
@@ -36,6 +37,11 @@ from pytest_promptune.store.baselines import baseline_path, read_baseline
 #: Commands that need pytest's cache or the experiment log: they aren't on the machine that merges.
 _LAST_FAILED = "pytest --lf"
 _ELSEWHERE = (_LAST_FAILED, REPLAY)
+
+NO_FUNCTIONS = (
+    "Merging runs no code of the tests, and these are functions of theirs: measure them in one session, or "
+    "give the number of each sample as a score."
+)
 
 #: The rule of the gate where the shards themselves ran without it.
 DEFAULT_RULE: Gate = "regression"
@@ -145,6 +151,7 @@ def _evidence(
 ) -> Evidence:
     shard = combined.shard
     whole = is_whole(shard)
+    given = Given(absent=shard.aggregates, why_absent=NO_FUNCTIONS if shard.aggregates else "")
     return Evidence(
         settings=settings,
         root=root,
@@ -167,6 +174,7 @@ def _evidence(
             models=counts.models,
             prompts=shard.prompts,
         ),
+        given=given,
     )
 
 

@@ -306,9 +306,14 @@ class Recording:
         scores = result.scores
         if any(score.comment for score in scores.values()):
             scores = {name: replace(s, comment=clean(s.comment)) for name, s in scores.items()}
-        if sample is result.sample and scores is result.scores and not result.message:
+        pair = result.classification
+        if pair is not None:
+            pair = replace(pair, predicted=clean(pair.predicted), expected=clean(pair.expected))
+        is_clean = sample is result.sample and scores is result.scores and not result.message
+        if is_clean and pair == result.classification:
             return result
-        return replace(result, message=clean(result.message), sample=sample, scores=scores)
+        message = clean(result.message)
+        return replace(result, message=message, sample=sample, scores=scores, classification=pair)
 
     def wait_until_ready(self, timeout: float) -> None:
         """Where a thread writes: wait until the store is open, or known not to open."""

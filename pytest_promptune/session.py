@@ -36,6 +36,7 @@ from pytest_promptune.settings import Settings
 from pytest_promptune.sharding import Catalogue
 from pytest_promptune.store.baselines import baseline_path, read_baseline
 from pytest_promptune.store.writing import WritingProcess
+from pytest_promptune.user_aggregates import UserAggregates
 
 if TYPE_CHECKING:
     from pytest_promptune.conclusion import Conclusion
@@ -51,6 +52,7 @@ class Session:
         root: Path,
         careful: bool = False,
         more_variants: Callable[[], Iterable[Variant]] = tuple,
+        aggregates: Callable[[], Iterable[object]] = tuple,
         while_waiting: Callable[[], None] = lambda: None,
         process: WritingProcess | None = None,
     ) -> None:
@@ -61,6 +63,7 @@ class Session:
             root: paths of variants, modules and baselines are relative to it.
             careful: the session stops at the first failures.
             more_variants: variants that plugins give, asked once.
+            aggregates: what the hook's functions give, asked once, when all tests are known.
             while_waiting: called several times a second while an item waits for its sample.
             process: writes the experiment log; without one a thread does.
 
@@ -78,6 +81,7 @@ class Session:
         self._has_prompts = False
         self._baselines: dict[str, Baseline | None] = {}
         self._catalogue = Catalogue()
+        self._aggregates = UserAggregates(aggregates)
         self._selected: Sequence[PlannedItem] = ()
         #: What is worth knowing of the plan; each told once.
         self._notes: dict[str, None] = {}
@@ -142,7 +146,8 @@ class Session:
             PromptuneError: for whatever would fail or mislead later.
         """
         refuse_contradictions(collected)
-        refuse_unknown_metrics(self.settings.named_metrics, collected)
+        self._aggregates.take(collected)
+        refuse_unknown_metrics(self.settings.named_metrics, collected, self._aggregates.names)
         self._prepare_prompts()
         self.variants = tuple(self._described(variant) for variant in self.variants)
         self._known.update({variant.name: variant for variant in self.variants})
@@ -213,6 +218,7 @@ class Session:
         return {
             "catalogue": self._catalogue.to_json(),
             "samples": self.samples.planned,
+            "aggregates": self._aggregates.knowledge(),
             "looks": self._looking.to_json(),
             "plan": list(self._notes),
             **self._recording.knowledge(),
@@ -224,6 +230,7 @@ class Session:
         self._looking.take_over(knowledge["looks"])
         self._notes |= dict.fromkeys(knowledge["plan"])
         self.samples.know_planned(knowledge["samples"])
+        self._aggregates.know(knowledge["aggregates"])
         self._recording.know(knowledge)
 
     def expected_decisions(self) -> int:
@@ -292,6 +299,7 @@ class Session:
             is_everything=self._catalogue.is_everything,
             unpaid=self._unpaid_items,
             recorded=self._recorded(),
+            given=self._aggregates.given(),
             alpha=self._looking.alpha,
         )
         return conclude(evidence)
@@ -329,6 +337,7 @@ class Session:
             complete=self._conclusion is not None,
             looked=self._look is not None,
             prompts=self._prompts.hashes(self.variants[0]),
+            aggregates=self._aggregates.names,
             notes=self._all_notes(),
             warnings=self._course().warnings(self._experiment),
         )

@@ -130,6 +130,7 @@ class Catalogue:
         root: Path,
         complete: bool,
         prompts: Mapping[str, str],
+        aggregates: Sequence[str] = (),
         looked: bool = False,
         notes: Sequence[str] = (),
         warnings: Sequence[str] = (),
@@ -143,6 +144,7 @@ class Catalogue:
             root: where the modules lie.
             complete: it reached its end.
             prompts: hashes of the app's templates.
+            aggregates: names of aggregate metrics that users give.
             looked: it judged by looks of its own.
             notes: what it had to say beside its conclusion.
             warnings: likewise.
@@ -158,6 +160,7 @@ class Catalogue:
             looked=looked,
             whole=self._whole,
             everything=self._everything,
+            aggregates=tuple(aggregates),
             notes=tuple(notes),
             warnings=tuple(warnings),
         )

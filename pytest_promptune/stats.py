@@ -7,6 +7,7 @@
 'regressed'
 """
 
+from pytest_promptune.core.stats.classes import confusions
 from pytest_promptune.core.stats.describing import describe
 from pytest_promptune.core.stats.flips import case_changes
 from pytest_promptune.core.stats.frames import compare_all
@@ -15,7 +16,9 @@ from pytest_promptune.core.stats.judging import compare, judge
 from pytest_promptune.core.stats.looks import spending
 from pytest_promptune.core.stats.model import (
     CaseChange,
+    ClassCounts,
     Comparison,
+    Confusions,
     Description,
     GoalResult,
     Judgement,
@@ -38,7 +41,9 @@ from pytest_promptune.core.stats.planning import (
 
 __all__ = [
     "CaseChange",
+    "ClassCounts",
     "Comparison",
+    "Confusions",
     "Description",
     "GoalResult",
     "Judgement",
@@ -54,6 +59,7 @@ __all__ = [
     "cases_needed",
     "compare",
     "compare_all",
+    "confusions",
     "describe",
     "goal_attainment",
     "holm",

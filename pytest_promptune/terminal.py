@@ -92,6 +92,7 @@ def _full(view: View, verbosity: int, width: int) -> list[Line]:
     if view.mode == "baseline" or verbosity > 0 or not view.comparisons:
         for measured in wording.measurements(view):
             lines += _measurement(measured, view, verbosity, width)
+    lines += _classes(view, width)
     if view.comparisons:
         lines += [Line(), *paragraph(wording.scope(view), width, DIM)]
     lines += _errors(view, width)
@@ -217,6 +218,12 @@ def _measured(row: MetricRow) -> list[str]:
         deviation(row.name, row.sd_of_runs),
         str(len(row.flaky_cases)) if row.name.kind == "binary" else UNKNOWN,
     ]
+
+
+def _classes(view: View, width: int) -> list[Line]:
+    """Which class is taken for which, a line for each test and variant."""
+    lines = [each for row in view.classes for each in paragraph(wording.classes(row), width, indent=INDENT)]
+    return [Line(), line("Classes", BOLD), *lines] if lines else []
 
 
 # -- lists -----------------------------------------------------------------------------------------------

@@ -10,6 +10,8 @@ from typing import Any
 
 from pytest_promptune.core.errors import BaselineError
 from pytest_promptune.core.experiment import Scores
+from pytest_promptune.core.labels import Labels
+from pytest_promptune.core.recorded_labels import DamageError, labels_from_json, labels_to_json
 
 #: Version of the file format this code reads and writes.
 FORMAT = 1
@@ -61,6 +63,8 @@ class Baseline:
     cases: Mapping[str, str]
     metrics: Mapping[str, BaselineMetric]
     scores: Mapping[str, Scores]
+    #: By the metric of a test that classifies: a pair beside each score. Files of older versions have none.
+    labels: Mapping[str, Labels] = field(default_factory=dict)
 
 
 def obstacle_to_times(recorded: Recorded, concurrency: int) -> str:
@@ -92,13 +96,26 @@ def merged(old: Baseline | None, new: Baseline) -> Baseline:
         if metric in new.metrics and metric in old.metrics and new.metrics[metric] != old.metrics[metric]:
             kept = {}  # another measure under the old name
         scores[metric] = {**kept, **new.scores.get(metric, {})}
+    labels = {
+        metric: _merged_labels(old.labels.get(metric, {}), new, metric, cases)
+        for metric, cases in scores.items()
+        if metric in old.labels or metric in new.labels
+    }
     one_load = new.recorded.concurrency == old.recorded.concurrency or not _keeps_times(old, new, scores)
     return Baseline(
         recorded=new.recorded if one_load else replace(new.recorded, concurrency=None),
         cases={**old.cases, **new.cases},
         metrics={**old.metrics, **new.metrics},
         scores={metric: cases for metric, cases in scores.items() if cases},
+        labels={metric: cases for metric, cases in labels.items() if cases},
     )
+
+
+def _merged_labels(old: Labels, new: Baseline, metric: str, scores: Scores) -> Labels:
+    """Labels from where each case's merged `scores` are from."""
+    measured, labels = new.scores.get(metric, {}), new.labels.get(metric, {})
+    sources = {case: labels if case in measured else old for case in scores}
+    return {case: source[case] for case, source in sources.items() if case in source}
 
 
 def _keeps_times(old: Baseline, new: Baseline, scores: Mapping[str, Scores]) -> bool:
@@ -127,7 +144,8 @@ def _stable(baseline: Baseline) -> tuple[Any, ...]:
     scores = {name: cases for name, cases in baseline.scores.items() if name not in timed}
     cells = {name: sorted(cases) for name, cases in baseline.scores.items() if name in timed}
     recorded = replace(recorded, prompts=dict(recorded.prompts))
-    return recorded, dict(baseline.cases), dict(baseline.metrics), scores, cells
+    labels = {metric: dict(cases) for metric, cases in baseline.labels.items()}
+    return recorded, dict(baseline.cases), dict(baseline.metrics), scores, cells, labels
 
 
 def dumps(baseline: Baseline) -> str:
@@ -151,9 +169,11 @@ def dumps(baseline: Baseline) -> str:
         metric: {case: [_short(value) for value in values] for case, values in cases.items()}
         for metric, cases in baseline.scores.items()
     }
+    labels = _lines(labels_to_json(baseline.labels), depth=1, levels=2)
     parts = [
         f'"cases": {_lines(baseline.cases, depth=1, levels=1)}',
         f'"format": {FORMAT}',
+        *([f'"labels": {labels}'] if baseline.labels else []),
         f'"metrics": {_lines(metrics, depth=1, levels=1)}',
         f'"recorded": {_lines(head, depth=1, levels=1)}',
         f'"scores": {_lines(scores, depth=1, levels=2)}',
@@ -202,7 +222,7 @@ def loads(text: str, *, where: str) -> Baseline:
         ) from None
     except RecursionError:
         raise _damaged(where, "nested too deeply") from None
-    except (_DamageError, ValueError) as error:  # ValueError: a number of thousands of digits
+    except (DamageError, ValueError) as error:  # ValueError: a number of thousands of digits
         raise _damaged(where, str(error)) from None
     found = data.get("format") if isinstance(data, dict) else None
     if found != FORMAT or isinstance(found, bool):
@@ -211,16 +231,12 @@ def loads(text: str, *, where: str) -> Baseline:
         raise BaselineError(f"{where}: format {found!r}, this pytest-promptune reads {FORMAT}. {cure}")
     try:
         return _from_json(data)
-    except _DamageError as damage:
+    except DamageError as damage:
         raise _damaged(where, str(damage)) from None
 
 
 def _damaged(where: str, what: str) -> BaselineError:
     return BaselineError(f"{where}: damaged: {what}. Restore it from version control. {_RECORD_AGAIN}")
-
-
-class _DamageError(Exception):
-    """What is wrong in the data of a baseline file."""
 
 
 def _each_key_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -229,7 +245,7 @@ def _each_key_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(table) < len(pairs):
         names = [key for key, _ in pairs]
         twice = next(name for name in names if names.count(name) > 1)
-        raise _DamageError(f"{twice!r} stands twice in one object")
+        raise DamageError(f"{twice!r} stands twice in one object")
     return table
 
 
@@ -237,13 +253,14 @@ def _from_json(data: Mapping[str, Any]) -> Baseline:
     head = _table(data, "recorded")
     cases = _table(data, "cases")
     if not all(isinstance(content, str) for content in cases.values()):
-        raise _DamageError("'cases' must map case ids to hashes")
+        raise DamageError("'cases' must map case ids to hashes")
     metrics = {name: _metric(name, value) for name, value in _table(data, "metrics").items()}
     scores = {name: _scores(name, value) for name, value in _table(data, "scores").items()}
     if unknown := sorted(set(scores) - set(metrics)):
-        raise _DamageError(f"'scores' has {unknown[0]!r}, which 'metrics' doesn't describe")
+        raise DamageError(f"'scores' has {unknown[0]!r}, which 'metrics' doesn't describe")
     if unknown := sorted({case for rows in scores.values() for case in rows} - set(cases)):
-        raise _DamageError(f"'scores' has the case {unknown[0]!r}, which 'cases' doesn't list")
+        raise DamageError(f"'scores' has the case {unknown[0]!r}, which 'cases' doesn't list")
+    labels = labels_from_json(_table(data, "labels"), scores) if "labels" in data else {}
     recorded = Recorded(
         at=_typed(head, "at", str),
         commit=_typed(head, "commit", str, optional=True),
@@ -254,7 +271,7 @@ def _from_json(data: Mapping[str, Any]) -> Baseline:
         models=tuple(map(str, _typed(head, "models", list))),
         prompts={str(k): str(v) for k, v in _typed(head, "prompts", dict).items()},
     )
-    return Baseline(recorded=recorded, cases=cases, metrics=metrics, scores=scores)
+    return Baseline(recorded=recorded, cases=cases, metrics=metrics, scores=scores, labels=labels)
 
 
 def _table(data: Mapping[str, Any], key: str) -> dict[str, Any]:
@@ -268,30 +285,28 @@ def _typed(data: Mapping[str, Any], key: str, kind: type, *, optional: bool = Fa
         isinstance(value, kind) and (kind is bool or not isinstance(value, bool))
     ):
         return value
-    raise _DamageError(f"{key!r} is {'missing' if value is None else 'not of the expected type'}")
+    raise DamageError(f"{key!r} is {'missing' if value is None else 'not of the expected type'}")
 
 
 def _metric(name: str, value: Any) -> BaselineMetric:
     if not isinstance(value, dict):
-        raise _DamageError(f"metric {name!r} is not an object")
+        raise DamageError(f"metric {name!r} is not an object")
     direction, kind, unit = value.get("direction"), value.get("kind"), value.get("unit")
     if direction not in ("higher", "lower"):
-        raise _DamageError(f"metric {name!r} has direction {direction!r}; 'higher' and 'lower' exist")
+        raise DamageError(f"metric {name!r} has direction {direction!r}; 'higher' and 'lower' exist")
     if kind not in ("binary", "score", "latency", "cost"):
-        raise _DamageError(f"metric {name!r} has kind {kind!r}; binary, score, latency and cost exist")
+        raise DamageError(f"metric {name!r} has kind {kind!r}; binary, score, latency and cost exist")
     if unit is not None and not isinstance(unit, str):
-        raise _DamageError(f"metric {name!r} has a unit that is not a text")
+        raise DamageError(f"metric {name!r} has a unit that is not a text")
     return BaselineMetric(direction=direction, unit=unit, kind=kind)
 
 
 def _scores(name: str, value: Any) -> Scores:
     if not isinstance(value, dict):
-        raise _DamageError(f"the scores of {name!r} are not an object")
+        raise DamageError(f"the scores of {name!r} are not an object")
     for case, values in value.items():
         if not isinstance(values, list) or not all(_is_score(v) for v in values):
-            raise _DamageError(
-                f"the scores of {name!r} for case {case!r} are not a list of numbers and nulls"
-            )
+            raise DamageError(f"the scores of {name!r} for case {case!r} are not a list of numbers and nulls")
     return {case: [None if v is None else float(v) for v in values] for case, values in value.items()}
 
 

@@ -47,6 +47,12 @@ class ByRun(Generic[_K, _V]):
         for key, values in self._lists.items():
             yield key, [value for value in values if value is not _ABSENT]
 
+    def runs(self, key: _K) -> Iterator[tuple[int, _V]]:
+        """The runs of a key with their values; those of which nothing is known left out."""
+        for run, value in enumerate(self._lists.get(key, ()), 1):
+            if value is not _ABSENT:
+                yield run, value
+
     def items(self) -> Iterator[tuple[_K, _V]]:
         """Each value with its key."""
         return ((key, value) for key, values in self.lists() for value in values)

@@ -56,19 +56,23 @@ def _refuse_repeated_ids(items: Iterable[PlannedItem]) -> None:
             )
 
 
-def refuse_unknown_metrics(named: Iterable[tuple[str, str, bool]], items: Sequence[PlannedItem]) -> None:
+def refuse_unknown_metrics(
+    named: Iterable[tuple[str, str, bool]], items: Sequence[PlannedItem], aggregates: Iterable[str] = ()
+) -> None:
     """A misspelt metric must not run with the default margin; what a test will score isn't known yet.
 
     Args:
         named: options, the metrics they name, and whether that was typed: an ini file speaks of all tests.
         items: that were collected.
+        aggregates: names of those that users give.
 
     Raises:
         SettingsError: naming the metrics there are.
     """
     tests = {item.test for item in items}
     known = {item.metric for item in items}
-    known |= {f"{item.marks.app}::{name}" for item in items for name in APP_METRICS} | set(APP_METRICS)
+    of_apps = {*APP_METRICS, *aggregates}
+    known |= {f"{app}::{name}" for app in {item.marks.app for item in items} for name in of_apps} | of_apps
     for option, metric, is_typed in named:
         test, separator, _ = metric.rpartition("::")
         if not is_typed or metric in known or (separator and test in tests):

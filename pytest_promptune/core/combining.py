@@ -68,6 +68,7 @@ def combine(documents: Sequence[Document], *, allow_partial: bool = False) -> Co
         complete=all(shard.complete for shard in shards),
         whole=all(shard.whole for shard in shards),
         everything=any(shard.everything for shard in shards),
+        aggregates=_unique(name for shard in shards for name in shard.aggregates),
         warnings=_unique(text for shard in shards for text in shard.warnings),
         notes=_unique(text for shard in shards for text in shard.notes),
     )

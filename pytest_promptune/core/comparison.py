@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from pytest_promptune.core.baseline import Baseline
 from pytest_promptune.core.experiment import Column, Scores
 from pytest_promptune.core.margins import Percent
+from pytest_promptune.core.stats.aggregates import Aggregated
 from pytest_promptune.core.stats.describing import describe
 from pytest_promptune.core.stats.flips import case_changes
 from pytest_promptune.core.stats.judging import judge
@@ -40,6 +41,21 @@ class Match:
     candidate: Side
     cases: CaseLists
     #: Why the two sides are not comparable, or empty.
+    obstacle: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AggregateMatch:
+    """Two sides of an aggregate metric, measured by themselves; or why they can't be compared."""
+
+    name: MetricName
+    gated: bool
+    #: Labels as those of sides.
+    reference: str
+    candidate: str
+    cases: CaseLists
+    measured: Aggregated | None = None
+    #: Set where nothing was measured.
     obstacle: str = ""
 
 
@@ -135,9 +151,12 @@ def baseline_side(
     return Side(label=label, scores=scores, hashes=baseline.cases)
 
 
-def compare(matches: Sequence[Match], rules: Rules) -> list[ComparisonRow]:
-    """Judge all matches as one family and tell what happened to the cases."""
+def compare(
+    matches: Sequence[Match], rules: Rules, aggregates: Sequence[AggregateMatch] = ()
+) -> list[ComparisonRow]:
+    """Judge all matches as one family and tell what happened to the cases; aggregates come last."""
     pairs = [_pair(entry, rules) for entry in matches if not entry.obstacle]
+    measured = [entry.measured for entry in aggregates if entry.measured is not None]
     judgement = judge(
         pairs,
         alpha=rules.alpha,
@@ -145,11 +164,16 @@ def compare(matches: Sequence[Match], rules: Rules) -> list[ComparisonRow]:
         scope=rules.scope,
         strict=rules.strict,
         gate_cases=rules.gate_cases,
+        aggregates=measured,
     )
     judged = iter(judgement.comparisons)
-    return [
+    rows = [
         _unjudged(entry, rules) if entry.obstacle else _row(entry, next(judged), alpha=rules.alpha)
         for entry in matches
+    ]
+    return rows + [
+        _row_of_aggregate(entry, rules, None if entry.measured is None else next(judged))
+        for entry in aggregates
     ]
 
 
@@ -158,6 +182,21 @@ def _unjudged(entry: Match, rules: Rules) -> ComparisonRow:
     means = _case_means(entry)
     before, now = (_mean([pair[side] for pair in means.values()]) for side in (0, 1))
     difference = None if before is None or now is None else now - before
+    row = _without_verdict(entry, rules)
+    return replace(
+        row,
+        n_cases=len(means),
+        reference_mean=before,
+        candidate_mean=now,
+        difference=difference,
+        relative=difference / before if difference is not None and before else None,
+        case_means=means,
+    )
+
+
+def _without_verdict(entry: Match | AggregateMatch, rules: Rules) -> ComparisonRow:
+    """Why two sides are not comparable."""
+    labels = [side if isinstance(side, str) else side.label for side in (entry.reference, entry.candidate)]
     gate: GateState = "off"
     failure: Failure | None = None
     if entry.gated and rules.gate != "off":
@@ -165,13 +204,13 @@ def _unjudged(entry: Match, rules: Rules) -> ComparisonRow:
         gate = "failed" if failure else "passed"
     return ComparisonRow(
         name=entry.name,
-        reference=entry.reference.label,
-        candidate=entry.candidate.label,
-        n_cases=len(means),
-        reference_mean=before,
-        candidate_mean=now,
-        difference=difference,
-        relative=difference / before if difference is not None and before else None,
+        reference=labels[0],
+        candidate=labels[1],
+        n_cases=0,
+        reference_mean=None,
+        candidate_mean=None,
+        difference=None,
+        relative=None,
         ratio=None,
         ratio_ci=None,
         ci=None,
@@ -191,7 +230,6 @@ def _unjudged(entry: Match, rules: Rules) -> ComparisonRow:
         gated=entry.gated,
         constant=False,
         cases=entry.cases,
-        case_means=means,
     )
 
 
@@ -205,20 +243,27 @@ def specification(
 
     Those in per cent are of the reference's mean, of shares and latency see `MetricSpec`.
     """
+    mean = _mean([_mean(values) for values in reference.values()])
+    return specification_beside(name, mean, margins, tolerances or {})
+
+
+def specification_beside(
+    name: MetricName, mean: float | None, margins: Mapping[str, float], tolerances: Mapping[str, float]
+) -> MetricSpec:
+    """The same where the mean of the reference is known."""
     return MetricSpec(
         kind=name.kind,
         direction=name.direction,
-        margin=_given(name, reference, margins),
-        tolerance=_given(name, reference, tolerances or {}),
+        margin=_given(name, mean, margins),
+        tolerance=_given(name, mean, tolerances),
     )
 
 
-def _given(name: MetricName, reference: Scores, sizes: Mapping[str, float]) -> float | None:
+def _given(name: MetricName, mean: float | None, sizes: Mapping[str, float]) -> float | None:
     """What was given for the metric, by its full name or else its last part, in the unit of its spec."""
     short = [value for key, value in sizes.items() if is_named(name, [key])]
     size = sizes.get(name.metric, short[-1] if short else None)
     if isinstance(size, Percent) and name.kind in ("score", "cost"):
-        mean = _mean([_mean(values) for values in reference.values()])
         return size * abs(mean or 0.0)
     return size
 
@@ -238,10 +283,23 @@ def _pair(entry: Match, rules: Rules) -> Pair:
 
 def _row(entry: Match, result: Comparison, *, alpha: float) -> ComparisonRow:
     constant = _constant(entry)
+    row = _numbers(entry.name, entry.gated, result, alpha)
+    cases = _case_lists(entry) if not constant else entry.cases
+    return replace(row, constant=constant, cases=cases, case_means=_case_means(entry))
+
+
+def _row_of_aggregate(entry: AggregateMatch, rules: Rules, result: Comparison | None) -> ComparisonRow:
+    if result is None:
+        return replace(_without_verdict(entry, rules), aggregate=True)
+    row = _numbers(entry.name, entry.gated, result, rules.alpha)
+    return replace(row, constant="constant" in result.flags, cases=entry.cases, aggregate=True)
+
+
+def _numbers(name: MetricName, gated: bool, result: Comparison, alpha: float) -> ComparisonRow:
     return ComparisonRow(
-        name=entry.name,
-        reference=entry.reference.label,
-        candidate=entry.candidate.label,
+        name=name,
+        reference=result.reference,
+        candidate=result.candidate,
         n_cases=result.n_cases,
         reference_mean=result.mean_reference,
         candidate_mean=result.mean_candidate,
@@ -265,10 +323,8 @@ def _row(entry: Match, result: Comparison, *, alpha: float) -> ComparisonRow:
         gate=result.gate,
         failure=result.failure,
         failing_cases=result.failing_cases,
-        gated=entry.gated,
-        constant=constant,
-        cases=_case_lists(entry) if not constant else entry.cases,
-        case_means=_case_means(entry),
+        gated=gated,
+        constant=False,
         alpha=alpha,
     )
 

@@ -35,3 +35,12 @@ class StatsError(PromptuneError, ValueError):
 
 class StoreError(PromptuneError):
     """An experiment log that can't be read: missing, damaged, of a newer version, or lacks what was asked."""
+
+
+class AggregateError(PromptuneError):
+    """An aggregate metric of the user's that can't be computed: it raises, or gives no finite number."""
+
+    def __init__(self, message: str, *, lacking: tuple[str, ...] = ()) -> None:
+        super().__init__(message)
+        #: Columns that it asked for and that one side of a comparison doesn't have.
+        self.lacking = lacking

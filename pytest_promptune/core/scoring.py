@@ -8,11 +8,15 @@ from dataclasses import dataclass
 from numbers import Real
 from typing import Any
 
+from pytest_promptune.core.codec import sha256
 from pytest_promptune.core.errors import ScoreError
 from pytest_promptune.core.model import Case, NodeRun, SampleError, SampleRecord, Usage, Variant
 from pytest_promptune.core.stats.model import LARGEST_VALUE, Direction, Kind
 
 DIRECTIONS = ("higher", "lower")
+
+#: Characters kept of a label.
+LABEL_LENGTH = 100
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,7 +132,7 @@ class Sample:
     def classify(self, *, predicted: object, expected: object) -> None:
         """Decide the test's 0/1 outcome like an assertion: a mismatch is a miss.
 
-        The pair is kept for confusions. Labels are compared as they are and kept as text.
+        The pair is kept for confusions. Labels are compared as they are and kept as text, see `label_text`.
 
         Raises:
             AssertionError: when `predicted` differs from `expected`; the plugin reports a miss.
@@ -140,9 +144,26 @@ class Sample:
                 f"sample.classify(…) in case {self._case.id!r}, run {self.run}: called twice in one test; "
                 "write a test for each classification."
             )
-        self.classification = Classification(predicted=str(predicted), expected=str(expected))
-        if predicted != expected:
+        is_hit = bool(predicted == expected)
+        label = label_text(expected)
+        guess = label if is_hit else label_text(predicted)  # True is 1, though their texts differ
+        self.classification = Classification(predicted=guess, expected=label)
+        if not is_hit:
             raise AssertionError(f"classified as {predicted!r}, expected {expected!r}")
+
+
+def label_text(label: object) -> str:
+    """A label as it is kept: as text of at most `LABEL_LENGTH` characters, what can't be printed escaped.
+
+    A longer one is that of a model that doesn't stop: of it, the beginning is kept, and a hash that tells it
+    from others.
+    """
+    text = str(label)
+    if not text.isprintable():
+        text = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+    if len(text) <= LABEL_LENGTH:
+        return text
+    return f"{text[: LABEL_LENGTH - 25]}… {sha256(text)}"
 
 
 def number_of(value: Any, where: str) -> tuple[float | None, Kind]:

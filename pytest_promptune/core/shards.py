@@ -63,6 +63,8 @@ class Shard:
     whole: bool = True
     #: Those were all modules of the project.
     everything: bool = True
+    #: Names of aggregate metrics that users give: their functions stay where the tests are.
+    aggregates: tuple[str, ...] = ()
     #: What the session, and not its conclusion, had to say.
     warnings: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
@@ -118,6 +120,7 @@ def to_json(shard: Shard) -> dict[str, Any]:
         "warnings": list(shard.warnings),
         "notes": list(shard.notes),
         "texts": texts.texts,
+        **({"aggregates": list(shard.aggregates)} if shard.aggregates else {}),
         "modules": modules,
     }
 
@@ -196,6 +199,7 @@ def _shard(data: Mapping[str, Any]) -> Shard:
         looked=_typed(data.get("looked", False), bool),
         whole=_typed(data["whole"], bool),
         everything=_typed(data["everything"], bool),
+        aggregates=tuple(_typed(name, str) for name in data.get("aggregates", ())),
         warnings=tuple(_typed(text, str) for text in data["warnings"]),
         notes=tuple(_typed(text, str) for text in data["notes"]),
     )

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from pytest_promptune.core.model import Change
-from pytest_promptune.core.stats.model import Direction, Failure, Kind, Passing, Scope
+from pytest_promptune.core.stats.model import Confusions, Direction, Failure, Kind, Passing, Scope
 
 Mode = Literal["baseline", "compare", "check"]
 Verdict = Literal["improved", "regressed", "unchanged", "inconclusive"]
@@ -60,6 +60,20 @@ class MetricRow:
     passing: Passing | None = None
     flaky_cases: tuple[str, ...] = ()
     case_means: Mapping[str, float | None] = field(default_factory=dict)
+    #: Of many samples at once, as macro-F1: ``mean`` is its value over all of them.
+    aggregate: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClassesRow:
+    """Which class a test took for which, under one variant."""
+
+    #: The assertion metric of the test.
+    name: MetricName
+    variant: str
+    n_samples: int
+    n_missing: int
+    found: Confusions
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,6 +134,8 @@ class ComparisonRow:
     cases: CaseLists = field(default_factory=CaseLists)
     #: Means of the reference and the candidate by case; empty where the metric rows of both variants tell.
     case_means: Mapping[str, tuple[float | None, float | None]] = field(default_factory=dict)
+    #: Of many samples at once, as macro-F1: the means are its values over all samples of a side.
+    aggregate: bool = False
     #: Two-sided error level of the interval; ``None``: that of the session.
     alpha: float | None = None
 
@@ -260,6 +276,7 @@ class View:
     exit_code: int
     experiment: ExperimentView
     metrics: tuple[MetricRow, ...] = ()
+    classes: tuple[ClassesRow, ...] = ()
     comparisons: tuple[ComparisonRow, ...] = ()
     variants: tuple[VariantView, ...] = ()
     baselines: tuple[BaselineView, ...] = ()

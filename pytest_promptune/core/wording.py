@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import groupby
 
-from pytest_promptune.core.display import amount, clean, count, effect, mean, money, seconds
+from pytest_promptune.core.display import amount, clean, count, cut, effect, mean, money, number, seconds
 from pytest_promptune.core.stats.model import Scope
 from pytest_promptune.core.stats.wording import scope_line, worsening
 from pytest_promptune.core.view import (
     BaselineView,
+    ClassesRow,
     ComparisonRow,
     Decision,
     ErrorView,
@@ -339,6 +340,29 @@ def effort(view: View) -> str:
     if usage.scorer_cost_usd is not None:
         parts.append(f"{money(usage.scorer_cost_usd)} for scorers")
     return ", ".join(parts)
+
+
+def classes(row: ClassesRow, *, limit: int = 3) -> str:
+    """Macro-F1 of a test and the most frequent confusions: ``macro-F1 0.87; billing → tech 7×``."""
+    found = row.found
+    predicted = (*found.labels, None)
+    wrong = [
+        (count, label, guess)
+        for label, counts in zip(found.labels, found.counts, strict=False)
+        for guess, count in zip(predicted, counts, strict=True)
+        if count and guess != label
+    ]
+    wrong.sort(key=lambda entry: (-entry[0], entry[1], entry[2] or ""))
+    told = [f"{class_name(label)} → {class_name(guess)} {count:,}×" for count, label, guess in wrong[:limit]]
+    if len(wrong) > limit:
+        told.append(f"{len(wrong) - limit:,} more")
+    what = f"{clean(row.name.metric)} ({clean(row.variant)}): macro-F1 {number(found.macro_f1)}"
+    return f"{what}; {', '.join(told) or 'no confusions'}"
+
+
+def class_name(label: str | None) -> str:
+    """A label on one line, and what stands for none."""
+    return "no label" if label is None else cut(clean(label), 30) or "(empty)"
 
 
 def case_changes(rows: Iterable[ComparisonRow]) -> list[tuple[str, str, tuple[str, ...]]]:

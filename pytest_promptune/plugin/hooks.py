@@ -104,6 +104,7 @@ class PromptuneHooks:
                 careful=bool(config.getoption("maxfail")),
                 while_waiting=self._while_waiting,
                 more_variants=lambda: chain(*config.hook.pytest_promptune_variants(config=config)),
+                aggregates=lambda: config.hook.pytest_promptune_aggregates(config=config),
                 process=self._process,
             )
         return self._session

@@ -10,7 +10,7 @@ from typing import Any
 
 from pytest_promptune.core import shards
 from pytest_promptune.core.stats.model import Passing
-from pytest_promptune.core.view import ComparisonRow, ExperimentView, Interval, MetricRow, View
+from pytest_promptune.core.view import ClassesRow, ComparisonRow, ExperimentView, Interval, MetricRow, View
 
 FORMAT = 1
 
@@ -33,6 +33,7 @@ def to_results(view: View) -> dict[str, Any]:
         "interrupted": view.interrupted,
         "experiment": _experiment(view.experiment),
         "metrics": [_metric(row) for row in view.metrics],
+        "classes": [_classes(row) for row in view.classes],
         "comparisons": [_comparison(row) for row in view.comparisons],
         "goals": [],
         "nodes": [],
@@ -75,6 +76,30 @@ def _passing(passing: Passing | None) -> dict[str, Any]:
                 "pass_hat": group.hat,
             }
             for group in passing.groups
+        ],
+    }
+
+
+def _classes(row: ClassesRow) -> dict[str, Any]:
+    found = row.found
+    predicted = (*found.labels, None)
+    return {
+        "metric": row.name.metric,
+        "test": row.name.test,
+        "module": row.name.module,
+        "variant": row.variant,
+        "n_samples": row.n_samples,
+        "n_missing": row.n_missing,
+        "macro_f1": found.macro_f1,
+        "classes": [
+            asdict(each) | {"precision": each.precision, "recall": each.recall, "f1": each.f1}
+            for each in found.classes
+        ],
+        "confusions": [
+            {"expected": label, "predicted": guess, "count": count}
+            for label, counts in zip(found.labels, found.counts, strict=False)
+            for guess, count in zip(predicted, counts, strict=True)
+            if count
         ],
     }
 

@@ -9,6 +9,7 @@ from pytest_promptune.core import wording
 from pytest_promptune.core.display import clean
 from pytest_promptune.core.view import View
 from pytest_promptune.report import changes, tables
+from pytest_promptune.report.classes import class_tables
 from pytest_promptune.report.templating import render
 
 
@@ -35,6 +36,7 @@ def values(view: View) -> dict[str, Any]:
         "baselines": tables.baselines(view),
         "conditions": tables.conditions(view),
         "metrics": tables.metric_tables(view),
+        "classes": class_tables(view),
         "comparisons": tables.comparison_tables(view),
         "gated_comparisons": tables.comparison_tables(view, brief=True),
         "reasons": tables.reasons(view),
@@ -49,5 +51,6 @@ def values(view: View) -> dict[str, Any]:
         "one_sided": tables.one_sided_level(view),
         "looks": wording.looks(view.experiment.look) if view.experiment.look else "",
         "scopes": sorted({row.scope for row in view.comparisons}),
+        "has_aggregates": any(row.aggregate for row in view.comparisons),
         "kinds": sorted({row.name.kind for row in view.comparisons}),
     }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import numpy as np  # noqa: F401  # pytester forgets what a page imported, and this can't be imported twice
 import pytest
 
 from pytest_promptune import settings

@@ -512,3 +512,24 @@ def test_one_file_is_a_merge_too(suite: Suite):
     shard = suite.measure(worse=4)
     whole = suite.project.run("--promptune-gate=off", worse=4).json
     assert comparable(suite.merged(shard)) == comparable(whole)
+
+
+AGGREGATES = """
+
+def pytest_promptune_aggregates(config):
+    return {"mean": lambda samples: samples["test_answer"].mean()}
+"""
+
+
+def test_functions_of_the_tests_are_not_at_hand(suite: Suite):
+    """Aggregates of the hook can't be merged: that is said, and a gate on one fails."""
+    suite.project.write({"conftest.py": BOT + AGGREGATES})
+    suite.project.record("-k=test_one")
+    for gates, code in (("", 0), ("mean", 1)):
+        named = ["-o", f"promptune_gate_metrics={gates}"] if gates else []
+        shards = [suite.measure(part, *named, "tests/test_one.py") for part in BY_CASES]
+        assert json.loads(Path(shards[0]).read_text())["shard"]["aggregates"] == ["mean"]
+        merged = suite.merged(*shards, "--gate", code=code)
+        assert any("Not computed: mean of pytest_promptune_aggregates" in w for w in merged["warnings"])
+        failed = [item["nodeid"] for item in merged["gate"] if item["failed"]]
+        assert failed == (["tests/test_one.py::bot::aggregate[bot::mean]"] if gates else [])

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 from pytest_promptune.core.errors import StatsError
+from pytest_promptune.core.stats.aggregates import Aggregated
 from pytest_promptune.core.stats.flips import paired_changes
 from pytest_promptune.core.stats.measuring import (
     Prepared,
@@ -136,6 +137,7 @@ def judge(
     gate: Gate = "regression",
     strict: bool = False,
     gate_cases: bool = False,
+    aggregates: Sequence[Aggregated] = (),
 ) -> Judgement:
     """Compare all pairs; the error level is shared by the gated ones, whatever their reference.
 
@@ -144,6 +146,9 @@ def judge(
     hypothesis and alpha (5 where that is very many), so that small adjusted p-values can be resolved. Rows
     come in the order of ``pairs``; the same inputs and seed give the same rows. An ungated pair is tested on
     its own.
+
+    ``aggregates`` were measured before (see ``measure_aggregate``); gated ones share the error level too, and
+    their rows come last.
 
     ``gate="regression"`` fails on a gated regression; ``"non-inferiority"`` unless every gated pair is shown
     to lose less than its margin; ``strict`` fails on inconclusive too; ``"off"`` never fails. With
@@ -165,16 +170,20 @@ def judge(
         gate_cases=gate_cases,
     )
     options.check()
-    _refuse_self_comparison(pairs)
-    prepared = [prepare(asked, scope=scope) for asked in pairs]
-    rows = _measured(prepared, options)
-    rows = _adjusted(rows, pairs, multiplicity)
-    return _gated(
-        [_judged(row, item, options) for row, item in zip(rows, prepared, strict=True)], prepared, options
-    )
+    asked: list[Pair | Aggregated] = [*pairs, *aggregates]
+    _refuse_self_comparison(asked)
+    prepared = [prepare(pair, scope=scope) for pair in pairs]
+    rows = _measured(prepared, options, aggregates)
+    rows = _adjusted([*rows, *(each.row for each in aggregates)], asked, multiplicity)
+    judged = [_judged(row, item, options) for row, item in zip(rows[: len(prepared)], prepared, strict=True)]
+    judged += [
+        _judged_aggregate(replace(each, row=row), options)
+        for row, each in zip(rows[len(prepared) :], aggregates, strict=True)
+    ]
+    return _gated(judged, prepared, options)
 
 
-def _refuse_self_comparison(pairs: Sequence[Pair]) -> None:
+def _refuse_self_comparison(pairs: Sequence[Pair | Aggregated]) -> None:
     for asked in pairs:
         if asked.candidate == asked.reference:
             raise StatsError(
@@ -188,8 +197,8 @@ def _gated(judged: list[Comparison], prepared: list[Prepared], options: _Options
     if options.gate_cases:
         judged = [
             _with_worse_cases(row, item) if row.gate != "off" else row
-            for row, item in zip(judged, prepared, strict=True)
-        ]
+            for row, item in zip(judged, prepared, strict=False)
+        ] + judged[len(prepared) :]
     reasons = [explain_failure(row) for row in judged if row.gate == "failed"]
     return Judgement(comparisons=tuple(judged), gate="fail" if reasons else "pass", reasons=tuple(reasons))
 
@@ -206,22 +215,24 @@ def _with_worse_cases(row: Comparison, prepared: Prepared) -> Comparison:
     return replace(row, gate="failed", failure=row.failure or "cases", failing_cases=worse)
 
 
-def _measured(prepared: list[Prepared], options: _Options) -> list[Comparison]:
-    """One row per pair, each by itself."""
+def _measured(prepared: list[Prepared], options: _Options, more: Sequence[Aggregated]) -> list[Comparison]:
+    """One row per pair, each by itself; `more` share the error level with them."""
     return [
         count(item) if tail is None else measure(item, tail, alpha=options.alpha)
-        for item, tail in zip(prepared, _test(prepared, options), strict=True)
+        for item, tail in zip(prepared, _test(prepared, options, more), strict=True)
     ]
 
 
-def _test(prepared: list[Prepared], options: _Options) -> list[TailProbabilities | None]:
-    """Tail probabilities of every pair with common cases.
+def _test(
+    prepared: list[Prepared], options: _Options, others: Sequence[Aggregated]
+) -> list[TailProbabilities | None]:
+    """Tail probabilities of every pair with common cases; `others` share the error level with them.
 
     An early look asks for p-values of a few millionths. Only pairs that came near its level are drawn again,
     as often as it takes: a p-value of the second draw holds by itself, and one above the level stays there.
     Where that would take too long for any to become significant, they wait for the next look.
     """
-    hypotheses = _most_hypotheses(prepared, options.multiplicity)
+    hypotheses = _most_hypotheses([*_comparable(prepared), *others], options.multiplicity)
     needed = math.ceil(max(min(20 * hypotheses / options.alpha, MANY), 5 * hypotheses / options.alpha))
     usual = math.ceil(20 * hypotheses / max(options.alpha, USUAL_ALPHA))
     resamples = max(options.resamples, usual)
@@ -267,15 +278,21 @@ def _drawn(prepared: list[Prepared], options: _Options, resamples: int) -> list[
     return tails
 
 
-def _most_hypotheses(prepared: list[Prepared], multiplicity: Multiplicity) -> int:
+def _comparable(prepared: list[Prepared]) -> list[Pair]:
+    return [item.pair for item in prepared if item.raw is not None]
+
+
+def _most_hypotheses(pairs: Sequence[Pair | Aggregated], multiplicity: Multiplicity) -> int:
     """Size of the largest family of gated pairs."""
-    gated = [item.pair for item in prepared if item.raw is not None and item.pair.gated]
+    gated = [each for each in pairs if each.gated]
     if multiplicity != "variant":
         return len(gated)
     return max(Counter((each.reference, each.candidate) for each in gated).values(), default=0)
 
 
-def _adjusted(rows: list[Comparison], pairs: Sequence[Pair], multiplicity: Multiplicity) -> list[Comparison]:
+def _adjusted(
+    rows: list[Comparison], pairs: Sequence[Pair | Aggregated], multiplicity: Multiplicity
+) -> list[Comparison]:
     """Adjust p-values within their families, towards worse and towards better separately."""
     adjusted = [replace(row, p_worse_adjusted=row.p_worse, p_better_adjusted=row.p_better) for row in rows]
     correct = benjamini_hochberg if multiplicity == "bh" else holm
@@ -292,7 +309,9 @@ def _adjusted(rows: list[Comparison], pairs: Sequence[Pair], multiplicity: Multi
     return adjusted
 
 
-def _families(rows: list[Comparison], pairs: Sequence[Pair], multiplicity: Multiplicity) -> list[Family]:
+def _families(
+    rows: list[Comparison], pairs: Sequence[Pair | Aggregated], multiplicity: Multiplicity
+) -> list[Family]:
     """Gated hypotheses that share an error level.
 
     One that no relabelling can reject takes no part: its p-value is 1 whatever happens (Tarone 1990).
@@ -315,8 +334,7 @@ def _families(rows: list[Comparison], pairs: Sequence[Pair], multiplicity: Multi
 def _judged(row: Comparison, prepared: Prepared, options: _Options) -> Comparison:
     """Add what depends on the family: detectable change, verdict, reason and gate."""
     family, alpha = row.family_size, options.alpha
-    shares = prepared.reference.missing_share, prepared.candidate.missing_share
-    missing = max(shares) > options.max_missing or abs(shares[0] - shares[1]) > MISSING_GAP
+    missing = _too_much_missing(prepared.reference.missing_share, prepared.candidate.missing_share, options)
     measured = prepared.raw is not None
     row = replace(
         row,
@@ -324,10 +342,26 @@ def _judged(row: Comparison, prepared: Prepared, options: _Options) -> Compariso
         minimum_detectable=smallest_detectable(prepared, alpha=alpha, family=family),
         runs_needed=runs_for_margin(prepared, alpha=alpha, family=family) if measured else None,
         runs_if_equal=runs_if_equal(prepared, alpha=alpha) if "constant" in row.flags else None,
-        flags=(*row.flags, "missing_data") if missing else row.flags,
     )
+    return _decided(row, options, missing=missing, gated=prepared.pair.gated)
+
+
+def _judged_aggregate(item: Aggregated, options: _Options) -> Comparison:
+    """The same for an aggregate."""
+    missing = _too_much_missing(*item.missing_shares, options)
+    row = item.planned(alpha=options.alpha)
+    return _decided(row, options, missing=missing, gated=item.gated)
+
+
+def _too_much_missing(reference: float, candidate: float, options: _Options) -> bool:
+    return max(reference, candidate) > options.max_missing or abs(reference - candidate) > MISSING_GAP
+
+
+def _decided(row: Comparison, options: _Options, *, missing: bool, gated: bool) -> Comparison:
+    """Add verdict, reason and gate."""
+    row = replace(row, flags=(*row.flags, "missing_data") if missing else row.flags)
     evidence = Evidence(
-        level=alpha / 2,
+        level=options.alpha / 2,
         tolerance=row.tolerance or 0.0,
         design_p=2 / row.n_relabellings if row.n_relabellings else 1.0,
         too_much_missing=missing,
@@ -335,7 +369,7 @@ def _judged(row: Comparison, prepared: Prepared, options: _Options) -> Compariso
     verdict, rule = decide(row, evidence)
     row = replace(row, verdict=verdict)
     row = replace(row, reason=explain(row, rule))
-    if not prepared.pair.gated or options.gate == "off":
+    if not gated or options.gate == "off":
         return row
     why = failure(row, options.gate, strict=options.strict)
     return replace(row, gate="failed" if why else "passed", failure=why)

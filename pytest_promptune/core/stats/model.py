@@ -21,6 +21,8 @@ Verdict = Literal["improved", "regressed", "unchanged", "inconclusive"]
 RowGate = Literal["passed", "failed", "off"]
 Failure = Literal["regressed", "not_shown", "inconclusive", "cases"]
 Interval: TypeAlias = tuple[float, float]
+#: Expected and predicted label of a sample; ``None``: no class was predicted.
+LabelPair: TypeAlias = tuple[str, str | None]
 
 #: Values beyond it are refused: the squares of variances must still be numbers.
 LARGEST_VALUE = 1e60
@@ -350,3 +352,42 @@ class Description:
     pass_all_runs: float | None = None
     flaky_cases: tuple[str, ...] = ()
     case_means: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClassCounts:
+    """One class of a classification: how often it was expected, predicted, and both."""
+
+    label: str
+    n_expected: int
+    n_predicted: int
+    n_correct: int
+
+    @property
+    def precision(self) -> float | None:
+        """Share of its predictions that are right; ``None`` where it was never predicted."""
+        return self.n_correct / self.n_predicted if self.n_predicted else None
+
+    @property
+    def recall(self) -> float | None:
+        """Share of its samples that are found; ``None`` where it was never expected."""
+        return self.n_correct / self.n_expected if self.n_expected else None
+
+    @property
+    def f1(self) -> float | None:
+        """Harmonic mean of both, 0 where it was never predicted; ``None`` where it was never expected."""
+        return 2 * self.n_correct / (self.n_expected + self.n_predicted) if self.n_expected else None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Confusions:
+    """Which class was taken for which."""
+
+    #: Expected ones in alphabetical order, then those that were only predicted.
+    labels: tuple[str, ...]
+    #: A row per expected class, a column per label, and a last column for samples without a prediction.
+    counts: tuple[tuple[int, ...], ...]
+    #: One per label.
+    classes: tuple[ClassCounts, ...]
+    #: ``None`` without samples.
+    macro_f1: float | None

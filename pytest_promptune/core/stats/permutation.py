@@ -134,7 +134,7 @@ def _sample_signs(stacked: FloatArray, resamples: int, seed: int) -> FloatArray:
     """Sums (columns, relabellings) of (cases, columns) under random signs, the observed ones among them."""
     rng = np.random.default_rng(seed)
     blocks = [stacked.sum(axis=0)[None, :]]
-    draws = _n_pairs(resamples) - 1
+    draws = n_pairs(resamples) - 1
     for start in range(0, draws, BLOCK):
         signs = rng.integers(0, 2, size=(min(BLOCK, draws - start), len(stacked)), dtype=np.int8)
         blocks.append((2.0 * signs - 1.0) @ stacked)
@@ -235,7 +235,7 @@ def _count(column: _Column, statistics: FloatArray) -> Counts:
     return at_least, at_most, len(statistics)
 
 
-def _n_pairs(resamples: int) -> int:
+def n_pairs(resamples: int) -> int:
     """Complementary pairs among at least 1 + resamples relabellings, the observed one included."""
     return (resamples + 2) // 2
 
@@ -259,31 +259,36 @@ class _Part:
     def add_to(self, difference: FloatArray, squared_error: FloatArray) -> None:
         """Relabel the case in both arrays (all columns, relabellings)."""
         labels = self.draw_labels(difference.shape[1])
-        change = _product(self.steps, labels)
+        change = short_product(self.steps, labels)
         difference[self.columns] += change
         if self.squares.any():
-            squared_error[self.columns] += _product(self.squares, labels)
+            squared_error[self.columns] += short_product(self.squares, labels)
         np.square(change, out=change)
         change *= self.bend
         squared_error[self.columns] -= change
 
     def draw_labels(self, size: int) -> FloatArray:
-        """Random labels (runs, size), each column with the case's number of labelled runs.
-
-        Selection sampling (Knuth, The Art of Computer Programming 2, algorithm 3.4.2 S): run by run, take it
-        with probability still needed / still left.
-        """
-        uniform = self.rng.random((self.n_pooled, size), dtype=np.float32)
-        labels = np.empty((self.n_pooled, size))
-        needed = np.full(size, self.n_labelled, dtype=np.float32)
-        for run in range(self.n_pooled):
-            taken = uniform[run] * np.float32(self.n_pooled - run) < needed
-            labels[run] = taken
-            needed -= taken
-        return labels
+        """Random labels (runs, size), each column with the case's number of labelled runs."""
+        return draw_labels(self.rng, self.n_labelled, self.n_pooled, size)
 
 
-def _product(left: FloatArray, right: FloatArray) -> FloatArray:
+def draw_labels(rng: np.random.Generator, n_labelled: int, n_pooled: int, size: int) -> FloatArray:
+    """Random labels (n_pooled, size) of 0 and 1, each column with `n_labelled` ones.
+
+    Selection sampling (Knuth, The Art of Computer Programming 2, algorithm 3.4.2 S): run by run, take it
+    with probability still needed / still left.
+    """
+    uniform = rng.random((n_pooled, size), dtype=np.float32)
+    labels = np.empty((n_pooled, size))
+    needed = np.full(size, n_labelled, dtype=np.float32)
+    for run in range(n_pooled):
+        taken = uniform[run] * np.float32(n_pooled - run) < needed
+        labels[run] = taken
+        needed -= taken
+    return labels
+
+
+def short_product(left: FloatArray, right: FloatArray) -> FloatArray:
     """Matrix product in pieces too small for the BLAS to share between threads.
 
     Thousands of short products on threads that wait for each other took 20 times as long on a busy machine.
@@ -324,7 +329,7 @@ def _parts(columns: list[_Column], seed: int) -> list[_Part]:
 
 def _sample(columns: list[_Column], resamples: int, seed: int, *, symmetric: bool) -> list[Counts]:
     """Counts over random relabellings; in complementary pairs for columns where those exist."""
-    draws = _n_pairs(resamples) - 1 if symmetric else resamples
+    draws = n_pairs(resamples) - 1 if symmetric else resamples
     totals = np.array([_identity(column) if symmetric else (1, 1, 1) for column in columns])
     parts = _parts(columns, seed)
     for start in range(0, draws, BLOCK):
