@@ -175,6 +175,7 @@ def _calibrate(arguments: argparse.Namespace) -> Answer:
         alpha=arguments.alpha,
         scope=arguments.scope,
         margins=arguments.margin,
+        tolerances=arguments.tolerance,
     )
     found = calibrate(find(_asked(arguments)), questions)
     return Answer(text=_text(calibration_lines, found), data=to_json(found), status=found.status)

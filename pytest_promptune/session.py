@@ -83,7 +83,8 @@ class Session:
         self._catalogue = Catalogue()
         self._aggregates = UserAggregates(aggregates)
         self._selected: Sequence[PlannedItem] = ()
-        self._notes: list[str] = []
+        #: What is worth knowing of the plan; each told once.
+        self._notes: dict[str, None] = {}
         self._experiment = Experiment()
         #: By module: items whose sample was not generated since the budget was spent.
         self._unpaid_items: Counter[str] = Counter()
@@ -152,7 +153,7 @@ class Session:
         self._known.update({variant.name: variant for variant in self.variants})
         for variant in self.variants:
             if text := too_many_changes(variant, refuse=self.settings.one_change):
-                self._notes.append(text)
+                self._notes[text] = None
         for module in dict.fromkeys(item.module for item in selected):
             self._baseline(module)
         self._catalogue.take(selected, collected, whole=whole, everything=everything)
@@ -173,7 +174,7 @@ class Session:
             self._prompts.check(variant)
         replaces = any(variant.templates for variant in self.variants)
         if replaces and (text := self._prompts.kept_by_modules()):
-            self._notes.append(text)
+            self._notes[text] = None
 
     def _described(self, variant: Variant) -> Variant:
         return self._prompts.described(variant, self.samples.contexts())
@@ -219,6 +220,7 @@ class Session:
             "samples": self.samples.planned,
             "aggregates": self._aggregates.knowledge(),
             "looks": self._looking.to_json(),
+            "plan": list(self._notes),
             **self._recording.knowledge(),
         }
 
@@ -226,6 +228,7 @@ class Session:
         """Take over the `knowledge` of another process."""
         self._catalogue.take_over(knowledge["catalogue"])
         self._looking.take_over(knowledge["looks"])
+        self._notes |= dict.fromkeys(knowledge["plan"])
         self.samples.know_planned(knowledge["samples"])
         self._aggregates.know(knowledge["aggregates"])
         self._recording.know(knowledge)

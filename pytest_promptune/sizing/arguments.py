@@ -31,9 +31,10 @@ def calibrate_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--scope", type=_parsed("scope"), default="suite", metavar="SCOPE", help=_option("scope").help
     )
-    parser.add_argument(
-        "--margin", action="append", default=[], metavar="METRIC=VALUE", help=_option("margin").help
-    )
+    for name in ("margin", "tolerance"):
+        parser.add_argument(
+            f"--{name}", action="append", default=[], metavar="METRIC=VALUE", help=_option(name).help
+        )
 
 
 def plan_runs_arguments(parser: argparse.ArgumentParser) -> None:

@@ -30,6 +30,7 @@ class Questions:
     scope: Scope
     #: ``METRIC=VALUE`` as typed.
     margins: Sequence[str] = ()
+    tolerances: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,12 +73,13 @@ def calibrate(pool: Pool, questions: Questions) -> Calibration:
     """Ask the statistics.
 
     Raises:
-        SettingsError: for a margin that is none, or is of no metric here.
+        SettingsError: for a margin or tolerance that is none, or is of no metric here.
         BaselineError: when no case has enough runs.
     """
     from pytest_promptune.core.stats.calibration import FEWEST_RUNS, SIMULATIONS, false_alarms
 
-    stored = as_stored(pool, _margins(pool, questions.margins))
+    margins = _sizes(pool, "margin", questions.margins)
+    stored = as_stored(pool, margins, _sizes(pool, "tolerance", questions.tolerances))
     if not any(each.splittable for each in stored):
         most = max(len(values) for each in stored for values in each.scores.values())
         raise BaselineError(
@@ -103,7 +105,9 @@ def calibrate(pool: Pool, questions: Questions) -> Calibration:
     )
 
 
-def as_stored(pool: Pool, margins: Mapping[str, float]) -> list[Stored]:
+def as_stored(
+    pool: Pool, margins: Mapping[str, float] | None = None, tolerances: Mapping[str, float] | None = None
+) -> list[Stored]:
     """The metrics of a pool as the statistics know them."""
     from pytest_promptune.core.stats.calibration import Stored
 
@@ -111,25 +115,25 @@ def as_stored(pool: Pool, margins: Mapping[str, float]) -> list[Stored]:
         Stored(
             module=metric.name.module,
             metric=metric.name.metric,
-            spec=specification(metric.name, metric.scores, margins),
+            spec=specification(metric.name, metric.scores, margins or {}, tolerances),
             scores=metric.scores,
         )
         for metric in pool.metrics
     ]
 
 
-def _margins(pool: Pool, given: Sequence[str]) -> Mapping[str, float]:
+def _sizes(pool: Pool, option: str, given: Sequence[str]) -> Mapping[str, float]:
     from pytest_promptune.core.comparison import is_named
 
     try:
-        margins: Mapping[str, float] = next(spec for spec in SPECS if spec.name == "margin").parse(given)
+        sizes: Mapping[str, float] = next(spec for spec in SPECS if spec.name == option).parse(given)
     except ValueError as error:
-        raise SettingsError(f"--margin: {', '.join(given)!r} is not valid; expected {error}.") from None
-    for name in margins:
+        raise SettingsError(f"--{option}: {', '.join(given)!r} is not valid; expected {error}.") from None
+    for name in sizes:
         if not any(is_named(metric.name, [name]) for metric in pool.metrics):
             known = ", ".join(dict.fromkeys(metric.name.metric for metric in pool.metrics))
-            raise SettingsError(f"--margin: {name!r} is not among the metrics judged. Valid: {known}.")
-    return margins
+            raise SettingsError(f"--{option}: {name!r} is not among the metrics judged. Valid: {known}.")
+    return sizes
 
 
 def _behaviour(

@@ -63,7 +63,7 @@ def plan_runs(pool: Pool, goals: Goals) -> RunsPlan:
         if wanted and not any(is_named(name, [wanted]) for name in names):
             known = ", ".join(dict.fromkeys(name.metric for name in names))
             raise SettingsError(f"--difference: {wanted!r} is not among the metrics judged. Valid: {known}.")
-    stored = as_stored(pool, {})
+    stored = as_stored(pool)
     families = [family_of(each, stored) * goals.variants for each in stored]
     return RunsPlan(
         source=pool.source,

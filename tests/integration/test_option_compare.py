@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 MISSES = "c00,c01,c02,c03"
 
 
@@ -82,18 +84,21 @@ def test_the_folder_of_variants_is_an_ini_key(tuned, form):
     assert ran.json["experiment"]["variants"] == ["current", "mild"]
 
 
-def test_more_than_one_change_is_noted_or_refused(project):
+@pytest.mark.parametrize("workers", [0, 2])
+def test_more_than_one_change_is_noted_or_refused(project, workers):
     """A variant with two changed prompts is noted; `promptune_one_change` refuses it before any call."""
+    processes = {"plugins": ["xdist.plugin"]} if workers else {}
+    arguments = ["--promptune-compare", *(["-n", str(workers)] if workers else [])]
     project.bot(
         "import pytest\npytestmark = pytest.mark.promptune(app='tuned', runs=1)\n"
         "def test_answer(case, sample):\n    pass\n"
     )
     project.write({"prompts/variants/both.toml": "[context]\nclassify_prompt = 'a'\nreply_prompt = 'b'\n"})
-    ran = project.run("--promptune-compare")
+    ran = project.run(*arguments, **processes)
     assert ran.code == 0
-    assert "'both' is more than one change" in ran.out
+    assert ran.out.count("'both' is more than one change") == 1
     project.configure("ini", one_change=True)
-    assert project.run("--promptune-compare").refused("'both' is more than one change", "split it")
+    assert project.run(*arguments, **processes).refused("'both' is more than one change", "split it")
 
 
 def test_the_proposed_number_of_runs_is_more_than_was_measured(tuned):

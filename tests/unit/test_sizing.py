@@ -229,6 +229,15 @@ def test_a_wider_margin_leaves_less_undecided(tmp_path):
     assert usual.get("inconclusive", 0) > wide.get("inconclusive", 0) == 0
 
 
+def test_what_is_tolerated_is_no_false_alarm(tmp_path):
+    """The tolerance is that of the gate: with a huge one nothing regresses, whatever the halves say."""
+    record(tmp_path, runs=8)
+    pool = find(Asked(root=tmp_path, metrics=["words"]))
+    strictly = replace(QUESTIONS, alpha=0.4, splits=100)
+    assert calibrate(pool, strictly).alarms.failed > 0
+    assert calibrate(pool, replace(strictly, tolerances=["words=10"])).alarms.failed == 0
+
+
 def test_too_few_runs_say_how_to_record_more(tmp_path):
     record(tmp_path, runs=3)
     with pytest.raises(
@@ -267,6 +276,7 @@ def test_variants_enlarge_the_family(tmp_path):
         (["calibrate", "--scope=all"], "--scope: 'all' is not valid; expected suite or population"),
         (["calibrate", "--against=a/b"], "--against: 'a/b' is not valid; expected one word"),
         (["calibrate", "--margin=x"], "--margin: 'x' is not valid; expected METRIC=VALUE"),
+        (["calibrate", "--tolerance=x"], "--tolerance: 'x' is not valid; expected METRIC=VALUE"),
         (["plan-runs", "--difference=0"], "--difference: '0' is not valid; expected a change above 0"),
         (["plan-runs", "--difference==1"], "--difference: '=1' is not valid; expected a change above 0"),
         (["plan-runs", "--difference=nan"], "--difference: 'nan' is not valid"),
