@@ -337,3 +337,16 @@ def test_a_resumed_session_gives_the_same(tickets):
     ran = tickets.run("--promptune-baseline", "--promptune-resume", says=says)
     assert ran.json["experiment"]["reused"] > 0
     assert the_same(ran, serial)
+
+
+def test_looks_judge_it_too(tickets):
+    """With ``MIN..MAX`` runs a gated macro-F1 is judged at each look, at its level."""
+    tickets.record("--promptune-runs=9")
+    named = ("-o", "promptune_gate_metrics=macro_f1", "--promptune-runs=3..9")
+    ran = tickets.run(*named, says="c00=tech,c03=tech,c06=tech,c01=tech")
+    assert ran.code == 1
+    row = ran.row(MACRO)
+    assert (row["verdict"], row["gate"]) == ("regressed", "failed")
+    assert row["alpha"] < 0.05
+    assert ran.json["experiment"]["runs"] < 9
+    assert ran.metric(MACRO)["n_samples"] == 9 * ran.json["experiment"]["runs"]
