@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from pytest_promptune.cases.loading import load_cases
-    from pytest_promptune.core.aggregates import Aggregate
+    from pytest_promptune.core.aggregates.given import Aggregate
     from pytest_promptune.core.errors import PromptuneError
     from pytest_promptune.core.model import Case, Usage, Variant
     from pytest_promptune.core.scoring import Sample
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["Aggregate", "Case", "PromptuneError", "Sample", "Usage", "Variant", "load_cases"]
 
 _HOMES = {
-    "Aggregate": "core.aggregates",
+    "Aggregate": "core.aggregates.given",
     "Case": "core.model",
     "PromptuneError": "core.errors",
     "Sample": "core.scoring",

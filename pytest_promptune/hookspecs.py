@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     import pytest
 
-    from pytest_promptune.core.aggregates import Aggregate
+    from pytest_promptune.core.aggregates.given import Aggregate
     from pytest_promptune.core.model import Variant
 
 hookspec = pluggy.HookspecMarker("pytest")

@@ -10,9 +10,14 @@ from pathlib import Path
 from typing import Any
 
 from pytest_promptune.conclusion import Evidence, conclude
-from pytest_promptune.core.aggregates import Given
+from pytest_promptune.core.aggregates.given import Given
 from pytest_promptune.core.baseline import Recorded
-from pytest_promptune.core.combining import (
+from pytest_promptune.core.display import clean, count
+from pytest_promptune.core.experiment import Experiment
+from pytest_promptune.core.gate import REPLAY
+from pytest_promptune.core.model import CURRENT
+from pytest_promptune.core.scorers import failures_told
+from pytest_promptune.core.shards.combining import (
     Combined,
     combine,
     failed_tests,
@@ -21,12 +26,7 @@ from pytest_promptune.core.combining import (
     spent_twice,
     total_usage,
 )
-from pytest_promptune.core.display import clean, count
-from pytest_promptune.core.experiment import Experiment
-from pytest_promptune.core.gate import REPLAY
-from pytest_promptune.core.model import CURRENT
-from pytest_promptune.core.scorers import failures_told
-from pytest_promptune.core.shards import Document, ShardError, from_json
+from pytest_promptune.core.shards.shard import Document, ShardError, from_json
 from pytest_promptune.core.tally import Tally, hash_of_tests, tally
 from pytest_promptune.core.view import Decision, ExperimentView, GateItem, View
 from pytest_promptune.outputs import write_outputs

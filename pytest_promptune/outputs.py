@@ -8,7 +8,7 @@ from functools import cache
 from pathlib import Path
 
 from pytest_promptune.core.errors import PromptuneError
-from pytest_promptune.core.shards import Shard
+from pytest_promptune.core.shards.shard import Shard
 from pytest_promptune.core.view import View
 from pytest_promptune.settings import Settings
 from pytest_promptune.store.files import append_text, write_text

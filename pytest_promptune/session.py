@@ -22,7 +22,7 @@ from pytest_promptune.core.plan import Cell, Marks, PlannedItem, cells
 from pytest_promptune.core.planning import expected_decisions
 from pytest_promptune.core.results import Result, SampleFacts
 from pytest_promptune.core.runs import most_runs
-from pytest_promptune.core.shards import Shard
+from pytest_promptune.core.shards.shard import Shard
 from pytest_promptune.core.sharing import Share, Standing
 from pytest_promptune.core.tally import tally
 from pytest_promptune.core.view import GateItem, LookView, View

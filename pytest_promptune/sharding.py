@@ -15,7 +15,7 @@ from pytest_promptune.core.model import Variant
 from pytest_promptune.core.plan import PlannedItem
 from pytest_promptune.core.prices import Price
 from pytest_promptune.core.runs import RunRange
-from pytest_promptune.core.shards import ModulePart, Shard, ShardError, ShardVariant
+from pytest_promptune.core.shards.shard import ModulePart, Shard, ShardError, ShardVariant
 from pytest_promptune.core.view import VariantView
 from pytest_promptune.settings import SPECS, Settings
 from pytest_promptune.variants.reading import is_one_change

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from pytest_promptune.core.aggregates import HOOK, Aggregate, Given, aggregates_of
+from pytest_promptune.core.aggregates.given import HOOK, Aggregate, Given, aggregates_of
 from pytest_promptune.core.plan import PlannedItem
 
 #: Only a worker of xdist collects, and with that loads what stands in folders of tests.

@@ -8,10 +8,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from pytest_promptune.core.aggregates.labels import Labels
+from pytest_promptune.core.aggregates.recorded import DamageError, labels_from_json, labels_to_json
 from pytest_promptune.core.errors import BaselineError
 from pytest_promptune.core.experiment import Scores
-from pytest_promptune.core.labels import Labels
-from pytest_promptune.core.recorded_labels import DamageError, labels_from_json, labels_to_json
 
 #: Version of the file format this code reads and writes.
 FORMAT = 1

@@ -8,20 +8,21 @@ from collections.abc import Iterator
 from dataclasses import asdict
 from typing import Any
 
-from pytest_promptune.core import shards
+from pytest_promptune.core.shards.shard import Shard
+from pytest_promptune.core.shards.shard import to_json as shard_to_json
 from pytest_promptune.core.stats.model import Passing
 from pytest_promptune.core.view import ClassesRow, ComparisonRow, ExperimentView, Interval, MetricRow, View
 
 FORMAT = 1
 
 
-def dumps(view: View, shard: shards.Shard | None = None) -> str:
+def dumps(view: View, shard: Shard | None = None) -> str:
     """The text of the file, with a newline at its end; what a merge needs of it stands in few long lines."""
     text = json.dumps(to_results(view), ensure_ascii=False, allow_nan=False, indent=2)
     if shard is None:
         return text + "\n"
     head = text.removesuffix("\n}")
-    return f'{head},\n  "shard": {_outline(_plain(shards.to_json(shard)))}\n}}\n'
+    return f'{head},\n  "shard": {_outline(_plain(shard_to_json(shard)))}\n}}\n'
 
 
 def to_results(view: View) -> dict[str, Any]:

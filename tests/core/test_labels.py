@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pytest_promptune.core.aggregates.labels import beside, classified
 from pytest_promptune.core.baseline import Baseline, BaselineMetric, Recorded, dumps, loads, merged, same
 from pytest_promptune.core.experiment import Experiment
-from pytest_promptune.core.labels import beside, classified
 from pytest_promptune.core.results import Result
 from pytest_promptune.core.scoring import LABEL_LENGTH, Classification, label_text
 

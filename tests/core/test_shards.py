@@ -9,13 +9,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pytest_promptune.core.combining import combine, fewer_runs, gaps, is_whole, joined, total_usage
 from pytest_promptune.core.experiment import Experiment
 from pytest_promptune.core.model import SampleError, Usage
 from pytest_promptune.core.results import Result, SampleFacts
 from pytest_promptune.core.scorers import Unscored
 from pytest_promptune.core.scoring import Classification, Score
-from pytest_promptune.core.shards import (
+from pytest_promptune.core.shards.combining import combine, fewer_runs, gaps, is_whole, joined, total_usage
+from pytest_promptune.core.shards.shard import (
     Circumstances,
     Document,
     ModulePart,

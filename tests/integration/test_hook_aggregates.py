@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from pytest_promptune import Aggregate
-from pytest_promptune.core.aggregates import aggregates_of
+from pytest_promptune.core.aggregates.given import aggregates_of
 from pytest_promptune.core.errors import SettingsError
 
 XDIST = ["xdist.plugin"]

@@ -9,7 +9,7 @@ import pytest
 from pytest_promptune.conditions import module_hash
 from pytest_promptune.core.margins import Percent
 from pytest_promptune.core.runs import RunRange
-from pytest_promptune.core.shards import ShardError
+from pytest_promptune.core.shards.shard import ShardError
 from pytest_promptune.settings import Settings
 from pytest_promptune.sharding import OWN, SHARED, settings_from_json, settings_to_json
 

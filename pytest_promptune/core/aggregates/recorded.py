@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from pytest_promptune.core.aggregates.labels import Labels
 from pytest_promptune.core.experiment import Scores
-from pytest_promptune.core.labels import Labels
 from pytest_promptune.core.stats.model import LabelPair
 
 

@@ -11,7 +11,7 @@ from typing import Any
 from pytest_promptune.core.display import count, cut
 from pytest_promptune.core.experiment import Experiment
 from pytest_promptune.core.results import Result, SampleFacts, SampleIdentity
-from pytest_promptune.core.shards import Document, ModulePart, Shard, ShardError
+from pytest_promptune.core.shards.shard import Document, ModulePart, Shard, ShardError
 from pytest_promptune.core.view import UsageView
 
 _SampleKey = tuple[str, str, str, str, int]

@@ -6,13 +6,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from pytest_promptune.core.aggregates import Aggregate
-from pytest_promptune.core.aggregating import Source, Subject, is_gated, value_of
+from pytest_promptune.core.aggregates.given import Aggregate
+from pytest_promptune.core.aggregates.labels import Classified, classified
+from pytest_promptune.core.aggregates.rows import Source, Subject, is_gated, value_of
+from pytest_promptune.core.aggregates.tables import SampleTable, sample_tables
 from pytest_promptune.core.baseline import Baseline
 from pytest_promptune.core.errors import SettingsError
 from pytest_promptune.core.experiment import Column, Experiment
-from pytest_promptune.core.labels import Classified, classified
-from pytest_promptune.core.sample_tables import SampleTable, sample_tables
 from pytest_promptune.core.stats.classes import ClassMeasure, confusions
 from pytest_promptune.core.view import ClassesRow, MetricName
 

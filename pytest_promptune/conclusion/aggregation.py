@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
-from pytest_promptune.core.aggregates import HOOK, Given
-from pytest_promptune.core.aggregating import (
+from pytest_promptune.core.aggregates.given import HOOK, Given
+from pytest_promptune.core.aggregates.rows import (
     Question,
     Source,
     Subject,
@@ -15,11 +15,11 @@ from pytest_promptune.core.aggregating import (
     is_gated,
     match_aggregate,
 )
+from pytest_promptune.core.aggregates.subjects import classes_of, subjects_of
 from pytest_promptune.core.baseline import Baseline
 from pytest_promptune.core.comparison import AggregateMatch, Rules, is_named
 from pytest_promptune.core.errors import AggregateError
 from pytest_promptune.core.experiment import Column, Experiment
-from pytest_promptune.core.subjects import classes_of, subjects_of
 from pytest_promptune.core.view import ClassesRow, GateItem, MetricName, MetricRow
 from pytest_promptune.settings import Settings
 

@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from pytest_promptune.core.aggregates.labels import Classified, Labels, classified
 from pytest_promptune.core.baseline import Baseline
 from pytest_promptune.core.experiment import Column, Experiment
-from pytest_promptune.core.labels import Classified, Labels, classified
 
 PLACE = ("case", "run", "variant")
 
