@@ -75,7 +75,8 @@ _EXAMPLE = re.compile(
 )
 _DECISION = re.compile(
     r"\b(?:classif(?:y|ies|ication)|categori[sz]e|which (?:category|of|one|label)|"
-    r"(?:yes|true) (?:or|/) ?(?:no|false)|route|router|grader?|assess whether|decide (?:whether|if|which)|determine (?:whether|if|which)|"
+    r"(?:yes|true) (?:or|/) ?(?:no|false)|route|router|grader?|assess whether|"
+    r"decide (?:whether|if|which)|determine (?:whether|if|which)|"
     r"(?:one|either) of (?:the )?(?:following|these)|pick (?:one|the)|binary score|"
     r"label (?:the|each|it|this)|sentiment)\b|分類|判定|判断",
     re.IGNORECASE,

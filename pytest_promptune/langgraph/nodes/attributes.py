@@ -69,7 +69,7 @@ class Attributes:
             return Value(objects=(getattr(cls, name),))
         if (getter := _getter(member)) is not None:
             return self._functions.follow(getter, Arguments(positional=(owner,)))
-        if member is not _MISSING and not hasattr(member, "__get__"):
+        if member is not _MISSING and member is not None and not hasattr(member, "__get__"):
             return Value(objects=(member,))
         default = getattr(getattr(cls, "model_fields", {}).get(name), "default", None)
         hinted = value_of_hint(_hint(cls, name))
