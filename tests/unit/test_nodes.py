@@ -188,6 +188,23 @@ def node(state):
 
     return {"a": init_chat_model("openai:gpt-4.1-mini").invoke("Say hello to them").content}
 """,
+    "model of the context's defaults": """
+@dataclass
+class Settings:
+    model: str = "openai/gpt-4.1-mini"
+    text: str = "Say hello to them"
+
+
+def load(name):
+    from langchain.chat_models import init_chat_model
+
+    provider, model = name.split("/", maxsplit=1)
+    return init_chat_model(model, model_provider=provider)
+
+
+def node(state, runtime: Runtime[Settings]):
+    return {"a": load(runtime.context.model).invoke(runtime.context.text).content}
+""",
     "model when first needed": """
 _model = None
 
@@ -352,16 +369,21 @@ def sent(state):
     return {"a": twilio.messages.create(body="The model says hello")}
 
 
+def fitted(state):
+    model = joblib.load("weights")
+    return {"a": model.transform(state["q"]) + model.predict(state["q"])}
+
+
 def named(state):
     return {"a": f"{llm.model_name} will answer you soon"}
 
 
-graph = graph_of(node, counted, sent, named)
+graph = graph_of(node, counted, sent, named, fitted)
 """
     )
     assert rows(found) == []
     assert found.status == 1
-    assert found.looked_at == ("node", "node1", "node2", "node3")
+    assert found.looked_at == ("node", "node1", "node2", "node3", "node4")
 
 
 def test_helpers_in_other_modules(inspect):

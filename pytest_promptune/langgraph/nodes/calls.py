@@ -6,7 +6,7 @@ import ast
 import functools
 import inspect
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from types import FunctionType, MethodType
 from typing import TYPE_CHECKING, Any
@@ -16,6 +16,7 @@ from langchain_core.runnables import Runnable
 from langgraph.pregel import Pregel
 
 from pytest_promptune.core.nodes import ModelCall, ModelUse
+from pytest_promptune.langgraph.nodes.arguments import arguments_of, sdk_texts, with_partial
 from pytest_promptune.langgraph.nodes.attributes import Attributes
 from pytest_promptune.langgraph.nodes.contents import Contents, contents, role_of
 from pytest_promptune.langgraph.nodes.deriving import DERIVING, tool_names
@@ -33,6 +34,7 @@ from pytest_promptune.langgraph.nodes.models import (
 )
 from pytest_promptune.langgraph.nodes.prompts import prompt_of
 from pytest_promptune.langgraph.nodes.sources import code_of
+from pytest_promptune.langgraph.nodes.strings import of_constant
 from pytest_promptune.langgraph.nodes.values import (
     NOTHING,
     Arguments,
@@ -58,6 +60,8 @@ INVOCATIONS = frozenset(
         "apredict_messages", "run", "arun", "stream_events",
     }
 )  # fmt: skip
+#: Those that only LangChain's runnables have: other libraries have models as well.
+_OF_CHAINS = frozenset({"invoke", "ainvoke", "stream", "astream", "batch", "abatch"})
 #: Methods of somebody else's object, made of a model, that call that model.
 _WORKS = re.compile(
     r"a?(?:query|chat|complete|extract|evaluate|summari[sz]e|classify|answer|ask|convert|score|rerank|"
@@ -86,46 +90,23 @@ class Calls:
 
     def call(self, node: ast.Call, scope: Scope) -> Value:
         """What a call gives; one of a model is recorded."""
-        given = self._arguments(node, scope)
+        given = arguments_of(node, lambda part: self._evaluator.expression(part, scope))
         site = Site(file=scope.file, line=node.lineno)
         provider, is_sdk = sdk_call(node)
         if is_sdk:
-            self._record([of_sdk(provider, given)], _sdk_texts(given), site)
+            self._record([of_sdk(provider, given)], sdk_texts(given), site)
             return NOTHING
         if isinstance(node.func, ast.Attribute):
             base = self._evaluator.expression(node.func.value, scope)
             return self._method(base, node.func.attr, given, site)
         return self.call_value(self._evaluator.expression(node.func, scope), given, site)
 
-    def _arguments(self, node: ast.Call, scope: Scope) -> Arguments:
-        positional: list[Value] = []
-        named: dict[str, Value] = {}
-        rest: list[Value] = []
-        for argument in node.args:
-            value = self._evaluator.expression(argument, scope)
-            if not isinstance(argument, ast.Starred):
-                positional.append(value)
-            elif value.elements is not None:
-                positional += value.elements
-            else:
-                rest.append(value)
-        for keyword in node.keywords:
-            value = self._evaluator.expression(keyword.value, scope)
-            if keyword.arg is not None:
-                named[keyword.arg] = value
-            elif (entries := _entries(value)) is not None:
-                named |= entries
-            else:
-                rest.append(replace(value, name="**"))
-        rest_value = replace(held(rest), name="**") if rest else NOTHING
-        return Arguments(positional=tuple(positional), named=named, rest=rest_value)
-
     def is_invocation(self, base: Value, method: str) -> bool:
         """Whether ``base.method`` calls a model or graph when it is called."""
         if method not in INVOCATIONS:
             return False
         if base.is_unknown:
-            return is_called_like_a_model(base.name)
+            return method in _OF_CHAINS and is_called_like_a_model(base.name)
         if base.models or base.bound or any(isinstance(item, Runnable) for item in base.objects):
             return True
         made = [item for item in base.objects if isinstance(item, Instance) and not self._has(item, method)]
@@ -145,6 +126,8 @@ class Calls:
         if self._works(base, name):
             self.run(base, given, site)
             return NOTHING
+        if (result := of_constant(base, name, given)) is not None:
+            return result
         found = self.attributes.get(base, name)
         if any(_is_callable(item) for item in found.objects) or found.closures or found.bound:
             return self._of_method(base, found, name, given, site)
@@ -206,7 +189,7 @@ class Calls:
         )
 
     def _call_partial(self, item: functools.partial[Any], given: Arguments, site: Site | None) -> Value:
-        return self._call_object(item.func, _with_partial(item, given), site)
+        return self._call_object(item.func, with_partial(item, given), site)
 
     def _call_runnable(self, item: Any, given: Arguments, site: Site | None) -> Value:
         self.run(Value(objects=(item,)), given, site)
@@ -345,29 +328,9 @@ def _is_str(value: Value) -> bool:
     return value.is_text or (bool(value.objects) and all(isinstance(item, str) for item in value.objects))
 
 
-def _entries(value: Value) -> dict[str, Value] | None:
-    """The entries of a dict that is written out or real."""
-    if len(value.objects) != 1 or value.models or value.texts:
-        return None
-    item = value.objects[0]
-    if isinstance(item, Instance):
-        return dict(item.fields) if item.made_of.is_unknown and not item.made_of.name else None
-    if isinstance(item, Mapping):
-        return {str(key): Value(objects=(entry,)) for key, entry in item.items()}
-    return None
-
-
 def _full_name(item: Any) -> str:
     function = getattr(item, "__func__", item)
     return f"{getattr(function, '__module__', '')}:{getattr(function, '__qualname__', '')}"
-
-
-def _with_partial(item: functools.partial[Any], given: Arguments) -> Arguments:
-    return Arguments(
-        positional=(*(Value(objects=(value,)) for value in item.args), *given.positional),
-        named={**{key: Value(objects=(value,)) for key, value in item.keywords.items()}, **given.named},
-        rest=given.rest,
-    )
 
 
 def _role_of_template(item: Any) -> Any:
@@ -384,14 +347,6 @@ def _takes_fields(cls: type) -> bool:
 
 def _field_names(cls: type) -> tuple[str, ...]:
     return tuple(getattr(cls, "__dataclass_fields__", ()))
-
-
-def _sdk_texts(given: Arguments) -> list[Value]:
-    found = [
-        given.named[name].with_role("system") for name in ("system", "instructions") if name in given.named
-    ]
-    names = ("messages", "input", "contents", "prompt")
-    return found + [given.named[name] for name in names if name in given.named]
 
 
 #: The first kind that fits says what calling it gives.
