@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, Literal
+from typing import Any, Literal, TypeGuard
 
 from pytest_promptune.core.literals import PLACEHOLDER
 from pytest_promptune.core.nodes import Finding, ModelCall, ModelUse, Node
@@ -150,9 +150,9 @@ def words(text: str) -> int:
 
 
 def _vague(of: _Subject) -> Iterator[Finding]:
-    if not of.text.strip():
-        return
     count = words(of.instruction)
+    if not count:
+        return
     criterion = _CRITERION.search(of.instruction)
     constrained = criterion or _LIST.search(of.instruction) or _CHOICES.search(of.instruction)
     constrained = constrained or _LENGTH.search(of.instruction) or _FORMAT.search(of.instruction)
@@ -286,7 +286,7 @@ _RULES: tuple[Callable[[_Subject], Iterator[Finding]], ...] = (
 )
 
 
-def _is_number(value: Any) -> bool:
+def _is_number(value: Any) -> TypeGuard[float]:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 

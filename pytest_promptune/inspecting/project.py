@@ -129,8 +129,10 @@ def _of_langgraph(root: Path) -> dict[str, str]:
     graphs = content.get("graphs") if isinstance(content, dict) else None
     if not isinstance(graphs, dict) or not graphs:
         raise SettingsError(f'{path.as_posix()}: has no "graphs". {_WHAT_TO_DO}')
-    specs = {name: spec.get("path") if isinstance(spec, dict) else spec for name, spec in graphs.items()}
-    for name, spec in specs.items():
-        if not isinstance(spec, str):
+    found = {}
+    for name, spec in graphs.items():
+        place = spec.get("path") if isinstance(spec, dict) else spec
+        if not isinstance(place, str):
             raise SettingsError(f"{path.as_posix()}: graph {name!r} has no path, as ./my_app/graph.py:graph.")
-    return {name: spec.removeprefix("./") for name, spec in specs.items()}
+        found[name] = place.removeprefix("./")
+    return found

@@ -88,7 +88,7 @@ class Functions:
                 value = left.pop(parameter.arg)
             else:
                 value = union([defaults.get(parameter.arg, NOTHING), replace(given.rest, name=None)])
-            if value.is_unknown:
+            if value.is_unknown or (value.objects == (None,) and not value.models):
                 value = self._annotated(parameter, scope)
             scope.names[parameter.arg] = (
                 value if value.name or not value.is_unknown else Value(name=parameter.arg)
@@ -157,8 +157,8 @@ class Functions:
                 if not file.startswith("<"):
                     return self.is_followed(member)
         module = inspect.getmodule(cls)
-        file = getattr(module, "__file__", None)
-        return bool(file) and not self._sources.is_installed(str(file))
+        place = getattr(module, "__file__", None)
+        return bool(place) and not self._sources.is_installed(str(place))
 
 
 def python_function(item: Any) -> FunctionType | None:

@@ -82,9 +82,10 @@ def _compiled(spec: str, found: Any) -> Graph:
         return found
     if hasattr(found, "compile") and hasattr(found, "add_node"):
         try:
-            return found.compile()  # type: ignore[no-any-return]
+            compiled: Graph = found.compile()
         except ValueError as error:
             raise AppError(f"{spec}: a {type(found).__name__} that doesn't compile: {error}") from None
+        return compiled
     raise AppError(
         f"{spec}: is a {type(found).__name__}, and no graph. Name a compiled LangGraph graph, or a function "
         "without arguments that returns one."
@@ -93,9 +94,9 @@ def _compiled(spec: str, found: Any) -> Graph:
 
 def _built(spec: str, factory: Any) -> Any:
     try:
-        parameters = inspect.signature(factory).parameters.values()
+        parameters = list(inspect.signature(factory).parameters.values())
     except (TypeError, ValueError):
-        parameters = {}.values()  # type: ignore[assignment]
+        parameters = []  # of a class or function in C; calling it tells
     varying = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
     needed = [p.name for p in parameters if p.default is p.empty and p.kind not in varying]
     configurable = needed and len(needed) == 1 and needed[0] == "config"

@@ -69,7 +69,7 @@ def is_model_class(value: object) -> bool:
 def use_of(model: BaseLanguageModel[Any]) -> ModelUse:
     """A live model, with the parameters that the app set."""
     told = _told(model)
-    given = getattr(model, "model_fields_set", set()) & PARAMETERS
+    given: frozenset[str] = PARAMETERS & getattr(model, "model_fields_set", set())
     params = {name: plain(getattr(model, name, None)) for name in sorted(given)}
     extra = getattr(model, "model_kwargs", None)
     if isinstance(extra, Mapping):
@@ -86,7 +86,7 @@ def use_of(model: BaseLanguageModel[Any]) -> ModelUse:
 def _told(model: BaseLanguageModel[Any]) -> Mapping[str, Any]:
     """What the model tells tracers of itself."""
     try:
-        told = model._get_ls_params()  # type: ignore[attr-defined]  # of chat and completion models
+        told = model._get_ls_params()  # chat and completion models have it
     except Exception:  # somebody else's class
         return {}
     return told if isinstance(told, Mapping) else {}
@@ -177,6 +177,9 @@ def constant(value: Value | None) -> Any:
     """The plain value that an expression has in any case, or None."""
     if value is None or value.models or value.closures:
         return None
+    if value.elements is not None:
+        parts = [constant(element) for element in value.elements]
+        return None if any(part is None for part in parts) else parts
     if value.is_text and len(value.texts) == 1 and not value.objects:
         return value.texts[0].text
     real = [item for item in value.objects if not isinstance(item, Instance)]
