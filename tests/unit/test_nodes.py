@@ -500,6 +500,83 @@ graph = graph_of(below, by_hand, itself)
     assert all(row["node"].count("/") < 8 for row in rows(found))
 
 
+def test_nodes_of_one_name(inspect):
+    """Two graphs that a node invokes by hand: their nodes of one name are one row, with the texts of both."""
+    row = only(
+        inspect(
+            """
+def first(state):
+    return {"a": llm.invoke("Say hello to them").content}
+
+
+def second(state):
+    return {"a": llm.invoke("Say goodbye to them").content}
+
+
+one, two = graph_of(first), graph_of(second)
+
+
+def by_hand(state):
+    return two.invoke(one.invoke(state))
+
+
+graph = graph_of(by_hand)
+"""
+        )
+    )
+    assert row["node"] == "node/node"
+    assert texts(row) == ["Say hello to them", "Say goodbye to them"]
+
+
+def test_objects_of_one_class(inspect):
+    """A method that calls the same method of another object is followed into that one."""
+    row = only(
+        inspect(
+            """
+class Step:
+    def __init__(self, text, after=None):
+        self.text = text
+        self.after = after
+
+    def run(self, state):
+        if self.after is not None:
+            return self.after.run(state)
+        return llm.invoke(self.text)
+
+
+steps = Step("Say nothing at all", Step("Say hello to them"))
+
+
+def node(state):
+    return {"a": steps.run(state)}
+
+
+graph = graph_of(node)
+"""
+        )
+    )
+    assert "Say hello to them" in texts(row)
+
+
+def test_tables_that_hold_models(inspect):
+    """Looking something up beside a model calls none."""
+    found = inspect(
+        """
+def node(state):
+    settings = {"model": llm, "tools": [], "retries": state["q"]}
+    return {"a": settings.get("retries"), **helper(settings)}
+
+
+def helper(settings):
+    return {"q": list(settings.get("tools", []))}
+
+
+graph = graph_of(node)
+"""
+    )
+    assert rows(found) == []
+
+
 def test_routes_and_tools(inspect):
     """A model that a route or a tool calls belongs to the node that runs them."""
     found = inspect(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Iterator
+from dataclasses import replace
 from types import CodeType
 from typing import Any
 
@@ -29,7 +30,11 @@ def scan(graph: Graph, sources: Sources, *, declared: frozenset[str] = frozenset
         sources: the app's files.
         declared: functions that call a model in a way of their own, as ``app.services:call``.
     """
-    return list(_Scan(sources, declared).nodes(graph, "", ()))
+    found: dict[str, Node] = {}
+    for node in _Scan(sources, declared).nodes(graph, "", ()):
+        before = found.get(node.node)  # several graphs that one node invokes by hand have nodes of one name
+        found[node.node] = replace(before, calls=before.calls + node.calls) if before else node
+    return list(found.values())
 
 
 def names_of(graph: Graph) -> tuple[str, ...]:
