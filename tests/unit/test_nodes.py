@@ -205,6 +205,25 @@ def load(name):
 def node(state, runtime: Runtime[Settings]):
     return {"a": load(runtime.context.model).invoke(runtime.context.text).content}
 """,
+    "configurable model": """
+from langchain.chat_models import init_chat_model
+
+configurable = init_chat_model(configurable_fields=("model", "max_tokens"))
+
+
+class Settings(BaseModel):
+    model: str = "openai:gpt-4.1-mini"
+
+    @classmethod
+    def read(cls, config):
+        return cls(**{name: value for name, value in config["configurable"].items() if value})
+
+
+def node(state, config: RunnableConfig):
+    settings = Settings.read(config)
+    model = configurable.with_retry().with_config({"model": settings.model, "tags": ["x"]})
+    return {"a": model.invoke("Say hello to them").content}
+""",
     "model when first needed": """
 _model = None
 
@@ -526,6 +545,29 @@ graph = graph_of(by_hand)
     )
     assert row["node"] == "node/node"
     assert texts(row) == ["Say hello to them", "Say goodbye to them"]
+
+
+def test_prompts_that_are_filled(inspect):
+    """Formats of dates and other arguments of small methods are no texts of the prompt."""
+    row = only(
+        inspect(
+            """
+from datetime import date
+
+
+def today():
+    return date.today().strftime("%a %b %d")
+
+
+def node(state):
+    return {"a": llm.invoke("Say hello to them on {day}".format(day=today()))}
+
+
+graph = graph_of(node)
+"""
+        )
+    )
+    assert texts(row) == ["Say hello to them on {day}"]
 
 
 def test_objects_of_one_class(inspect):

@@ -70,7 +70,8 @@ _WORKS = re.compile(
 #: Methods of texts whose arguments don't become part of the text.
 _TAKING_APART = frozenset(
     {"split", "rsplit", "splitlines", "partition", "strip", "lstrip", "rstrip", "get", "pop", "startswith",
-     "endswith", "encode", "find", "count", "setdefault", "sub", "match", "search", "fullmatch", "findall"}
+     "endswith", "encode", "find", "count", "setdefault",
+        "strftime", "sub", "match", "search", "fullmatch", "findall"}
 )  # fmt: skip
 
 

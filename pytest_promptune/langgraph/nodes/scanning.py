@@ -80,8 +80,9 @@ class _Scan:
         if (added := self._sources.call_site("add_node", name)) is not None:
             return added
         texts = [(text.file, text.line) for call in calls for text in call.prompt if text.file]
+        own = [place for place in texts if (self._sources.root / place[0]).is_file()]
         sites = [(call.file, call.line) for call in calls if call.file]
-        return next(iter([*texts, *places, *sites]), (None, None))
+        return next(iter([*own, *places, *texts, *sites]), (None, None))
 
 
 def _code_behind(item: Any) -> CodeType | None:
