@@ -170,6 +170,7 @@ class Session:
             return
         self._has_prompts = True
         self._prompts.prepare()
+        self.variants = tuple(self._prompts.resolved(variant) for variant in self.variants)
         for variant in self.variants:
             self._prompts.check(variant)
         replaces = any(variant.templates for variant in self.variants)

@@ -101,7 +101,7 @@ class _Call:
         url: str | None,
         prices: PriceList,
     ) -> None:
-        self.node = _node_path(metadata)
+        self.node = node_path(metadata)
         self.prompt = prompt
         self.began = time.perf_counter()
         self.latency_s: float | None = None
@@ -211,7 +211,7 @@ def _add_up(node: str, calls: list[_Call]) -> NodeRun:
     )
 
 
-def _node_path(metadata: Mapping[str, Any]) -> str:
+def node_path(metadata: Mapping[str, Any]) -> str:
     """``supervisor/researcher`` from the checkpoint namespace ``supervisor:<id>|researcher:<id>``."""
     namespace = metadata.get("langgraph_checkpoint_ns") or metadata.get("checkpoint_ns")
     if namespace:
