@@ -35,7 +35,6 @@ _LONGEST_SHOWN = 120
 class NodeOverride:
     """The changes of one node, ready to be applied."""
 
-    variant: str
     node: str
     #: Forms of the old prompt: as it is written, and as ``strip`` and ``dedent`` leave it.
     old: tuple[Template, ...] = ()
@@ -48,8 +47,8 @@ class NodeOverride:
 
     @property
     def where(self) -> str:
-        """For messages."""
-        return f"variant {self.variant!r}, node {self.node!r}"
+        """For messages of a sample, beside which its variant stands anyway."""
+        return f"node {self.node!r}"
 
     def rewritten(self, text: str) -> str | None:
         """The new prompt with the values that `text` was rendered with; ``None``: it is not this prompt.
@@ -102,7 +101,7 @@ def read_overrides(variant: Variant, *, built: bool = False) -> dict[str, NodeOv
     problems: list[str] = []
     for node, table in variant.nodes.items():
         try:
-            found[node] = _read(variant.name, node, table, built=built)
+            found[node] = _read(node, table, built=built)
         except VariantError as error:
             problems.append(f"variant {variant.name!r}, nodes.{node}: {error}")
     if problems:
@@ -110,7 +109,7 @@ def read_overrides(variant: Variant, *, built: bool = False) -> dict[str, NodeOv
     return found
 
 
-def _read(variant: str, node: str, table: Mapping[str, Any], *, built: bool) -> NodeOverride:
+def _read(node: str, table: Mapping[str, Any], *, built: bool) -> NodeOverride:
     if not isinstance(table, Mapping):
         raise VariantError("not a table. Give prompt (with template or prompt_from), few_shot or params.")
     for key in table:
@@ -127,9 +126,7 @@ def _read(variant: str, node: str, table: Mapping[str, Any], *, built: bool) -> 
         raise VariantError(
             "it changes nothing. Add prompt (with template or prompt_from), few_shot or params."
         )
-    return NodeOverride(
-        variant=variant, node=node, old=old, new=new, few_shot=few_shot, params=params, may_be_new=built
-    )
+    return NodeOverride(node=node, old=old, new=new, few_shot=few_shot, params=params, may_be_new=built)
 
 
 def _prompts(table: Mapping[str, Any]) -> tuple[tuple[Template, ...], Template | None]:
@@ -184,7 +181,7 @@ def _listed(names: list[str]) -> str:
 
 
 def _examples(value: object) -> tuple[tuple[str, str], ...]:
-    pairs = value if isinstance(value, list | tuple) else [None]
+    pairs: list[Any] = list(value) if isinstance(value, list | tuple) else [None]
     for pair in pairs:
         if not isinstance(pair, list | tuple) or list(map(type, pair)) != [str, str]:
             raise VariantError(

@@ -40,7 +40,7 @@ class _Echo(BaseChatModel):
         return self._generate(messages, **kwargs)
 
     def _stream(self, messages: list[BaseMessage], *_: Any, **kwargs: Any) -> Iterator[ChatGenerationChunk]:
-        yield ChatGenerationChunk(message=AIMessageChunk(self._answer(messages, kwargs)))
+        yield ChatGenerationChunk(message=AIMessageChunk(content=self._answer(messages, kwargs)))
 
     async def _astream(
         self, messages: list[BaseMessage], *_: Any, **kwargs: Any

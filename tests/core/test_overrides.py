@@ -62,7 +62,7 @@ def test_the_mismatch_shows_both_texts():
     error = override(template="Old {q}", prompt="New {q}").mismatch(["\x1b[31mred\nline", "b"])
     assert isinstance(error, OverrideError)
     assert str(error) == (
-        "variant 'v', node 'a/b': the template no longer matches what the app renders. The template: "
+        "node 'a/b': the template no longer matches what the app renders. The template: "
         "'Old {q}'. The system and user messages of the call: 'red line'; 'b'. Copy the prompt from the app "
         "into template, or correct prompt_from."
     )
