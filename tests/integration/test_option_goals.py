@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from pytest_promptune.cli import main
+
 SUITE = """
 import pytest
 from pytest_promptune import Case, Sample
@@ -196,6 +198,29 @@ def test_the_option_and_its_keys(aimed, form):
     assert goals(typed)["Cleverness"]["metric"] == "test_answer"
     aimed.configure(form, goal_metrics=["Cleverness"])
     assert aimed.run().refused("promptune_goal_metrics", "GOAL = METRIC")
+
+
+def test_a_missed_goal_ends_no_session_early(aimed):
+    """Looks judge regressions: a goal would be asked more often than its level allows."""
+    ran = aimed.run("--promptune-runs=2..6", "-k", "test_answer", miss="c00,c01,c02")
+    assert ran.json["experiment"]["runs"] == 6
+    aimed.record("--promptune-runs=6")
+    ran = aimed.run("--promptune-runs=2..6", miss="c00,c01,c02")
+    assert (ran.code, goals(ran)["Accuracy"]["status"]) == (1, "missed")
+
+
+def test_merged_parts(aimed, capsys):
+    """Parts are judged together, by the goals file where they are merged or a given one."""
+    for part in ("test_answer", "test_words"):
+        aimed.run("-k", part, "--promptune-gate=off", miss="c00,c01,c02")
+    parts = [str(aimed.path / f"results-{number}.json") for number in (1, 2)]
+    root = ["--root", str(aimed.path)]
+    assert main(["merge", *parts, *root, "--gate"]) == 1
+    assert "Goal Accuracy (test_answer, current) missed: 50.0 %" in " ".join(capsys.readouterr().out.split())
+    aimed.write({"other.md": "- Accuracy: 40% or higher\n"})
+    assert main(["merge", *parts, *root, "--gate", "--goals", str(aimed.path / "other.md")]) == 0
+    assert main(["merge", *parts, *root, "--gate", "--goals="]) == 0
+    assert main(["merge", *parts, *root, "--goals", "none.md"]) == 2
 
 
 def test_under_xdist(aimed):

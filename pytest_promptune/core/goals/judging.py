@@ -81,6 +81,8 @@ def judge(meant: Meant, variant: str, measured: Measured) -> list[GoalRow]:
 def _judged(row: GoalRow, measured: Measured) -> GoalRow:
     aggregate = measured.aggregates.get((_place(row.name), row.variant))
     if aggregate is not None:
+        if row.percentile is not None:  # it is one number of all samples
+            return row
         return _with(row, aggregate.mean, aggregate.ci)
     scores = _scores(row, measured.columns)
     if not scores:

@@ -135,6 +135,8 @@ def _misfit(goal: Goal, name: MetricName) -> str:
     if target.direction != name.direction:
         way = "at least" if target.direction == "higher" else "at most"
         return f"it asks for {way} {shown}, and of {name.metric} {name.direction} values are better."
+    if goal.percentile is not None and (name.kind == "binary" or short_name(name) == MACRO_F1):
+        return f"{name.metric} has no percentiles over samples."
     if name.kind == "binary":
         fits = target.unit in ("%", None) and 0 <= target.value <= 1
         return "" if fits else f"{shown} is no share of samples, as {name.metric} is: write it in %, as 90%."

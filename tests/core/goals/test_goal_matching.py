@@ -105,6 +105,8 @@ def test_every_app_and_module():
         ("Latency: 20% or less", "can't be compared"),
         ("Cost: ¥3 or less", "can't be compared with bot::cost_usd, which is measured in USD"),
         ("words: at most 3 s", "measured in words"),
+        ("p95 accuracy: 90% or higher", "no percentiles"),
+        ("median F1: 0.9 or higher", "no percentiles"),
     ],
 )
 def test_what_does_not_fit_is_a_problem(line, why):
