@@ -110,8 +110,8 @@ def test_two_targets_for_one_metric():
     goals = read("- Accuracy: 90% or higher\n- 精度: 95%以上\n- Latency: 2 s or less\n")
     assert [goal.name for goal in goals.goals] == ["Latency"]
     assert goals.problems == (
-        "Two targets for Accuracy: 90 % or higher in line 1, 95 % or higher in line 2. Keep one; until then it "
-        "is not judged.",
+        "Two targets for Accuracy: 90 % or higher in line 1, 95 % or higher in line 2. Keep one; "
+        "until then it is not judged.",
     )
 
 
