@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from pytest_promptune.core.goals.blocks import Block, read_blocks
 from pytest_promptune.core.goals.model import Goal, Goals, Meaning, ReadLine, Rule, Target
 from pytest_promptune.core.goals.quantities import EXAMPLE, find_target, has_number, shown, stated_at
-from pytest_promptune.core.goals.rules import read_rule, shown_rule
+from pytest_promptune.core.goals.rules import read_rule, shown_rule, without_count
 from pytest_promptune.core.goals.words import DIRECTIONS, measure_of, normal, percentile_of, words_in
 
 _LABEL = re.compile(r"(?P<label>[^:]{1,60}?)\s*:(?!//)\s*(?P<rest>.*)")
@@ -69,7 +69,7 @@ class _Reader:
         """Understand one line."""
         section = _section(block)
         rule = read_rule(block.text, in_section=section == "passing")
-        if rule is not None and stated_at(block.text) is None:
+        if rule is not None and stated_at(without_count(block.text)) is None:
             self.rules.append(replace(rule, line=block.line))
             self.tell(block, "rule", shown_rule(rule))
             return

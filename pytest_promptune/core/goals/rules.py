@@ -45,6 +45,11 @@ def read_rule(text: str, *, in_section: bool) -> Rule | None:
     return Rule(needed=1) if _ANY.search(text) else None
 
 
+def without_count(text: str) -> str:
+    """A sentence without the number of goals that it asks for, which is no target of a metric."""
+    return _SOME.sub(" ", text)
+
+
 def shown_rule(rule: Rule) -> str:
     """A rule for people."""
     if rule.needed is None:

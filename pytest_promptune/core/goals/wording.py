@@ -48,8 +48,4 @@ def status(row: GoalRow) -> str:
     """``unclear (reached, but not beyond doubt)``."""
     if row.status != "unclear" or row.met is None:
         return STATUS[row.status]
-    return (
-        "unclear (reached, but by chance perhaps)"
-        if row.met
-        else "unclear (not reached, but by chance perhaps)"
-    )
+    return f"unclear ({'reached' if row.met else 'not reached'}, but that may be chance)"

@@ -102,7 +102,7 @@ def test_words():
     slow = row("p95", name=LATENCY, direction="lower", target=2.0, value=2.5, ci=(2.1, 2.9), percentile=95.0)
     assert sentence(slow) == (
         "p95 (p95 of support_bot::latency_s, current) missed: 2.50 s [2.10, 2.90] s, target 2.00 s or less "
-        "(gap +0.500 s, 80.0 % of it)"
+        "(gap +0.50 s, 80.0 % of it)"
     )
     assert "unclear (not reached, but that may be chance)" in sentence(row(status="unclear"))
     assert "unclear (reached, but that may be chance)" in sentence(row(status="unclear", value=0.95))

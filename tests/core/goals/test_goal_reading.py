@@ -80,6 +80,7 @@ def test_other_shapes():
         ("All evaluation metrics must achieve their target values", None),
         ("Any of these metrics is enough", 1),
         ("at least two of the goals", 2),
+        ("at least 2 of the goals", 2),
         ("すべての評価指標が目標値を達成すること", None),
         ("いずれかの指標が目標値に達していること", 1),
         ("2つ以上の指標が目標値に達していること", 2),
@@ -148,4 +149,4 @@ def test_an_objective_may_leave_its_number_to_the_section():
     goals = read(
         "# Goals\n- Accuracy: better routing\n\n## Metrics\n### Accuracy\n- Target value: 90% or higher\n"
     )
-    assert (goals.goals[0].lines, goals.problems) == ((5,), ())
+    assert (goals.goals[0].lines, goals.problems) == ((6,), ())
