@@ -128,6 +128,19 @@ def _price(line: str) -> tuple[str, Price]:
     return model, Price(input=usd[0], output=usd[1], cache_read=usd[2] if len(usd) == 3 else None)
 
 
+def read_goal_metrics(values: Any) -> Mapping[str, str]:
+    """Goal → metric, each goal once."""
+    metrics: dict[str, str] = {}
+    for line in read_texts(values):
+        goal, _, metric = (part.strip() for part in line.partition("="))
+        if not goal or not metric:
+            raise ValueError(f"GOAL = METRIC, as Accuracy = test_intent ({line!r} isn't)")
+        if goal in metrics:
+            raise ValueError(f"each goal once ({goal} is there twice)")
+        metrics[goal] = metric
+    return metrics
+
+
 def read_reports(values: Any) -> tuple[str, ...]:
     """Paths of Markdown files."""
     paths = read_texts(values)

@@ -14,6 +14,7 @@ from pytest_promptune.core.runs import Runs, parse_runs
 from pytest_promptune.option_values import (
     read_flag,
     read_gate,
+    read_goal_metrics,
     read_level,
     read_positive_int,
     read_prices,
@@ -194,6 +195,21 @@ class Settings:
         read_flag,
         kind="flag",
         in_ini=False,
+    )
+    goals: str | None = _option(
+        None,
+        "goals file, Markdown in English or Japanese (default: fine-tune.md at the root, or in "
+        ".langgraph-architect/ or .langgraph-master/; an empty value reads none)",
+        lambda value: str(value).strip(),
+        metavar="PATH",
+    )
+    goal_metrics: Mapping[str, str] = _option(
+        {},
+        "which metric a goal of the goals file means, where its name doesn't say, as Accuracy = test_intent "
+        "(one line each)",
+        read_goal_metrics,
+        kind="list",
+        on_command_line=False,
     )
     store: str | None = _option(
         None,

@@ -18,8 +18,10 @@ from pytest_promptune.core.plan import PlannedItem
 from pytest_promptune.core.planning import Check, Entry, Estimate, Place, Plan, matrix
 from pytest_promptune.core.scorers import scorer_of
 from pytest_promptune.engine import Engine
+from pytest_promptune.goal_files import find_goals
 from pytest_promptune.looking import planned_looks
 from pytest_promptune.planning.baselines import Baselines
+from pytest_promptune.planning.goals import goal_checks
 from pytest_promptune.planning.history import History
 from pytest_promptune.planning.sensitivity import Known, sensitivities
 from pytest_promptune.planning.variants import PlannedVariants
@@ -210,6 +212,12 @@ class Planner:
             *self._variants.checks(),
             history.check(),
             *baselines.checks(),
+            *goal_checks(
+                find_goals(settings.goals, root=self._root),
+                self._selected,
+                baselines.found,
+                settings.goal_metrics,
+            ),
             *self._budget_checks(estimates),
         ]
         notes = (self._looks(), history.note, missing, self._nothing_to_resume())

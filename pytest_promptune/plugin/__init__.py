@@ -97,7 +97,7 @@ def pytest_configure(config: pytest.Config) -> None:
 def _read_settings(config: pytest.Config) -> options.Settings:
     def command_line(name: str) -> Any:
         typed = config.getoption(f"promptune_{name}")
-        if name in ("report", "json") and typed:  # typed paths are relative to where they were typed
+        if name in ("report", "json", "goals") and typed:  # typed paths are relative to where they were typed
             here = config.invocation_params.dir
             return [p and str(here / p) for p in typed] if isinstance(typed, list) else str(here / typed)
         return typed
