@@ -38,6 +38,7 @@ SHARED = (
     "runs",
     "runs_override",
     "scope",
+    "stage",
     "strict",
     "templates",
     "tolerance",

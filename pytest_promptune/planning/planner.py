@@ -10,13 +10,14 @@ from typing import Any
 from pytest_promptune.conditions import timestamp
 from pytest_promptune.core.case_checks import case_checks
 from pytest_promptune.core.checks import refuse_contradictions, refuse_unknown_metrics
-from pytest_promptune.core.display import clean, money
+from pytest_promptune.core.display import clean, count, money
 from pytest_promptune.core.errors import PromptuneError, ScoreError, VariantError
 from pytest_promptune.core.estimates import duration, most_known
 from pytest_promptune.core.model import Case, Variant
 from pytest_promptune.core.plan import PlannedItem
 from pytest_promptune.core.planning import Check, Entry, Estimate, Place, Plan, matrix
 from pytest_promptune.core.scorers import scorer_of
+from pytest_promptune.core.stages import SIZES
 from pytest_promptune.engine import Engine
 from pytest_promptune.looking import planned_looks
 from pytest_promptune.planning.baselines import Baselines
@@ -212,7 +213,7 @@ class Planner:
             *baselines.checks(),
             *self._budget_checks(estimates),
         ]
-        notes = (self._looks(), history.note, missing, self._nothing_to_resume())
+        notes = (self._stage(), self._looks(), history.note, missing, self._nothing_to_resume())
         return Plan(
             mode=settings.mode,
             against=settings.against,
@@ -232,6 +233,18 @@ class Planner:
             variants=tuple(self._variants.plans()),
             checks=tuple(replace(check, text=self._shown(check.text)) for check in checks),
             notes=tuple(self._shown(text) for text in notes if text),
+        )
+
+    def _stage(self) -> str:
+        if self._settings.stage not in SIZES:
+            return ""
+        left, everything = (
+            len({(item.module, item.case.id) for item in items if item.case})
+            for items in (self._selected, self._collected)
+        )
+        return (
+            f"--promptune-stage={self._settings.stage} leaves {left:,} of {count(everything, 'case')}, "
+            "the same ones each time."
         )
 
     def _looks(self) -> str:
@@ -262,8 +275,10 @@ class Planner:
             return [Check(status="failed", what="cases and tests", text=str(error))]
         checks = []
         modules = dict.fromkeys(item.module for item in self._selected)
+        # the cases that a stage draws say little of the suite they are drawn from
+        items = self._collected if self._settings.stage in SIZES else self._selected
         for module in modules:
-            cases = {i.case.id: i.case for i in self._selected if i.case and i.module == module}
+            cases = {i.case.id: i.case for i in items if i.case and i.module == module}
             where = f" of {module}" if len(modules) > 1 else ""
             checks += [replace(check, what=check.what + where) for check in case_checks(list(cases.values()))]
         return checks
