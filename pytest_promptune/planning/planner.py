@@ -22,6 +22,7 @@ from pytest_promptune.engine import Engine
 from pytest_promptune.looking import planned_looks
 from pytest_promptune.planning.baselines import Baselines
 from pytest_promptune.planning.history import History
+from pytest_promptune.planning.models import AppModels
 from pytest_promptune.planning.sensitivity import Known, sensitivities
 from pytest_promptune.planning.variants import PlannedVariants
 from pytest_promptune.recording import Recording, facts_of
@@ -79,6 +80,7 @@ class Planner:
         self._location = None if settings.store == "" else locate(settings.store, root=root)
         self._variants = PlannedVariants(settings, root=root, variants=variants)
         self._recording = Recording(settings, root=root, id="plan", started=timestamp())
+        self._models = AppModels(settings.prices)
         self._engine: Engine | None = None
         self._apps: dict[int, BuiltApp] = {}
         self._entries: list[Entry] = []
@@ -124,21 +126,21 @@ class Planner:
             problems[f"its fixture skips: {given.skips}. Its tests would be skipped too."] = True
             self._skipped += len(items)
             return
+        place = (given.name, (folder_of(given.item) or None) if given.everywhere else given.item.module)
         if given.problem:
             problems[given.problem] = False
         elif not self.replays:
             for name in dict.fromkeys(item.cell.variant for item in items):
-                self._build(given, self._variants.all[name], problems)
-        place = (given.name, (folder_of(given.item) or None) if given.everywhere else given.item.module)
+                self._build(given, self._variants.all[name], place, problems)
         reach = Reach(given.item, everywhere=given.everywhere, depends=given.depends)
         self._entries.extend(self._entry(item, place, reach) for item in items)
 
-    def _build(self, given: Given, variant: Variant, problems: dict[str, bool]) -> None:
+    def _build(self, given: Given, variant: Variant, place: Place, problems: dict[str, bool]) -> None:
         try:
             built = self._apps.get(id(given.value))
             if built is None:
                 built = self._apps[id(given.value)] = BuiltApp(given.name, given.value, self._run)
-            built.under(variant)
+            app = built.under(variant)
         except VariantError as error:
             self._variants.problem(variant.name, str(error))
         except PromptuneError as error:
@@ -147,6 +149,8 @@ class Planner:
             problems[f"building it for {variant.name!r} raises {first_line(error)}. {LOOK}"] = False
         else:
             self._variants.learn(built.default_context())
+            self._models.look(place, app.target)
+            self._models.look_at([variant], built.default_context())
 
     def _run(self, call: Callable[[], Awaitable[Any]]) -> Any:
         if self._engine is None:
@@ -193,7 +197,9 @@ class Planner:
         """
         settings = self._settings
         rows = matrix(self._entries)
-        history = History(self._location, rows)
+        cases = {item.case.id: item.case for item in self._selected if item.case}
+        rough = self._models.rough(rows, cases=list(cases.values()), templates=self._variants.texts())
+        history = History(self._location, rows, rough)
         baselines = Baselines(settings, root=self._root, items=self._selected)
         estimates = history.estimates()
         known = Known(
@@ -209,6 +215,7 @@ class Planner:
             *self._case_checks(),
             *self._fixture_checks(),
             *self._variants.checks(),
+            *self._models.checks(),
             history.check(),
             *baselines.checks(),
             *self._budget_checks(estimates),
