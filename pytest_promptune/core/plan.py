@@ -8,12 +8,13 @@ from dataclasses import dataclass, fields
 from itertools import groupby
 from typing import Any
 
+from pytest_promptune.core.drawing import drawn
 from pytest_promptune.core.errors import SettingsError
 from pytest_promptune.core.model import Case
 from pytest_promptune.core.runs import EXPECTED as EXPECTED_RUNS
 from pytest_promptune.core.runs import Runs, parse_runs
 from pytest_promptune.core.scorers import Scorer
-from pytest_promptune.core.stages import SIZES, STAGES, Stage, covers, drawn
+from pytest_promptune.core.stages import SIZES, STAGES, Stage, covers
 
 #: Name of the app fixture when the marker names none.
 DEFAULT_APP = "promptune_app"

@@ -75,7 +75,8 @@ class History:
     def _without(self) -> str:
         """What comes of apps that have no stored samples."""
         missing = [row.place for row in self._rows if row.place not in self._stored]
-        return "estimates are " + ("rough" if all(p in self._rough for p in missing) else "unknown")
+        are_rough = missing and all(place in self._rough for place in missing)
+        return f"estimates are {'rough' if are_rough else 'unknown'}"
 
     def estimates(self) -> list[Estimate]:
         """What each app will use."""

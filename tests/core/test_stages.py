@@ -6,10 +6,11 @@ from dataclasses import replace
 
 import pytest
 
+from pytest_promptune.core.drawing import drawn
 from pytest_promptune.core.errors import SettingsError
 from pytest_promptune.core.model import Case
 from pytest_promptune.core.plan import Cell, Marks, PlannedItem, of_stage, read_marks
-from pytest_promptune.core.stages import STAGES, covers, drawn
+from pytest_promptune.core.stages import STAGES, covers
 
 
 def suite(**sizes: int) -> dict[str, str]:
