@@ -33,6 +33,10 @@ class SettingsError(PromptuneError):
     """An option or ini key with a value that makes no sense, or two that contradict each other."""
 
 
+class GoalsError(PromptuneError):
+    """A goals file that can't be read: missing, not a file, or not UTF-8."""
+
+
 class ScoreError(PromptuneError):
     """A score or an output that can't be recorded: NaN, infinite, or not JSON."""
 
