@@ -254,6 +254,19 @@ class Settings:
         read_text,
         on_command_line=False,
     )
+    graph: str | None = _option(
+        None,
+        "the app's compiled graph, for pytest-promptune nodes, as my_app.graph:graph",
+        read_text,
+        on_command_line=False,
+    )
+    llm_calls: tuple[str, ...] = _option(
+        (),
+        "functions that call a model in a way of their own, for pytest-promptune nodes, as my_app.llm:ask",
+        read_texts,
+        kind="list",
+        on_command_line=False,
+    )
     gate_metrics: tuple[str, ...] = _option(
         (),
         "metrics to gate beside the default ones, as latency_s",

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pytest_promptune.core.planning import Estimate, Place, Range
 
 #: Characters that make a token: of ASCII, at most and at least.
-_ASCII = (6.0, 2.5)
+_ASCII = (6.0, 2.0)
 #: Tokens that another character makes, at least and at most.
 _OTHER = (0.3, 2.0)
 #: Times that each step of an app may run in one sample: loops, tools, retries.

@@ -42,7 +42,7 @@ def test_from_one_call_to_each_step_twice():
     """Ten samples of two steps are 10 to 40 calls; the inputs are read in each of them."""
     found = estimated(app())
     assert found.model_calls == Range(low=10, high=40)
-    assert found.input_tokens == Range(low=100, high=40 * (60 / 2.5 + 1500))
+    assert found.input_tokens == Range(low=100, high=40 * (60 / 2 + 1500))
     assert found.output_tokens == Range(low=10, high=40_000)
     assert found.experiment is None
     assert "1 to 4 model calls a sample" in found.basis
@@ -52,8 +52,8 @@ def test_limits_and_templates_count():
     """A limit of output tokens is the most that comes; templates are read too."""
     assert estimated(app(limits=[20])).output_tokens.high == 40 * 20
     assert estimated(app(limits=[20, 64_000])).output_tokens.high == 40 * 1_000
-    longer = estimated(app(templates=["b" * 250]))
-    assert longer.input_tokens.high == 40 * (60 / 2.5 + 100 + 1500)
+    longer = estimated(app(templates=["b" * 200]))
+    assert longer.input_tokens.high == 40 * (60 / 2 + 100 + 1500)
 
 
 def test_cost_is_from_the_cheapest_to_the_dearest():

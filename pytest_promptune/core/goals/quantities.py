@@ -90,20 +90,21 @@ _BEFORE = tuple(
     for direction, words in _WORDS_BEFORE
 )
 #: What stands behind it.
-_AFTER: tuple[tuple[Direction, re.Pattern[str]], ...] = tuple(
+_WORDS_AFTER: tuple[tuple[Direction, str], ...] = (
+    (
+        "higher",
+        r"\bor (?:higher|more|above|greater|over)\b|\band (?:above|up)\b|\bminimum\b"
+        r"|\bat (?:the )?(?:minimum|least)\b|以上|を?超え|より(?:高|大き|多)|を?上回",
+    ),
+    (
+        "lower",
+        r"\bor (?:lower|less|below|fewer|under|faster|cheaper|shorter)\b|\bmaximum\b"
+        r"|\bat (?:the )?(?:maximum|most)\b|以下|未満|以内|を?下回|より(?:低|小さ|少|短|速|早)",
+    ),
+)
+_AFTER = tuple(
     (direction, re.compile(rf"[^.;,。、\d]{{0,25}}?(?:{words})", re.IGNORECASE))
-    for direction, words in (
-        (
-            "higher",
-            r"\bor (?:higher|more|above|greater|over)\b|\band (?:above|up)\b|\bminimum\b"
-            r"|\bat (?:the )?(?:minimum|least)\b|以上|を?超え|より(?:高|大き|多)|を?上回",
-        ),
-        (
-            "lower",
-            r"\bor (?:lower|less|below|fewer|under|faster|cheaper|shorter)\b|\bmaximum\b"
-            r"|\bat (?:the )?(?:maximum|most)\b|以下|未満|以内|を?下回|より(?:低|小さ|少|短|速|早)",
-        ),
-    )
+    for direction, words in _WORDS_AFTER
 )
 _RELATIVE_BEFORE = re.compile(r"\bby\s*(?:at least|at most|up to|more than|over|about)?\s*$", re.IGNORECASE)
 _RELATIVE_AFTER = re.compile(

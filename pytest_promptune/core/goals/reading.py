@@ -35,6 +35,7 @@ _OTHER = (
     r"|実行コマンド|評価スクリプト|計算方法|算出方法"
     r"|測定方法|現状(?:値)?|現在(?:値)?|説明|備考"
 )
+_NUMBERING = re.compile(r"^\s*\d+[.)]\s*")
 _FOR_READERS = "for readers; nothing is taken from it"
 _FILE = re.compile(r"[\w./\\~@+-]+\.(?:jsonl?|csv|ya?ml|parquet)\b|[\w.~@+-]*[/\\][\w./\\~@+-]*")
 
@@ -260,8 +261,10 @@ def _name_above(block: Block) -> str:
     """The metric whose list item or section a line is in, or nothing."""
     above = [*block.headings[-1:], *block.parents]
     for text in reversed(above):
-        name = text.rstrip(":").partition(":")[0].strip()
-        is_section = any(re.search(words, name, re.IGNORECASE) for words in _SECTIONS.values())
+        name = _NUMBERING.sub("", text.rstrip(":").partition(":")[0]).strip()
+        is_section = measure_of(name)[0] is None and any(
+            re.search(words, name, re.IGNORECASE) for words in _SECTIONS.values()
+        )
         if name and (not is_section or text in block.parents):
             return name
     return ""

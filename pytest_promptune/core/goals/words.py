@@ -52,7 +52,7 @@ def measure_of(name: str) -> tuple[str | None, bool]:
     """What the words of a name usually mean, and whether they are all that the name says."""
     for measure, pattern in _MEASURES.items():
         if pattern.search(name):
-            rest = pattern.sub(" ", name, count=1)
+            rest = pattern.sub(" ", name)
             rest = _BESIDE.sub(" ", _PERCENTILE.sub(" ", rest))
             return measure, not re.search(r"\w", rest)
     return None, False

@@ -116,6 +116,12 @@ def test_two_targets_for_one_metric():
     )
 
 
+def test_a_metric_in_two_languages():
+    """Numbering and a translation in brackets don't make another metric of it."""
+    goals = read("- Accuracy: 90% or higher\n\n## 指標\n### 1. 精度（Accuracy）\n- 目標値: 90%以上\n")
+    assert [(goal.name, goal.lines) for goal in goals.goals] == [("Accuracy", (1, 5))]
+
+
 def test_metrics_that_only_share_a_word_are_two():
     """`Router accuracy` is not `Billing accuracy`."""
     goals = read("- Router accuracy: 90% or higher\n- Billing accuracy: 95% or higher\n")
@@ -142,6 +148,13 @@ def test_what_is_unclear_is_a_problem(text, why):
     """Each says where and why."""
     assert why in problem(text)
     assert "ine " in problem(text)
+
+
+@pytest.mark.parametrize("title", ["Cost", "Cost target", "Target cost", "目標コスト"])
+def test_a_section_named_after_its_metric(title):
+    """A metric's word makes it one, whatever else the heading says."""
+    goals = read(f"## Metrics\n### {title}\n- Target value: $0.01 or less\n")
+    assert ([(g.name, g.measure) for g in goals.goals], goals.problems) == ([(title, "cost_usd")], ())
 
 
 def test_an_objective_may_leave_its_number_to_the_section():
