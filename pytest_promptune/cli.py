@@ -25,7 +25,7 @@ class Answer:
     """What a command found: `text` for people, `data` for ``--json``."""
 
     text: str
-    data: dict[str, Any]
+    data: Any
     #: 1: it found what it warns of.
     status: int = 0
 
@@ -135,6 +135,11 @@ def _merge_arguments(parser: argparse.ArgumentParser) -> None:
         "--root", metavar="DIR", default=".", help="where the tests and their baselines lie (default: here)"
     )
     parser.add_argument(
+        "--goals",
+        metavar="PATH",
+        help="goals file (default: fine-tune.md at the root; empty for none)",
+    )
+    parser.add_argument(
         "--allow-partial", action="store_true", help="take in sessions that ended early (-x, Ctrl-C), too"
     )
 
@@ -152,6 +157,7 @@ def _merge(arguments: argparse.Namespace) -> Answer:
         json=Path(arguments.json).resolve() if arguments.json else None,
         report=tuple(Path(path).resolve() for path in arguments.report),
         allow_partial=arguments.allow_partial,
+        goals=str(Path(arguments.goals).resolve()) if arguments.goals else arguments.goals,
     )
     view = merge(arguments.files, wishes)
     lines = summary(view, verbosity=0, width=shutil.get_terminal_size().columns)
@@ -202,6 +208,22 @@ def _plan_runs(arguments: argparse.Namespace) -> Answer:
     return Answer(text=_text(plan_lines, plan), data=to_json(plan))
 
 
+def _nodes_arguments(parser: argparse.ArgumentParser) -> None:
+    from pytest_promptune.inspecting.arguments import nodes_arguments
+
+    nodes_arguments(parser)
+
+
+def _nodes(arguments: argparse.Namespace) -> Answer:
+    from pytest_promptune.inspecting.finding import inspect_project, rows
+    from pytest_promptune.inspecting.project import read_project
+    from pytest_promptune.inspecting.telling import node_lines, node_markdown
+
+    found = inspect_project(read_project(Path(arguments.root).resolve(), arguments.graph))
+    text = node_markdown(found) if arguments.markdown else _text(node_lines, found)
+    return Answer(text=text, data=rows(found), status=found.status)
+
+
 def _asked(arguments: argparse.Namespace) -> "Asked":
     from pytest_promptune.sizing.sources import Asked
 
@@ -224,9 +246,34 @@ def _text(lines_of: Callable[..., Sequence["Line"]], found: object) -> str:
     return "\n".join(line.text for line in lines)
 
 
+def _goals_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "path",
+        nargs="?",
+        metavar="PATH",
+        help="the goals file (default: fine-tune.md, or in .langgraph-architect/ or .langgraph-master/)",
+    )
+    parser.add_argument("--root", metavar="DIR", default=".", help="root of the project (default: here)")
+
+
+def _goals(arguments: argparse.Namespace) -> Answer:
+    from pytest_promptune.core.goals.telling import file_lines, to_json
+    from pytest_promptune.goal_files import require_goals
+
+    goals = require_goals(arguments.path, root=Path(arguments.root).resolve(), here=Path.cwd())
+    return Answer(text=_text(file_lines, goals), data=to_json(goals), status=int(bool(goals.problems)))
+
+
 GROUPS = {"model": "the embedded language model (extra [local])"}
 
 COMMANDS = (
+    Command(
+        words=("goals",),
+        help="print what was understood of the goals file, line by line, and what was not",
+        run=_goals,
+        arguments=_goals_arguments,
+        error_status=2,
+    ),
     Command(
         words=("model", "fetch"),
         help="download the embedded model (93 MB, once) and print where it is",
@@ -253,6 +300,13 @@ COMMANDS = (
         help="tell from stored runs how many runs or cases it takes to find a change",
         run=_plan_runs,
         arguments=_plan_runs_arguments,
+        error_status=2,
+    ),
+    Command(
+        words=("nodes",),
+        help="find the graph's nodes that call a language model, and what is weak in their prompts",
+        run=_nodes,
+        arguments=_nodes_arguments,
         error_status=2,
     ),
     Command(words=("model", "path"), help="print where the embedded model is", run=_model_path),

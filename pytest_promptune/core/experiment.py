@@ -20,7 +20,7 @@ _ASSERTION_VALUES = {"passed": 1.0, "missed": 0.0, "errored": 0.0}
 _BINARY = (0.0, 1.0)
 
 #: Name, kind and unit of what is known of every sample of an app.
-_APP_METRICS: Sequence[tuple[str, Kind, str | None]] = (
+APP_METRICS: Sequence[tuple[str, Kind, str | None]] = (
     ("latency_s", "latency", "s"),
     ("cost_usd", "cost", "USD"),
     ("input_tokens", "cost", "tokens"),
@@ -171,7 +171,7 @@ class Experiment:
                 self._column(
                     result, f"{result.app}::{name}", result.app, kind=kind, direction="lower", unit=unit
                 )
-                for name, kind, unit in _APP_METRICS
+                for name, kind, unit in APP_METRICS
             ]
         used, error = facts.usage, facts.error
         values = (facts.latency_s, used.cost_usd, used.input_tokens, used.output_tokens)
