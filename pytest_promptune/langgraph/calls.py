@@ -105,7 +105,8 @@ def way_of(metadata: Mapping[str, Any], params: Mapping[str, Any], site: str | N
 
     Args:
         metadata: of the call, with LangChain's ``ls_…`` keys.
-        params: its parameters, those bound to the model and given with the call included.
+        params: its parameters, those bound to the model and given with the call included, and LangChain's note
+            of a structured output, which Anthropic's client asks for by a tool.
         site: where it is called.
     """
     limits = (params.get(name) for name in _MAX_TOKENS)
@@ -117,7 +118,7 @@ def way_of(metadata: Mapping[str, Any], params: Mapping[str, Any], site: str | N
         temperature=_number(metadata.get("ls_temperature") if temperature is None else temperature),
         max_tokens=_count(limit),
         tools=_tools(params.get("tools") or params.get("functions")),
-        is_structured=bool(params.get("response_format") or metadata.get("ls_structured_output_format")),
+        is_structured=bool(params.get("response_format") or params.get("ls_structured_output_format")),
         site=site,
     )
 

@@ -96,7 +96,8 @@ class Trace(BaseCallbackHandler):
         metadata = metadata or {}
         call = self._calls[run_id] = Call(node_path(metadata), metadata, prompt, serialized, self._prices)
         self._note_retry(call.node, tags)
-        call.way = way_of(metadata, more.get("invocation_params") or {}, self._site(parent))
+        asked = {**(more.get("options") or {}), **(more.get("invocation_params") or {})}
+        call.way = way_of(metadata, asked, self._site(parent))
 
     def on_llm_end(self, response: LLMResult, *, run_id: UUID, **kwargs: Any) -> None:
         """A model answered."""

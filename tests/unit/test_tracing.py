@@ -449,9 +449,10 @@ def test_parameters():
     with tracing() as trace:
         Scripted().bind(temperature=0, tools=tools).invoke("x", max_completion_tokens=16)
         Scripted().invoke("x", response_format={"type": "json_schema"}, temperature=1.5)
-    ((first, second),) = (found.ways for found in trace.nodes())
+        Scripted().invoke("x", ls_structured_output_format={"kwargs": {}, "schema": {}})
+    ((first, second, third),) = (found.ways for found in trace.nodes())
     assert (first.temperature, first.max_tokens, first.tools) == (0.0, 16, ("look_up", "search"))
-    assert (first.is_structured, second.is_structured) == (False, True)
+    assert [way.is_structured for way in (first, second, third)] == [False, True, True]
     assert (second.temperature, second.max_tokens, second.tools) == (1.5, None, ())
     assert (first.model, first.provider) == ("m", "scripted")
 
