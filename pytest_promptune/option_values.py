@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from pytest_promptune.core.prices import Price
+from pytest_promptune.core.stages import STAGES
 
 SCOPES = ("suite", "population")
 GATES = ("regression", "non-inferiority", "off")
@@ -75,6 +76,14 @@ def read_scope(value: Any) -> str:
     return text
 
 
+def read_stage(value: Any) -> str:
+    """How much of the suite is measured."""
+    text = str(value).strip()
+    if text not in STAGES:
+        raise ValueError(" or ".join(STAGES))
+    return text
+
+
 def read_rate(value: Any) -> float:
     """Calls per second."""
     expected = ValueError("a number per second, minute or hour above 0, as 5/s or 300/min")
@@ -126,6 +135,19 @@ def _price(line: str) -> tuple[str, Price]:
     if not model or len(usd) not in (2, 3) or not all(0 <= number < float("inf") for number in usd):
         raise expected
     return model, Price(input=usd[0], output=usd[1], cache_read=usd[2] if len(usd) == 3 else None)
+
+
+def read_goal_metrics(values: Any) -> Mapping[str, str]:
+    """Goal → metric, each goal once."""
+    metrics: dict[str, str] = {}
+    for line in read_texts(values):
+        goal, _, metric = (part.strip() for part in line.partition("="))
+        if not goal or not metric:
+            raise ValueError(f"GOAL = METRIC, as Accuracy = test_intent ({line!r} isn't)")
+        if goal in metrics:
+            raise ValueError(f"each goal once ({goal} is there twice)")
+        metrics[goal] = metric
+    return metrics
 
 
 def read_reports(values: Any) -> tuple[str, ...]:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from pytest_promptune.choosing import known_variants, measured_variants, too_many_changes
 from pytest_promptune.conditions import Commit, CommitReader, own_version, timestamp
 from pytest_promptune.core.baseline import Baseline, Recorded
+from pytest_promptune.core.case_checks import case_notes
 from pytest_promptune.core.checks import refuse_contradictions, refuse_unknown_metrics
 from pytest_promptune.core.course import Course, unpriced
 from pytest_promptune.core.experiment import Experiment
@@ -26,6 +27,7 @@ from pytest_promptune.core.shards.shard import Shard
 from pytest_promptune.core.sharing import Share, Standing
 from pytest_promptune.core.tally import tally
 from pytest_promptune.core.view import GateItem, LookView, View
+from pytest_promptune.goal_files import find_goals
 from pytest_promptune.looking import Looking, planned_looks
 from pytest_promptune.outputs import OutputError, write_outputs
 from pytest_promptune.prompts import AppPrompts
@@ -69,6 +71,7 @@ class Session:
 
         Raises:
             VariantError: when a variant can't be read, or one that was asked for doesn't exist.
+            GoalsError: when the goals file can't be read, or the one that was asked for doesn't exist.
             SettingsError: when the experiment log can't be where it is said to be.
         """
         self.settings = settings
@@ -77,6 +80,8 @@ class Session:
         self._known = known_variants(settings, folder, more_variants)
         #: What is measured, the variant in place of `current` first.
         self.variants = measured_variants(settings, self._known, folder)
+        #: Of the goals file, if there is one.
+        self.goals = find_goals(settings.goals, root=root)
         self._prompts = AppPrompts(settings, root=root)
         self._has_prompts = False
         self._baselines: dict[str, Baseline | None] = {}
@@ -154,6 +159,8 @@ class Session:
         for variant in self.variants:
             if text := too_many_changes(variant, refuse=self.settings.one_change):
                 self._notes[text] = None
+        if self.settings.mode == "baseline":
+            self._notes |= dict.fromkeys(case_notes(selected))
         for module in dict.fromkeys(item.module for item in selected):
             self._baseline(module)
         self._catalogue.take(selected, collected, whole=whole, everything=everything)
@@ -170,6 +177,7 @@ class Session:
             return
         self._has_prompts = True
         self._prompts.prepare()
+        self.variants = tuple(self._prompts.resolved(variant) for variant in self.variants)
         for variant in self.variants:
             self._prompts.check(variant)
         replaces = any(variant.templates for variant in self.variants)
@@ -238,7 +246,9 @@ class Session:
         if self.settings.mode == "baseline" or self.settings.gate == "off":
             return 0
         baselines = {item.module: self._baseline(item.module) for item in self._selected}
-        return expected_decisions(self._selected, baselines, len(self.variants))
+        modules = len(baselines)
+        goals = modules * len(self.goals.goals) * len(self.variants) if self.goals else 0
+        return expected_decisions(self._selected, baselines, len(self.variants)) + goals
 
     # --- looks ------------------------------------------------------------------------------------
 
@@ -253,7 +263,9 @@ class Session:
     def look(self) -> Standing:
         """Judge what is there: is the verdict clear, or are the runs up to the next look needed?"""
         found = self._concluded() if self._experiment.results else None
-        clear = found is not None and is_clear(self.settings.mode, found.comparisons, found.gate)
+        clear = found is not None and is_clear(
+            self.settings.mode, found.comparisons, found.gate_without_goals
+        )
         self._looking.taken(clear=clear)
         if clear:
             self._early_conclusion = found
@@ -300,6 +312,7 @@ class Session:
             unpaid=self._unpaid_items,
             recorded=self._recorded(),
             given=self._aggregates.given(),
+            goals=self.goals,
             alpha=self._looking.alpha,
         )
         return conclude(evidence)

@@ -11,15 +11,18 @@ from pytest_promptune.core.errors import SettingsError
 from pytest_promptune.core.margins import read_sizes
 from pytest_promptune.core.prices import Price
 from pytest_promptune.core.runs import Runs, parse_runs
+from pytest_promptune.core.stages import SIZES, Stage
 from pytest_promptune.option_values import (
     read_flag,
     read_gate,
+    read_goal_metrics,
     read_level,
     read_positive_int,
     read_prices,
     read_rate,
     read_reports,
     read_scope,
+    read_stage,
     read_text,
     read_texts,
     read_usd,
@@ -110,6 +113,13 @@ class Settings:
         read_positive_int,
         metavar="N",
     )
+    stage: Stage = _option(
+        "full",
+        "how much is measured: `quick`, 3 cases of each test, once each; `medium`, 10 cases, 3 runs; `full`, "
+        "everything (default). Cases are drawn evenly over their categories, the same ones each time",
+        read_stage,
+        metavar="STAGE",
+    )
     gate: Gate = _option(
         "regression",
         "`regression`: a significant regression fails (default); `non-inferiority`: whatever "
@@ -194,6 +204,21 @@ class Settings:
         read_flag,
         kind="flag",
         in_ini=False,
+    )
+    goals: str | None = _option(
+        None,
+        "goals file, Markdown in English or Japanese (default: fine-tune.md at the root, or in "
+        ".langgraph-architect/ or .langgraph-master/; an empty value reads none)",
+        lambda value: str(value).strip(),
+        metavar="PATH",
+    )
+    goal_metrics: Mapping[str, str] = _option(
+        {},
+        "which metric a goal of the goals file means, where its name doesn't say, as Accuracy = test_intent "
+        "(one line each)",
+        read_goal_metrics,
+        kind="list",
+        on_command_line=False,
     )
     store: str | None = _option(
         None,
@@ -286,6 +311,8 @@ class Settings:
             return self.runs
         if self.mode == "baseline" and self.baseline_runs is not None:
             return self.baseline_runs
+        if self.stage in SIZES:
+            return SIZES[self.stage].runs
         return marked or self.runs or DEFAULT_RUNS
 
     @property
@@ -347,6 +374,12 @@ def _check_together(settings: Settings) -> None:
         raise SettingsError(
             "--promptune-baseline and --promptune-compare contradict each other: record the baseline first, "
             "then compare in a second session."
+        )
+    if settings.baseline and settings.stage in SIZES:
+        raise SettingsError(
+            f"--promptune-baseline and --promptune-stage={settings.stage} contradict each other: a baseline "
+            "holds all runs of its cases, and fewer would take their place. Add --promptune-stage=full, with "
+            "-k for a part of the cases."
         )
     if settings.resume and settings.replay is not None:
         raise SettingsError(

@@ -17,6 +17,7 @@ from pytest_promptune.core.prices import Price
 from pytest_promptune.core.runs import RunRange
 from pytest_promptune.core.shards.shard import ModulePart, Shard, ShardError, ShardVariant
 from pytest_promptune.core.view import VariantView
+from pytest_promptune.option_values import read_goal_metrics
 from pytest_promptune.settings import SPECS, Settings
 from pytest_promptune.variants.reading import is_one_change
 
@@ -31,6 +32,7 @@ SHARED = (
     "gate",
     "gate_cases",
     "gate_metrics",
+    "goal_metrics",
     "margin",
     "margin_override",
     "prices",
@@ -38,6 +40,7 @@ SHARED = (
     "runs",
     "runs_override",
     "scope",
+    "stage",
     "strict",
     "templates",
     "tolerance",
@@ -46,6 +49,7 @@ SHARED = (
 )
 #: Settings that may differ between shards: how fast, for how much, and where things are.
 OWN = (
+    "goals",
     "jinja_env",
     "json",
     "max_cost",
@@ -200,7 +204,7 @@ def settings_to_json(settings: Settings) -> dict[str, Any]:
         values["runs"] = str(settings.runs)
     sizes = {name: _sizes_to_json(values[name]) for name in _SIZES}
     prices = {model: asdict(price) for model, price in sorted(settings.prices.items())}
-    return values | sizes | {"prices": prices}
+    return values | sizes | {"prices": prices, "goal_metrics": dict(sorted(settings.goal_metrics.items()))}
 
 
 def _sizes_to_json(sizes: Mapping[str, float]) -> dict[str, Any]:
@@ -230,6 +234,8 @@ def settings_from_json(data: Mapping[str, Any], *, path: str) -> Settings:
 def _value(name: str, value: Any) -> Any:
     if name == "prices":
         return {model: Price(**price) for model, price in value.items()}
+    if name == "goal_metrics":
+        return read_goal_metrics([f"{goal} = {metric}" for goal, metric in value.items()])
     if name in _SIZES:
         return {metric: _size(given) for metric, given in value.items()}
     if name.endswith("_override") or _SPECS[name].kind == "flag":

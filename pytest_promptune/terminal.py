@@ -22,6 +22,7 @@ from pytest_promptune.core.display import (
     mean,
     probability,
 )
+from pytest_promptune.core.goals import wording as goal_wording
 from pytest_promptune.core.lines import (
     BAD,
     BOLD,
@@ -36,6 +37,7 @@ from pytest_promptune.core.lines import (
     table,
 )
 from pytest_promptune.core.view import ComparisonRow, MetricRow, View
+from pytest_promptune.terminal_nodes import nodes
 
 _UNGATED = " *"
 _COLOURS: Mapping[str, Mapping[str, bool]] = {
@@ -43,6 +45,11 @@ _COLOURS: Mapping[str, Mapping[str, bool]] = {
     "inconclusive": {"yellow": True},
     "improved": {"green": True, "bold": True},
     "unchanged": {},
+}
+_GOAL_COLOURS: Mapping[str, Mapping[str, bool]] = {
+    "attained": {"green": True},
+    "missed": {"red": True},
+    "unclear": {"yellow": True},
 }
 
 
@@ -79,6 +86,7 @@ def _short(view: View, width: int) -> list[Line]:
         lines += paragraph(text, width, WARN, INDENT)
     for what, metric, ids in wording.case_changes(view.comparisons):
         lines += _ids(what, metric, ids, width) if not metric else []
+    lines += _goals(view, width)
     lines += _errors(view, width)
     to_do = [item for item in view.baselines if item.detail or item.action == "missing"]
     lines += bullets((wording.baseline(item) for item in to_do), width)
@@ -92,7 +100,9 @@ def _full(view: View, verbosity: int, width: int) -> list[Line]:
     if view.mode == "baseline" or verbosity > 0 or not view.comparisons:
         for measured in wording.measurements(view):
             lines += _measurement(measured, view, verbosity, width)
-    lines += _classes(view, width)
+    lines += [*_classes(view, width), *nodes(view, width)]
+    if view.goals:
+        lines += [Line(), line("Goals", BOLD), *_goals(view, width)]
     if view.comparisons:
         lines += [Line(), *paragraph(wording.scope(view), width, DIM)]
     lines += _errors(view, width)
@@ -224,6 +234,15 @@ def _classes(view: View, width: int) -> list[Line]:
     """Which class is taken for which, a line for each test and variant."""
     lines = [each for row in view.classes for each in paragraph(wording.classes(row), width, indent=INDENT)]
     return [Line(), line("Classes", BOLD), *lines] if lines else []
+
+
+def _goals(view: View, width: int) -> list[Line]:
+    """What each goal wants and whether it is reached, a sentence each."""
+    lines = []
+    for row in view.goals:
+        lines += paragraph(goal_wording.sentence(row), width, _GOAL_COLOURS[row.status], INDENT)
+    rule_of_all = f"Passing rule: {view.passing_rule}" if view.goals else ""
+    return [*lines, *paragraph(rule_of_all, width, DIM, INDENT)] if lines else []
 
 
 # -- lists -----------------------------------------------------------------------------------------------

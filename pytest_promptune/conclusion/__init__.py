@@ -7,11 +7,13 @@ from collections.abc import Sequence
 from pytest_promptune.conclusion.aggregation import Aggregation
 from pytest_promptune.conclusion.comparing import compare_all
 from pytest_promptune.conclusion.evidence import Conclusion, Evidence
+from pytest_promptune.conclusion.goals import judge_goals
 from pytest_promptune.conclusion.recording import record_all
 from pytest_promptune.core import remarks
 from pytest_promptune.core.comparison import measured
 from pytest_promptune.core.experiment import Column
 from pytest_promptune.core.gate import decide
+from pytest_promptune.core.goals.gating import with_goals
 from pytest_promptune.core.silence import items_of_apps
 from pytest_promptune.core.stats.wording import ONE_RUN_HINT
 from pytest_promptune.core.tally import grouped_errors
@@ -48,6 +50,7 @@ def conclude(evidence: Evidence) -> Conclusion:
     else:
         compare_all(evidence, columns, aggregation, found)
         found.gate.extend(aggregation.failures)
+    judge_goals(evidence, columns, found)
     names = [*(column.name for column in columns), *aggregation.names]
     if evidence.is_whole:  # else a name may belong to what was left out
         found.warnings.extend(remarks.unused_names(_named(evidence, columns), names))
@@ -65,6 +68,13 @@ def conclude(evidence: Evidence) -> Conclusion:
         runs=runs,
         variant=evidence.variants[0],
     )
+    found.decision = with_goals(
+        found.decision,
+        found.goals,
+        variant=evidence.variants[0],
+        missed=any(item.failed for item in found.goal_items),
+    )
+    found.gate.extend(found.goal_items)  # they are no regressions, so the decision doesn't count them
     if settings.mode == "baseline":  # it is recorded all the same
         found.gate.extend(aggregation.failures)
     return found

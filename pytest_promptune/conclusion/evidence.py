@@ -12,6 +12,7 @@ from pytest_promptune.core.baseline import (
     Recorded,
 )
 from pytest_promptune.core.experiment import Experiment
+from pytest_promptune.core.goals.model import Goals
 from pytest_promptune.core.view import (
     BaselineView,
     ClassesRow,
@@ -19,6 +20,7 @@ from pytest_promptune.core.view import (
     Decision,
     ErrorView,
     GateItem,
+    GoalRow,
     MetricRow,
     View,
 )
@@ -49,6 +51,8 @@ class Evidence:
     recorded: Recorded
     #: Aggregate metrics of the user's.
     given: Given = field(default_factory=Given)
+    #: Of the goals file, ``None`` without one.
+    goals: Goals | None = None
     #: Two-sided error level of the comparisons, where it is that of a look and not the session's.
     alpha: float | None = None
 
@@ -65,6 +69,10 @@ class Conclusion:
     metrics: list[MetricRow] = field(default_factory=list)
     classes: list[ClassesRow] = field(default_factory=list)
     comparisons: list[ComparisonRow] = field(default_factory=list)
+    goals: list[GoalRow] = field(default_factory=list)
+    passing_rule: str = ""
+    #: Decisions about goals; they are in `gate` too.
+    goal_items: list[GateItem] = field(default_factory=list)
     baselines: list[BaselineView] = field(default_factory=list)
     errors: list[ErrorView] = field(default_factory=list)
     gate: list[GateItem] = field(default_factory=list)
@@ -77,6 +85,11 @@ class Conclusion:
     #: Node ids that ``--lf`` should run again.
     rerun: list[str] = field(default_factory=list)
 
+    @property
+    def gate_without_goals(self) -> list[GateItem]:
+        """The decisions about regressions."""
+        return [item for item in self.gate if item not in self.goal_items]
+
     def told_in(self, view: View) -> View:
         """`view` with everything that was found, after what it tells already."""
         return replace(
@@ -84,6 +97,8 @@ class Conclusion:
             metrics=tuple(self.metrics),
             classes=tuple(self.classes),
             comparisons=tuple(self.comparisons),
+            goals=tuple(self.goals),
+            passing_rule=self.passing_rule,
             baselines=tuple(self.baselines),
             errors=tuple(self.errors),
             decision=self.decision,

@@ -141,6 +141,48 @@ class ComparisonRow:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class GoalRow:
+    """One goal of the goals file for one metric under one variant."""
+
+    #: As the goals file calls it.
+    goal: str
+    name: MetricName
+    variant: str
+    target: float
+    direction: Direction
+    #: Of the samples; ``None``: the mean.
+    percentile: float | None = None
+    #: What was measured, and its interval.
+    value: float | None
+    ci: Interval | None
+    #: ``attained`` if the whole interval reaches the target, ``missed`` if none of it does.
+    status: Literal["attained", "missed", "unclear"]
+
+    @property
+    def gap(self) -> float | None:
+        """Value minus target, in the metric's own unit."""
+        return None if self.value is None else float(f"{self.value - self.target:.12g}")
+
+    @property
+    def achievement(self) -> float | None:
+        """Value as a fraction of the target; of metrics where lower is better, target as one of the value."""
+        up, down = (self.value, self.target) if self.direction == "higher" else (self.target, self.value)
+        return None if up is None or not down else up / down
+
+    @property
+    def met(self) -> bool | None:
+        """Whether the value reaches the target, whatever its uncertainty."""
+        if self.value is None:
+            return None
+        return self.value >= self.target if self.direction == "higher" else self.value <= self.target
+
+    @property
+    def confident(self) -> bool:
+        """Whether the interval agrees."""
+        return self.status != "unclear"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LookView:
     """The look by which a session with ``MIN..MAX`` runs was judged."""
 
@@ -180,6 +222,43 @@ class ErrorView:
     infrastructure: bool
     count: int
     cases: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodeLatency:
+    """Seconds per sample in a node, over the samples in which it ran; ``None`` where no time is known."""
+
+    mean: float | None = None
+    p50: float | None = None
+    p95: float | None = None
+    p99: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodeRow:
+    """One node of an app under one variant; unknown is ``None``."""
+
+    node: str
+    variant: str
+    #: Name of the app fixture, and whose it is (see `SampleKey.scope`).
+    app: str
+    scope: str = ""
+    #: In which the node ran.
+    samples: int
+    calls: int
+    #: Calls and executions that repeat one that failed.
+    retries: int
+    latency_s: NodeLatency
+    #: Sums over all samples.
+    input_tokens: int | None
+    output_tokens: int | None
+    cost_usd: float | None
+    #: Of the latency of all samples; where several nodes run at once, each has its part of that time.
+    share_of_latency: float | None
+    #: Of the cost of all nodes.
+    share_of_cost: float | None
+    #: By name of the exception, most frequent first.
+    errors: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -278,9 +357,14 @@ class View:
     metrics: tuple[MetricRow, ...] = ()
     classes: tuple[ClassesRow, ...] = ()
     comparisons: tuple[ComparisonRow, ...] = ()
+    goals: tuple[GoalRow, ...] = ()
+    #: How many of the goals must be reached, in words; empty without goals.
+    passing_rule: str = ""
     variants: tuple[VariantView, ...] = ()
     baselines: tuple[BaselineView, ...] = ()
     errors: tuple[ErrorView, ...] = ()
+    #: Where time and money went.
+    nodes: tuple[NodeRow, ...] = ()
     usage: UsageView = field(default_factory=UsageView)
     decision: Decision | None = None
     gate: tuple[GateItem, ...] = ()

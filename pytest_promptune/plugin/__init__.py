@@ -68,8 +68,8 @@ def pytest_configure(config: pytest.Config) -> None:
     """Read the settings, so that a slip ends the session before anything runs."""
     config.addinivalue_line(
         "markers",
-        "promptune(app, runs, metric, timeout, retries, gate): how tests that request `sample` are measured "
-        "(pytest-promptune)",
+        "promptune(app, runs, metric, timeout, retries, gate, scorers, stage): how tests that request "
+        "`sample` are measured (pytest-promptune)",
     )
     settings = config.stash[settings_key] = _read_settings(config)
     if settings.store or settings.redact:
@@ -97,7 +97,7 @@ def pytest_configure(config: pytest.Config) -> None:
 def _read_settings(config: pytest.Config) -> options.Settings:
     def command_line(name: str) -> Any:
         typed = config.getoption(f"promptune_{name}")
-        if name in ("report", "json") and typed:  # typed paths are relative to where they were typed
+        if name in ("report", "json", "goals") and typed:  # typed paths are relative to where they were typed
             here = config.invocation_params.dir
             return [p and str(here / p) for p in typed] if isinstance(typed, list) else str(here / typed)
         return typed

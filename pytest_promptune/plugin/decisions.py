@@ -65,7 +65,7 @@ def remember_for_last_failed(config: pytest.Config, rerun: Sequence[str]) -> Non
     """
     cache = getattr(config, "cache", None)  # absent under -p no:cacheprovider
     known = cache.get("cache/lastfailed", {}) if cache is not None else {}
-    chosen = {nodeid: True for nodeid in known if "::gate[" not in nodeid}
+    chosen = {nodeid: True for nodeid in known if "::gate[" not in nodeid and "::goal[" not in nodeid}
     chosen.update(dict.fromkeys(rerun, True))
     if cache is not None and chosen != known:
         cache.set("cache/lastfailed", chosen)

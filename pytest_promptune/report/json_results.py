@@ -11,7 +11,15 @@ from typing import Any
 from pytest_promptune.core.shards.shard import Shard
 from pytest_promptune.core.shards.shard import to_json as shard_to_json
 from pytest_promptune.core.stats.model import Passing
-from pytest_promptune.core.view import ClassesRow, ComparisonRow, ExperimentView, Interval, MetricRow, View
+from pytest_promptune.core.view import (
+    ClassesRow,
+    ComparisonRow,
+    ExperimentView,
+    GoalRow,
+    Interval,
+    MetricRow,
+    View,
+)
 
 FORMAT = 1
 
@@ -36,8 +44,8 @@ def to_results(view: View) -> dict[str, Any]:
         "metrics": [_metric(row) for row in view.metrics],
         "classes": [_classes(row) for row in view.classes],
         "comparisons": [_comparison(row) for row in view.comparisons],
-        "goals": [],
-        "nodes": [],
+        "goals": [_goal(row) for row in view.goals],
+        "nodes": [asdict(row) for row in view.nodes],
         "errors": [asdict(error) for error in view.errors],
         "baselines": [asdict(item) for item in view.baselines],
         "gate": [asdict(item) for item in view.gate],
@@ -78,6 +86,26 @@ def _passing(passing: Passing | None) -> dict[str, Any]:
             }
             for group in passing.groups
         ],
+    }
+
+
+def _goal(row: GoalRow) -> dict[str, Any]:
+    return {
+        "name": row.goal,
+        "metric": row.name.metric,
+        "test": row.name.test,
+        "variant": row.variant,
+        "percentile": row.percentile,
+        "target": row.target,
+        "direction": row.direction,
+        "unit": row.name.unit,
+        "value": row.value,
+        "ci": _limits(row.ci),
+        "gap": row.gap,
+        "achievement": row.achievement,
+        "met": row.met,
+        "confident": row.confident,
+        "status": row.status,
     }
 
 

@@ -10,6 +10,8 @@ from pytest_promptune.core.display import clean
 from pytest_promptune.core.view import View
 from pytest_promptune.report import changes, tables
 from pytest_promptune.report.classes import class_tables
+from pytest_promptune.report.goals import goal_table
+from pytest_promptune.report.nodes import node_tables
 from pytest_promptune.report.templating import render
 
 
@@ -37,6 +39,8 @@ def values(view: View) -> dict[str, Any]:
         "conditions": tables.conditions(view),
         "metrics": tables.metric_tables(view),
         "classes": class_tables(view),
+        "goals": goal_table(view),
+        "nodes": node_tables(view),
         "comparisons": tables.comparison_tables(view),
         "gated_comparisons": tables.comparison_tables(view, brief=True),
         "reasons": tables.reasons(view),

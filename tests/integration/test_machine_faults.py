@@ -97,6 +97,18 @@ def test_it(case, sample):
 """
 
 
+#: Says when the item of c02 begins; xdist has heard of those before it then.
+REACHED = """
+import os
+from pathlib import Path
+
+
+def pytest_runtest_logstart(nodeid):
+    if "c02" in nodeid and "PYTEST_XDIST_WORKER" in os.environ:
+        (Path(__file__).parent / "reached").touch()
+"""
+
+
 def begin(project, *args: str) -> subprocess.Popen[str]:
     env = {k: v for k, v in os.environ.items() if k not in ("PYTEST_ADDOPTS", "CI", "GITHUB_STEP_SUMMARY")}
     return subprocess.Popen(
@@ -132,10 +144,10 @@ def test_a_worker_that_is_killed(project):
     """From outside, while its item waits: that item fails, the rest is measured by a replacement, and
     everything that was measured is in the log."""
     pytest.importorskip("xdist")
-    project.write(test_app=HELD)
+    project.write(test_app=HELD, conftest=REACHED)
     process = begin(project, "-n", "2", "-p", "xdist.plugin", "--promptune-concurrency=2")
-    try:
-        wait_until(lambda: (project.path / "pid").exists(), process)
+    try:  # its sample begins ahead of the item: killed before that, the worker crashes in another one
+        wait_until(lambda: (project.path / "pid").exists() and (project.path / "reached").exists(), process)
         (project.path / "died").touch()
         os.kill(int((project.path / "pid").read_text()), signal.SIGKILL)
         output, _ = process.communicate(timeout=UNTIL_S)

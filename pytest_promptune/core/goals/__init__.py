@@ -1,0 +1,1 @@
+"""Goals of a project: what a goals file says, which metrics are meant, and whether they are reached."""

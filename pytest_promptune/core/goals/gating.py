@@ -1,0 +1,81 @@
+"""What missed goals mean for the exit code and for what to do next.
+
+``missed`` fails: none of the interval reaches the target. Under ``--promptune-strict`` a goal must be
+attained: all of the interval does. Where some of the goals are enough, the others may be missed.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
+
+from pytest_promptune.core.display import clean
+from pytest_promptune.core.goals.model import Rule
+from pytest_promptune.core.goals.rules import shown_rule
+from pytest_promptune.core.goals.wording import sentence
+from pytest_promptune.core.view import Decision, GateItem, GoalRow
+
+
+def goal_items(rows: Sequence[GoalRow], rule: Rule, *, strict: bool) -> list[GateItem]:
+    """One result per goal, metric and variant."""
+    failing = {id(row) for row in rows if row.status == "missed" or (strict and row.status != "attained")}
+    forgiven = {
+        variant for variant in {row.variant for row in rows} if _is_enough(rows, variant, failing, rule)
+    }
+    apps = Counter((row.name.module, row.goal, row.variant) for row in rows)
+    return [
+        GateItem(
+            nodeid=_nodeid(row, is_only=apps[row.name.module, row.goal, row.variant] == 1),
+            failed=id(row) in failing and row.variant not in forgiven,
+            message=_message(row, rule, strict=strict),
+        )
+        for row in rows
+    ]
+
+
+def _is_enough(rows: Sequence[GoalRow], variant: str, failing: set[int], rule: Rule) -> bool:
+    """Whether as many goals as are needed don't fail; a goal fails if it does for one of its metrics."""
+    if rule.needed is None:
+        return False
+    mine = [row for row in rows if row.variant == variant]
+    failed = {row.goal for row in mine if id(row) in failing}
+    return len({row.goal for row in mine} - failed) >= rule.needed
+
+
+def _nodeid(row: GoalRow, *, is_only: bool) -> str:
+    """``<module>::goal[<name>]-<variant>``, with the metric where a goal has several in a module."""
+    metric = "" if is_only else f"{row.name.metric.replace('::', '.')}-"
+    return f"{row.name.module}::goal[{clean(row.goal).replace('::', ':')}]-{metric}{row.variant}"
+
+
+def _message(row: GoalRow, rule: Rule, *, strict: bool) -> str:
+    why = ""
+    if strict and row.status == "unclear":
+        why = " Under --promptune-strict a goal must be attained beyond doubt."
+    if rule.needed is not None:
+        why += f" Passing rule: {shown_rule(rule)}."
+    return f"Goal {sentence(row)}.{why}"
+
+
+def with_goals(
+    decision: Decision | None, rows: Sequence[GoalRow], *, variant: str, missed: bool
+) -> Decision | None:
+    """What to do next, in view of the goals.
+
+    Args:
+        decision: what the comparisons suggest.
+        rows: judged goals.
+        variant: the app as it stands, or what was measured in its place.
+        missed: the gate fails for a goal.
+    """
+    if decision is None or decision.action != "continue" or decision.variant is not None:
+        return decision
+    of_current = [row for row in rows if row.variant == variant]
+    if not of_current or decision.command:
+        return decision
+    if all(row.status == "attained" for row in of_current):
+        return Decision(action="stop", variant=None, reason=f"All goals are attained. {decision.reason}")
+    short = list(dict.fromkeys(row.goal for row in of_current if row.status != "attained"))
+    verb = "Missed or not yet shown to be attained" if missed else "Not yet shown to be attained"
+    return replace(decision, reason=f"{decision.reason} {verb}: {', '.join(map(clean, short))}.")

@@ -1,0 +1,102 @@
+"""A goals file and its goals for people and for machines."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pytest_promptune.core.display import clean
+from pytest_promptune.core.goals.model import Goal, Goals, ReadLine
+from pytest_promptune.core.goals.quantities import shown
+from pytest_promptune.core.goals.rules import shown_rule
+from pytest_promptune.core.goals.words import ACCURACY
+from pytest_promptune.core.lines import BOLD, DIM, INDENT, WARN, Line, line, paragraph, rule
+
+_UNDERSTOOD = ("goal", "cases", "rule", "other")
+
+
+def file_lines(goals: Goals, *, width: int) -> list[Line]:
+    """What was understood of a goals file, line by line, and what was not."""
+    width = max(width, 20)
+    lines = [rule(f"goals: {goals.path}", width)]
+    lines += _section("Goals", [_goal(goal) for goal in goals.goals], width)
+    if goals.goals:
+        where = f"line {goals.rule.line}" if goals.rule.line else "the file doesn't say otherwise"
+        lines += paragraph(f"Passing rule: {shown_rule(goals.rule)} ({where})", width, indent=INDENT)
+    if goals.cases:
+        lines += paragraph(f"Test cases: {goals.cases}", width, indent=INDENT)
+    understood = [_told(one) for one in goals.lines if one.meaning in _UNDERSTOOD]
+    unclear = [_told(one) for one in goals.lines if one.meaning == "unclear"]
+    ignored = [_told(one) for one in goals.lines if one.meaning == "ignored"]
+    lines += _section("Understood", understood, width)
+    lines += _section("Not understood", unclear, width)
+    lines += _section("Without goals", ignored, width)
+    others = [text for text in goals.problems if not text.startswith(tuple(_starts(goals)))]
+    if others:
+        lines += [Line(), line("Problems", BOLD)]
+        lines += [each for text in others for each in paragraph(text, width, WARN, INDENT)]
+    return lines
+
+
+def _starts(goals: Goals) -> list[str]:
+    """How the problems begin that stand under *Not understood* already."""
+    return [f"Line {one.line}, {one.text!r}: " for one in goals.lines if one.meaning == "unclear"]
+
+
+def _section(title: str, texts: list[str], width: int) -> list[Line]:
+    if not texts:
+        return []
+    markup = {"Not understood": WARN, "Without goals": DIM}.get(title)
+    lines = [each for text in texts for each in paragraph(text, width, markup, INDENT)]
+    return [Line(), line(title, BOLD), *lines]
+
+
+def _told(one: ReadLine) -> str:
+    return f"{one.line}: {one.text} -> {one.told}"
+
+
+def _goal(goal: Goal) -> str:
+    lines = f"line{'s' * (len(goal.lines) > 1)} {', '.join(map(str, goal.lines))}"
+    return f"{goal.name}: {aim(goal)}; measured by {_measure(goal)} ({lines})"
+
+
+def aim(goal: Goal) -> str:
+    """What is to be reached, with the percentile if it isn't the mean."""
+    percentile = "" if goal.percentile is None else f"p{goal.percentile:g} "
+    return percentile + shown(goal.target)
+
+
+def _measure(goal: Goal) -> str:
+    if goal.measure == ACCURACY:
+        return "the assertion metric of a test"
+    return goal.measure or "a metric of this name"
+
+
+def to_json(goals: Goals) -> dict[str, Any]:
+    """The same as plain data."""
+    return {
+        "path": goals.path,
+        "goals": [
+            {
+                "name": goal.name,
+                "metric": None if goal.measure == ACCURACY else goal.measure,
+                "measure": goal.measure,
+                "target": goal.target.value,
+                "direction": goal.target.direction,
+                "unit": goal.target.unit,
+                "percentile": goal.percentile,
+                "lines": list(goal.lines),
+            }
+            for goal in goals.goals
+        ],
+        "rule": "all" if goals.rule.needed is None else "any",
+        "needed": len(goals.goals) if goals.rule.needed is None else goals.rule.needed,
+        "cases": goals.cases,
+        "understood": [_line(one) for one in goals.lines if one.meaning in _UNDERSTOOD],
+        "not_understood": [_line(one) for one in goals.lines if one.meaning == "unclear"],
+        "ignored": [_line(one) for one in goals.lines if one.meaning == "ignored"],
+        "problems": [clean(text) for text in goals.problems],
+    }
+
+
+def _line(one: ReadLine) -> dict[str, Any]:
+    return {"line": one.line, "text": one.text, "meaning": one.meaning, "told": one.told}

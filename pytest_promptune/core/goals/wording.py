@@ -1,0 +1,51 @@
+"""Judged goals in words, for terminal and reports."""
+
+from __future__ import annotations
+
+from pytest_promptune.core.display import UNKNOWN, change, clean, interval, mean
+from pytest_promptune.core.view import GoalRow
+
+#: What each status means, beside whether the value itself reaches the target.
+STATUS = {"attained": "attained", "missed": "missed", "unclear": "unclear"}
+
+
+def sentence(row: GoalRow) -> str:
+    """``Accuracy (test_intent, current) missed: 75.0 % [66.0, 84.0] %, target 90.0 % or higher (…)``."""
+    measured = (
+        f"{mean(row.name, row.value)} {interval(row.name, row.ci)}" if row.ci else mean(row.name, row.value)
+    )
+    head = f"{clean(row.goal)} ({metric(row)}, {clean(row.variant)}) {status(row)}"
+    if row.value is None:
+        return f"{head}: nothing was measured, target {target(row)}"
+    return f"{head}: {measured}, target {target(row)} (gap {gap(row)}, {achievement(row)} of it)"
+
+
+def metric(row: GoalRow) -> str:
+    """The metric, with the percentile if it isn't the mean."""
+    return (
+        f"p{row.percentile:g} of {clean(row.name.metric)}"
+        if row.percentile is not None
+        else clean(row.name.metric)
+    )
+
+
+def target(row: GoalRow) -> str:
+    """``90.0 % or higher``."""
+    return f"{mean(row.name, row.target)} {'or higher' if row.direction == 'higher' else 'or less'}"
+
+
+def gap(row: GoalRow) -> str:
+    """Value minus target."""
+    return change(row.name, row.target, row.value)
+
+
+def achievement(row: GoalRow) -> str:
+    """The share of the target that is reached."""
+    return UNKNOWN if row.achievement is None else f"{row.achievement * 100:.1f} %"
+
+
+def status(row: GoalRow) -> str:
+    """``unclear (reached, but not beyond doubt)``."""
+    if row.status != "unclear" or row.met is None:
+        return STATUS[row.status]
+    return f"unclear ({'reached' if row.met else 'not reached'}, but that may be chance)"

@@ -1,0 +1,165 @@
+"""Goals files are read line by line, and what isn't understood is told."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from pytest_promptune.core.goals.model import Goals, Rule, Target
+from pytest_promptune.core.goals.reading import read_goals
+
+DATA = Path(__file__).parent / "data"
+
+
+def read(text: str) -> Goals:
+    return read_goals(text, path="fine-tune.md")
+
+
+def fixture(name: str) -> Goals:
+    return read((DATA / f"fine-tune.{name}.md").read_text(encoding="utf-8"))
+
+
+def problem(text: str) -> str:
+    (only,) = read(text).problems
+    return only
+
+
+@pytest.mark.parametrize("language", ["en", "ja"])
+def test_the_usual_file(language):
+    """Objectives and metric sections are one goal each; English and Japanese say the same."""
+    goals = fixture(language)
+    assert [(goal.name, goal.target, goal.measure, goal.lines) for goal in goals.goals] == [
+        ("Accuracy", Target(value=0.9, unit="%", direction="higher"), "accuracy", (4, 17)),
+        ("Latency", Target(value=2.0, unit="s", direction="lower"), "latency_s", (5, 21)),
+        ("Cost", Target(value=0.01, unit="USD", direction="lower"), "cost_usd", (6, 25)),
+    ]
+    assert goals.rule == Rule(needed=None, line=28)
+    assert goals.cases == "tests/prompts/tickets.json"
+    assert goals.problems == ()
+    assert {line.meaning for line in goals.lines} == {"goal", "cases", "rule", "other"}
+
+
+def test_a_terse_file():
+    """Short words, a percentile, a sentence that repeats a goal, and a rule that two are enough."""
+    goals = fixture("terse")
+    assert [
+        (g.name, g.target.value, g.target.unit, g.target.direction, g.measure, g.percentile, g.lines)
+        for g in goals.goals
+    ] == [
+        ("F1", 0.95, None, "higher", "macro_f1", None, (3, 5)),
+        ("p95 latency", 0.8, "s", "lower", "latency_s", 95.0, (6,)),
+        ("error rate", 0.01, "%", "lower", "error_rate", None, (7,)),
+        ("tokens per request", 1200.0, None, "lower", "total_tokens", None, (8,)),
+    ]
+    assert goals.rule == Rule(needed=2, line=10)
+    (sentence,) = [line for line in goals.lines if line.line == 3]
+    assert "not checked: spending" in sentence.told
+    assert goals.problems == ()
+
+
+def test_other_shapes():
+    """Nested lists, tables with a column of targets, lines without bullets, percentiles of calculations."""
+    goals = read(
+        "## Metrics\n\n- Response time\n  - Calculation: 95th percentile\n  - Target value: 2 min or less\n\n"
+        "| Metric | Current | Target |\n|---|---|---|\n| Accuracy | 75% | 90% |\n\n"
+        "Error rate: at most 1%\nHelpfulness: at least 4.2\n"
+    )
+    assert goals.problems == ()
+    assert [(g.name, g.target.value, g.percentile, g.lines) for g in goals.goals] == [
+        ("Response time", 120.0, 95.0, (5,)),
+        ("Accuracy", 0.9, None, (9,)),
+        ("Error rate", 0.01, None, (11,)),
+        ("Helpfulness", 4.2, None, (12,)),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("sentence", "needed"),
+    [
+        ("All evaluation metrics must achieve their target values", None),
+        ("Any of these metrics is enough", 1),
+        ("at least two of the goals", 2),
+        ("at least 2 of the goals", 2),
+        ("すべての評価指標が目標値を達成すること", None),
+        ("いずれかの指標が目標値に達していること", 1),
+        ("2つ以上の指標が目標値に達していること", 2),
+    ],
+)
+def test_passing_rules(sentence, needed):
+    """All, any, or a number of them, in both languages."""
+    goals = read(f"- Accuracy: 90% or higher\n- Cost: $1 or less\n\n## Passing Criteria\n{sentence}\n")
+    assert (goals.rule, goals.problems) == (Rule(needed=needed, line=5), ())
+
+
+def test_a_file_that_says_nothing():
+    """Empty, or about something else."""
+    assert "The file is empty" in problem("")
+    assert "The file is empty" in problem("\ufeff\n \n")
+    assert "No goal was understood" in problem("# Notes\n\nWe tuned the prompts last week.\n")
+
+
+def test_another_language():
+    """It is told which ones are read, and which lines look like goals."""
+    *lines, whole = read("# Objectifs\n\n- Précision : 90 % ou plus\n- Latence : 2 s au plus\n").problems
+    assert [text.partition(",")[0] for text in lines] == ["Line 3", "Line 4"]
+    assert "English and Japanese are read" in whole
+
+
+def test_two_targets_for_one_metric():
+    """They are named with their lines, and neither is taken."""
+    goals = read("- Accuracy: 90% or higher\n- 精度: 95%以上\n- Latency: 2 s or less\n")
+    assert [goal.name for goal in goals.goals] == ["Latency"]
+    assert goals.problems == (
+        "Two targets for Accuracy: 90 % or higher in line 1, 95 % or higher in line 2. Keep one; "
+        "until then it is not judged.",
+    )
+
+
+def test_a_metric_in_two_languages():
+    """Numbering and a translation in brackets don't make another metric of it."""
+    goals = read("- Accuracy: 90% or higher\n\n## 指標\n### 1. 精度（Accuracy）\n- 目標値: 90%以上\n")
+    assert [(goal.name, goal.lines) for goal in goals.goals] == [("Accuracy", (1, 5))]
+
+
+def test_metrics_that_only_share_a_word_are_two():
+    """`Router accuracy` is not `Billing accuracy`."""
+    goals = read("- Router accuracy: 90% or higher\n- Billing accuracy: 95% or higher\n")
+    assert ([goal.name for goal in goals.goals], goals.problems) == (
+        ["Router accuracy", "Billing accuracy"],
+        (),
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("# Goals\n- Accuracy: get better\n- Cost: $1 or less", "no number"),
+        ("- Latency: reduce by 20%\n- Cost: $1 or less", "relative"),
+        ("Must answer within 2 seconds.\n\n- Cost: $1 or less", "which metric"),
+        ("- Target: 90% or higher\n- Cost: $1 or less", "which metric"),
+        ("- Test cases: see the wiki\n- Cost: $1 or less", "no path"),
+        ("- Cost: $1 or less\n## Passing Criteria\nThe boss is happy", "neither"),
+        ("- Cost: $1 or less\n\nAny two of the goals are enough.", "asks for 2 goals, and there are 1"),
+        ("- Cost: $1 or less\n\nAll goals count.\n\nAny one of the goals is enough.", "Keep one"),
+    ],
+)
+def test_what_is_unclear_is_a_problem(text, why):
+    """Each says where and why."""
+    assert why in problem(text)
+    assert "ine " in problem(text)
+
+
+@pytest.mark.parametrize("title", ["Cost", "Cost target", "Target cost", "目標コスト"])
+def test_a_section_named_after_its_metric(title):
+    """A metric's word makes it one, whatever else the heading says."""
+    goals = read(f"## Metrics\n### {title}\n- Target value: $0.01 or less\n")
+    assert ([(g.name, g.measure) for g in goals.goals], goals.problems) == ([(title, "cost_usd")], ())
+
+
+def test_an_objective_may_leave_its_number_to_the_section():
+    """That is no problem."""
+    goals = read(
+        "# Goals\n- Accuracy: better routing\n\n## Metrics\n### Accuracy\n- Target value: 90% or higher\n"
+    )
+    assert (goals.goals[0].lines, goals.problems) == ((6,), ())

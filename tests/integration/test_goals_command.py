@@ -1,0 +1,71 @@
+"""``pytest-promptune goals``: what was understood of the goals file, and what was not."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from pytest_promptune.cli import main
+
+FIXTURES = Path(__file__).parents[1] / "core" / "goals" / "data"
+
+
+@pytest.mark.parametrize("language", ["en", "ja"])
+def test_the_usual_file(language, capsys):
+    """Goals, rule and cases first, then line by line; everything is understood."""
+    assert main(["goals", str(FIXTURES / f"fine-tune.{language}.md")]) == 0
+    out = capsys.readouterr().out
+    for text in (
+        "Latency: 2 s or less; measured by latency_s (lines 5, 21)",
+        "Passing rule: all goals must be reached (line 28)",
+        "Test cases: tests/prompts/tickets.json",
+        "\n  17: ",
+    ):
+        assert text in out
+    assert "Not understood" not in out
+
+
+def test_json(capsys):
+    """The same as data, on one line."""
+    assert main(["goals", "--json", str(FIXTURES / "fine-tune.terse.md")]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert (found["rule"], found["needed"], found["problems"]) == ("any", 2, [])
+    assert found["goals"][1] == {
+        "name": "p95 latency",
+        "metric": "latency_s",
+        "measure": "latency_s",
+        "target": 0.8,
+        "direction": "lower",
+        "unit": "s",
+        "percentile": 95.0,
+        "lines": [6],
+    }
+    assert [line["line"] for line in found["understood"]] == [3, 5, 6, 7, 8, 10]
+
+
+def test_what_is_not_understood(tmp_path, monkeypatch, capsys):
+    """Exit status 1; the line, its number and the reason, and nothing that moves the cursor."""
+    (tmp_path / "fine-tune.md").write_text(
+        "# Goals\n- Accuracy: 90% or higher\n- Speed: \x1b[2Jreduce by 20%\n- Accuracy: 95% or higher\n",
+        encoding="utf-8",
+    )
+    monkeypatch.chdir(tmp_path)
+    assert main(["goals"]) == 1
+    out = capsys.readouterr().out
+    assert "\x1b" not in out
+    assert "3: Speed: reduce by 20% -> Speed: it is relative" in out
+    assert "Two targets for Accuracy" in out
+    assert main(["goals", "--json"]) == 1
+    found = json.loads(capsys.readouterr().out)
+    assert [line["line"] for line in found["not_understood"]] == [3]
+    assert len(found["problems"]) == 2
+
+
+def test_no_file(tmp_path, capsys):
+    """Exit status 2: there is nothing to read."""
+    assert main(["goals", "--root", str(tmp_path)]) == 2
+    assert "no goals file" in capsys.readouterr().err
+    assert main(["goals", str(tmp_path / "none.md")]) == 2
+    assert "no such goals file" in capsys.readouterr().err
