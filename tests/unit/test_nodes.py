@@ -23,7 +23,7 @@ import functools
 from dataclasses import dataclass
 from typing import Literal, TypedDict
 
-from langchain_core.messages import AIMessage, HumanMessage, SystemMessage
+from langchain_core.messages import HumanMessage, SystemMessage, ToolMessage
 from langchain_core.output_parsers import StrOutputParser
 from langchain_core.prompts import ChatPromptTemplate
 from langchain_core.runnables import RunnableConfig, RunnableLambda
@@ -256,6 +256,13 @@ def call(messages, model=llm):
 
 def node(state):
     return {"a": ask(("system", "Say hello to them"), ("user", state["q"]))}
+""",
+    "messages that are put together": """
+def node(state):
+    messages = []
+    messages.append(SystemMessage("Say hello to them"))
+    messages.append(ToolMessage("The tool has failed", tool_call_id="1"))
+    return {"a": llm.invoke(messages).content}
 """,
     "gathered": """
 async def node(state):
@@ -568,6 +575,35 @@ graph = graph_of(node)
         )
     )
     assert texts(row) == ["Say hello to them on {day}"]
+
+
+def test_tools_that_are_run_by_hand(inspect):
+    """Tools that are put into a list, then into a table, and run from there."""
+    row = only(
+        inspect(
+            """
+@tool
+def look_up(q: str) -> str:
+    "Look it up."
+    return llm.invoke("Search for this thing").content
+
+
+def tools_of(state):
+    tools = []
+    tools.extend([look_up])
+    return tools
+
+
+def node(state):
+    tools = {tool.name: tool for tool in tools_of(state)}
+    return {"a": tools[state["q"]].invoke({"q": "x"})}
+
+
+graph = graph_of(node)
+"""
+        )
+    )
+    assert texts(row) == ["Search for this thing"]
 
 
 def test_objects_of_one_class(inspect):

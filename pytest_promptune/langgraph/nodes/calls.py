@@ -67,6 +67,8 @@ _WORKS = re.compile(
     r"a?(?:query|chat|complete|extract|evaluate|summari[sz]e|classify|answer|ask|convert|score|rerank|"
     r"compress|create_text|call)(?:_\w+)?"
 )
+#: Methods that put something into a collection.
+_FILLING = frozenset({"append", "extend", "insert", "add", "update"})
 #: Methods of texts whose arguments don't become part of the text.
 _TAKING_APART = frozenset(
     {"split", "rsplit", "splitlines", "partition", "strip", "lstrip", "rstrip", "get", "pop", "startswith",
@@ -99,6 +101,8 @@ class Calls:
             return NOTHING
         if isinstance(node.func, ast.Attribute):
             base = self._evaluator.expression(node.func.value, scope)
+            if node.func.attr in _FILLING and isinstance(node.func.value, ast.Name):
+                scope.names[node.func.value.id] = union([base, held(given.every)])
             return self._method(base, node.func.attr, given, site)
         return self.call_value(self._evaluator.expression(node.func, scope), given, site)
 
@@ -247,7 +251,7 @@ class Calls:
         if issubclass(cls, BaseMessage):
             role = role_of(getattr(cls.model_fields.get("type"), "default", None))
             text = held([value for value in [given.get(0, "content")] if value is not None])
-            return text.with_role(role) if role else text
+            return text.with_role(role) if role else NOTHING  # what a tool says is no prompt
         if not self.functions.is_app_class(cls):
             self._call_back(given)
             return self._made(cls, given)

@@ -14,6 +14,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from langchain_core.runnables import Runnable
+
 from pytest_promptune.core.literals import text_of
 from pytest_promptune.core.nodes import ModelCall, PromptText
 from pytest_promptune.langgraph.nodes.calls import Calls
@@ -271,7 +273,7 @@ def items_of(value: Value) -> Value:
             items += list(dict.values(item))[:_MOST_ITEMS]
         elif isinstance(item, list | tuple | set | frozenset):
             items += list(item)[:_MOST_ITEMS]
-        elif isinstance(item, Instance):
+        elif isinstance(item, Instance | Runnable):  # one of a collection that the source makes
             items.append(item)
     return replace(value, objects=tuple(items), is_text=False)
 
@@ -290,7 +292,8 @@ def _item(item: Any, key: Any) -> Value:
     if isinstance(item, list | tuple) and not isinstance(key, str):
         within = isinstance(key, int) and -len(item) <= key < len(item)
         return Value(objects=(item[key],) if within else tuple(item)[:_MOST_ITEMS])
-    return NOTHING
+    # something that has no items itself is one of a collection that the source makes
+    return Value(objects=(item,)) if isinstance(item, Runnable) else NOTHING
 
 
 def _imported(module: str, name: str | None, scope: Scope) -> Value:
