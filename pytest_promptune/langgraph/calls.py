@@ -105,8 +105,8 @@ def way_of(metadata: Mapping[str, Any], params: Mapping[str, Any], site: str | N
 
     Args:
         metadata: of the call, with LangChain's ``ls_…`` keys.
-        params: its parameters, those bound to the model and given with the call included, and LangChain's
-            note of a structured output, which Anthropic's client asks for by a tool.
+        params: its parameters, those bound to the model and given with the call, and LangChain's note
+            of a structured output, which Anthropic's client asks for by a tool.
         site: where it is called.
     """
     limits = (params.get(name) for name in _MAX_TOKENS)

@@ -168,7 +168,11 @@ def test_tables_of_settings():
     assert held_models(closing_over({"inner": [table]})).settings == (table,)
 
 
-@pytest.mark.parametrize("value", [without, lambda _: None, 7, None, "text", types.SimpleNamespace], ids=repr)
+@pytest.mark.parametrize(
+    "value",
+    [without, lambda _: None, 7, None, "text", types.SimpleNamespace],
+    ids=["function", "lambda", "number", "none", "text", "class"],
+)
 def test_nothing_to_find(value):
     """Other apps hold no model."""
     assert held_models(value) == Held()
