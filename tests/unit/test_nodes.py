@@ -205,6 +205,25 @@ def load(name):
 def node(state, runtime: Runtime[Settings]):
     return {"a": load(runtime.context.model).invoke(runtime.context.text).content}
 """,
+    "configurable model": """
+from langchain.chat_models import init_chat_model
+
+configurable = init_chat_model(configurable_fields=("model", "max_tokens"))
+
+
+class Settings(BaseModel):
+    model: str = "openai:gpt-4.1-mini"
+
+    @classmethod
+    def read(cls, config):
+        return cls(**{name: value for name, value in config["configurable"].items() if value})
+
+
+def node(state, config: RunnableConfig):
+    settings = Settings.read(config)
+    model = configurable.with_retry().with_config({"model": settings.model, "tags": ["x"]})
+    return {"a": model.invoke("Say hello to them").content}
+""",
     "model when first needed": """
 _model = None
 
@@ -498,6 +517,106 @@ graph = graph_of(below, by_hand, itself)
     )
     assert [row["node"] for row in rows(found)][:2] == ["node/node", "node1/node"]
     assert all(row["node"].count("/") < 8 for row in rows(found))
+
+
+def test_nodes_of_one_name(inspect):
+    """Two graphs that a node invokes by hand: their nodes of one name are one row, with the texts of both."""
+    row = only(
+        inspect(
+            """
+def first(state):
+    return {"a": llm.invoke("Say hello to them").content}
+
+
+def second(state):
+    return {"a": llm.invoke("Say goodbye to them").content}
+
+
+one, two = graph_of(first), graph_of(second)
+
+
+def by_hand(state):
+    return two.invoke(one.invoke(state))
+
+
+graph = graph_of(by_hand)
+"""
+        )
+    )
+    assert row["node"] == "node/node"
+    assert texts(row) == ["Say hello to them", "Say goodbye to them"]
+
+
+def test_prompts_that_are_filled(inspect):
+    """Formats of dates and other arguments of small methods are no texts of the prompt."""
+    row = only(
+        inspect(
+            """
+from datetime import date
+
+
+def today():
+    return date.today().strftime("%a %b %d")
+
+
+def node(state):
+    return {"a": llm.invoke("Say hello to them on {day}".format(day=today()))}
+
+
+graph = graph_of(node)
+"""
+        )
+    )
+    assert texts(row) == ["Say hello to them on {day}"]
+
+
+def test_objects_of_one_class(inspect):
+    """A method that calls the same method of another object is followed into that one."""
+    row = only(
+        inspect(
+            """
+class Step:
+    def __init__(self, text, after=None):
+        self.text = text
+        self.after = after
+
+    def run(self, state):
+        if self.after is not None:
+            return self.after.run(state)
+        return llm.invoke(self.text)
+
+
+steps = Step("Say nothing at all", Step("Say hello to them"))
+
+
+def node(state):
+    return {"a": steps.run(state)}
+
+
+graph = graph_of(node)
+"""
+        )
+    )
+    assert "Say hello to them" in texts(row)
+
+
+def test_tables_that_hold_models(inspect):
+    """Looking something up beside a model calls none."""
+    found = inspect(
+        """
+def node(state):
+    settings = {"model": llm, "tools": [], "retries": state["q"]}
+    return {"a": settings.get("retries"), **helper(settings)}
+
+
+def helper(settings):
+    return {"q": list(settings.get("tools", []))}
+
+
+graph = graph_of(node)
+"""
+    )
+    assert rows(found) == []
 
 
 def test_routes_and_tools(inspect):

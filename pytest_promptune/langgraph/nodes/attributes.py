@@ -30,11 +30,17 @@ class Attributes:
 
     def get(self, value: Value, name: str) -> Value:
         """What ``value.name`` may stand for; with the name alone where nothing is known."""
-        found = [self._of(item, name) for item in value.objects]
+        found = [self.find(value, name)]
+        if found[0].is_unknown:  # part of something that holds all it was made of
+            found += [held([item.made_of]) for item in value.objects if isinstance(item, Instance)]
         if value.texts and not value.models:
             found.append(Value(texts=value.texts))
         result = union(found)
         return Value(name=name) if result.is_unknown else result
+
+    def find(self, value: Value, name: str) -> Value:
+        """As `get`, but nothing where no object is known to have that attribute."""
+        return union([self._of(item, name) for item in value.objects])
 
     def set(self, value: Value, name: str, new: Value) -> None:
         """Take ``value.name = new`` in."""
@@ -53,11 +59,7 @@ class Attributes:
     def _of_instance(self, item: Instance, name: str) -> Value:
         if name in item.fields:
             return item.fields[name]
-        if item.cls is not None:
-            found = self._of_class(item, item.cls, name)
-            if not found.is_unknown:
-                return found
-        return held([item.made_of])
+        return self._of_class(item, item.cls, name) if item.cls is not None else NOTHING
 
     def _of_class(self, item: Instance, cls: type, name: str) -> Value:
         """A method, property, default or annotation of the class of an object that the source makes."""

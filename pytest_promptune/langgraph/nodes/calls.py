@@ -70,7 +70,8 @@ _WORKS = re.compile(
 #: Methods of texts whose arguments don't become part of the text.
 _TAKING_APART = frozenset(
     {"split", "rsplit", "splitlines", "partition", "strip", "lstrip", "rstrip", "get", "pop", "startswith",
-     "endswith", "encode", "find", "count", "setdefault", "sub", "match", "search", "fullmatch", "findall"}
+     "endswith", "encode", "find", "count", "setdefault",
+        "strftime", "sub", "match", "search", "fullmatch", "findall"}
 )  # fmt: skip
 
 
@@ -128,8 +129,8 @@ class Calls:
             return NOTHING
         if (result := of_constant(base, name, given)) is not None:
             return result
-        found = self.attributes.get(base, name)
-        if any(_is_callable(item) for item in found.objects) or found.closures or found.bound:
+        found = self.attributes.find(base, name)
+        if any(_is_callable(item) for item in found.objects) or found.models or found.closures or found.bound:
             return self._of_method(base, found, name, given, site)
         self._call_back(given)
         arguments = [] if name in _TAKING_APART else given.every
@@ -287,7 +288,8 @@ class Calls:
     def run(self, value: Value, given: Arguments, site: Site | None) -> None:
         """Invoke a value: record its models, follow its functions, remember its graphs."""
         inside = contents(value)
-        models = inside.models
+        # what may be a graph is one: the models it holds are those of its nodes
+        models = [] if inside.graphs and site is not None else inside.models
         if not models and value.is_unknown:
             models = [ModelUse()]
         if models:

@@ -10,7 +10,13 @@ from typing import Any
 from langchain_core.runnables import Runnable
 
 from pytest_promptune.langgraph.nodes.contents import contents, tool_name
-from pytest_promptune.langgraph.nodes.models import is_model, params_of, with_schema
+from pytest_promptune.langgraph.nodes.models import (
+    constant_text,
+    is_model,
+    named_model,
+    params_of,
+    with_schema,
+)
 from pytest_promptune.langgraph.nodes.values import Arguments, Instance, Value, held
 
 
@@ -56,6 +62,31 @@ def _bind(base: Value, given: Arguments) -> Value:
     return replace(value, models=tuple(replace(use, params={**use.params, **params}) for use in value.models))
 
 
+def _with_config(base: Value, given: Arguments) -> Value:
+    """A model that is chosen by its configuration, as that of ``init_chat_model(configurable_fields=…)``."""
+    fields = _entries(given.get(0, "config"))
+    fields |= _entries(fields.get("configurable"))
+    name = constant_text(fields.get("model"))
+    value = _all_models(base)
+    if name is None or any(use.model for use in value.models):
+        return base
+    chosen = named_model(name, constant_text(fields.get("model_provider")))
+    params = params_of(Arguments(named=fields))
+    models = [
+        replace(use, model=chosen.model, provider=chosen.provider, params={**use.params, **params})
+        for use in value.models
+    ]
+    return replace(value, models=tuple(models))
+
+
+def _entries(value: Value | None) -> dict[str, Value]:
+    """The entries of a dict that the source writes."""
+    items = value.objects if value is not None else ()
+    return {
+        name: entry for item in items if isinstance(item, Instance) for name, entry in item.fields.items()
+    }
+
+
 def _same(base: Value, given: Arguments) -> Value:
     return base
 
@@ -69,7 +100,7 @@ DERIVING: Mapping[str, Callable[[Value, Arguments], Value]] = {
     "bind_tools": _bind_tools,
     "with_structured_output": _with_structured_output,
     "bind": _bind,
-    "with_config": _same,
+    "with_config": _with_config,
     "with_retry": _same,
     "with_types": _same,
     "with_listeners": _same,

@@ -38,22 +38,33 @@ class Functions:
         self._sources = evaluator.sources
         #: What is being followed, and in which file.
         self._active: list[tuple[object, str]] = []
+        #: Results, with what they are of: an object's id is its own while it lives.
+        self._results: dict[tuple[object, ...], tuple[Value, Any, Arguments]] = {}
 
     def follow(self, function: Any, given: Arguments) -> Value:
-        """What a function of the app gives; evaluated with its arguments, at most once at a time."""
+        """What a function of the app gives; evaluated once for the same arguments, and not inside itself."""
         if isinstance(function, MethodType):
             owner = Value(objects=(function.__self__,))
             return self.follow(function.__func__, replace(given, positional=(owner, *given.positional)))
+        if not isinstance(function, Closure):
+            function = inspect.unwrap(python_function(function) or function)
+        key = (id(function), *(value.identity for value in given.every), *given.named)
+        if key not in self._results:
+            self._results[key] = (self._evaluate(function, given), function, given)
+        return self._results[key][0]
+
+    def _evaluate(self, function: Any, given: Arguments) -> Value:
         if isinstance(function, Closure):
-            key: object = function.node
             found: tuple[Definition, Scope] | None = (function.node, function.scope)
         else:
-            function = inspect.unwrap(python_function(function) or function)
-            key = code_of(function)
             found = self._definition(function) if self.is_followed(function) else None
-        if found is None or len(self._active) > _DEEPEST or key in [active for active, _ in self._active]:
+        if found is None or len(self._active) > _DEEPEST:
             return NOTHING
         node, outer = found
+        of = given.positional[0].objects if given.positional else ()
+        key = (node, *(id(item) for item in of if not isinstance(item, Instance)))
+        if key in [active for active, _ in self._active]:
+            return NOTHING
         scope = Scope(file=outer.file, globals=outer.globals, outer=outer)
         self._active.append((key, outer.file))
         try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Iterator
+from dataclasses import replace
 from types import CodeType
 from typing import Any
 
@@ -29,7 +30,11 @@ def scan(graph: Graph, sources: Sources, *, declared: frozenset[str] = frozenset
         sources: the app's files.
         declared: functions that call a model in a way of their own, as ``app.services:call``.
     """
-    return list(_Scan(sources, declared).nodes(graph, "", ()))
+    found: dict[str, Node] = {}
+    for node in _Scan(sources, declared).nodes(graph, "", ()):
+        before = found.get(node.node)  # several graphs that one node invokes by hand have nodes of one name
+        found[node.node] = replace(before, calls=before.calls + node.calls) if before else node
+    return list(found.values())
 
 
 def names_of(graph: Graph) -> tuple[str, ...]:
@@ -75,8 +80,9 @@ class _Scan:
         if (added := self._sources.call_site("add_node", name)) is not None:
             return added
         texts = [(text.file, text.line) for call in calls for text in call.prompt if text.file]
+        own = [place for place in texts if (self._sources.root / place[0]).is_file()]
         sites = [(call.file, call.line) for call in calls if call.file]
-        return next(iter([*texts, *places, *sites]), (None, None))
+        return next(iter([*own, *places, *texts, *sites]), (None, None))
 
 
 def _code_behind(item: Any) -> CodeType | None:

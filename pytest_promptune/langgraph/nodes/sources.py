@@ -35,6 +35,7 @@ class Sources:
         self._literals_of: dict[str, tuple[Literal, ...]] = {}
         self._located: dict[tuple[str, str | None], Literal | None] = {}
         self._names: dict[str, str] = {}
+        self._packages: dict[str, dict[str, str]] = {}
         self._standard = tuple(
             os.path.realpath(path) + os.sep
             for key in ("stdlib", "platstdlib")
@@ -96,9 +97,21 @@ class Sources:
         if near is not None and (found := LiteralIndex(self._literals(near)).find(text)) is not None:
             return found
         pieces = _pieces(text)  # only files that have one of them are parsed
-        files = [file for file, raw in self._python_files.items() if any(piece in raw for piece in pieces)]
+        searched = {**self._python_files, **(self._files_beside(near) if near is not None else {})}
+        files = [file for file, raw in searched.items() if any(piece in raw for piece in pieces)]
         literals = [literal for file in files for literal in self._literals(file)]
         return LiteralIndex([*literals, *self.text_files.values()]).find(text)
+
+    def _files_beside(self, file: str) -> dict[str, str]:
+        """The imported modules of the installed package that a file belongs to, and their texts."""
+        package = self.name(file).partition("/")[0]
+        if not self.is_installed(file) or package in self._packages:
+            return self._packages.get(package, {})
+        names = [name for name in sys.modules if name.partition(".")[0] == package]
+        places = {str(getattr(sys.modules[name], "__file__", None) or "") for name in names}
+        texts = {place: _read(Path(place)) for place in sorted(places) if place.endswith(".py")}
+        self._packages[package] = {place: text for place, text in texts.items() if text is not None}
+        return self._packages[package]
 
     def _literals(self, file: str) -> tuple[Literal, ...]:
         if file not in self._literals_of:

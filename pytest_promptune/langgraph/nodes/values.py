@@ -37,6 +37,14 @@ class Value:
         """Whether nothing is known."""
         return not (self.objects or self.models or self.texts or self.closures or self.bound)
 
+    @property
+    def identity(self) -> tuple[object, ...]:
+        """Equal for values that stand for the same."""
+        parts = (*self.objects, *self.closures, *self.models)
+        inner = (value.identity for value in (*self.bound, *(self.elements or ())))
+        texts = ((text.file, text.line, text.text, text.role) for text in self.texts)
+        return (self.name, self.is_text, *map(id, parts), *texts, *inner)
+
     def with_role(self, role: Role) -> Value:
         """The same as a message of that role."""
         real = [PromptText(text=item) for item in self.objects if isinstance(item, str)]
