@@ -25,7 +25,7 @@ class Answer:
     """What a command found: `text` for people, `data` for ``--json``."""
 
     text: str
-    data: dict[str, Any]
+    data: Any
     #: 1: it found what it warns of.
     status: int = 0
 
@@ -208,6 +208,22 @@ def _plan_runs(arguments: argparse.Namespace) -> Answer:
     return Answer(text=_text(plan_lines, plan), data=to_json(plan))
 
 
+def _nodes_arguments(parser: argparse.ArgumentParser) -> None:
+    from pytest_promptune.inspecting.arguments import nodes_arguments
+
+    nodes_arguments(parser)
+
+
+def _nodes(arguments: argparse.Namespace) -> Answer:
+    from pytest_promptune.inspecting.finding import inspect_project, rows
+    from pytest_promptune.inspecting.project import read_project
+    from pytest_promptune.inspecting.telling import node_lines, node_markdown
+
+    found = inspect_project(read_project(Path(arguments.root).resolve(), arguments.graph))
+    text = node_markdown(found) if arguments.markdown else _text(node_lines, found)
+    return Answer(text=text, data=rows(found), status=found.status)
+
+
 def _asked(arguments: argparse.Namespace) -> "Asked":
     from pytest_promptune.sizing.sources import Asked
 
@@ -284,6 +300,13 @@ COMMANDS = (
         help="tell from stored runs how many runs or cases it takes to find a change",
         run=_plan_runs,
         arguments=_plan_runs_arguments,
+        error_status=2,
+    ),
+    Command(
+        words=("nodes",),
+        help="find the graph's nodes that call a language model, and what is weak in their prompts",
+        run=_nodes,
+        arguments=_nodes_arguments,
         error_status=2,
     ),
     Command(words=("model", "path"), help="print where the embedded model is", run=_model_path),

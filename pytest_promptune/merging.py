@@ -16,6 +16,7 @@ from pytest_promptune.core.display import clean, count
 from pytest_promptune.core.experiment import Experiment
 from pytest_promptune.core.gate import REPLAY
 from pytest_promptune.core.model import CURRENT
+from pytest_promptune.core.node_usage import node_rows
 from pytest_promptune.core.scorers import failures_told
 from pytest_promptune.core.shards.combining import (
     Combined,
@@ -80,7 +81,7 @@ def merge(paths: Sequence[str], wishes: Wishes) -> View:
     for result in combined.shard.results:
         experiment.add(result)
     counts = tally(experiment)
-    view = _view(documents, combined, settings, counts)
+    view = replace(_view(documents, combined, settings, counts), nodes=node_rows(experiment))
     concluded = conclude(_evidence(documents, combined, settings, experiment, counts, wishes.root))
     view = concluded.told_in(_with_gaps(view, combined, experiment, documents))
     failed = any(item.failed for item in view.gate)

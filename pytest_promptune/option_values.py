@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from pytest_promptune.core.prices import Price
+from pytest_promptune.core.stages import STAGES
 
 SCOPES = ("suite", "population")
 GATES = ("regression", "non-inferiority", "off")
@@ -72,6 +73,14 @@ def read_scope(value: Any) -> str:
     text = str(value).strip()
     if text not in SCOPES:
         raise ValueError(" or ".join(SCOPES))
+    return text
+
+
+def read_stage(value: Any) -> str:
+    """How much of the suite is measured."""
+    text = str(value).strip()
+    if text not in STAGES:
+        raise ValueError(" or ".join(STAGES))
     return text
 
 

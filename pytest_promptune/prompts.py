@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING
 from pytest_promptune.core.codec import sha256
 from pytest_promptune.core.errors import VariantError
 from pytest_promptune.core.model import Variant
+from pytest_promptune.core.overrides import read_overrides
 from pytest_promptune.settings import Settings
+from pytest_promptune.variants.literals import with_templates
 from pytest_promptune.variants.reading import with_changes
 
 if TYPE_CHECKING:
@@ -44,12 +46,21 @@ class AppPrompts:
 
         self._templates = Templates(load_environment(self._spec, rootdir=self._root), variants=self._folder)
 
+    def resolved(self, variant: Variant) -> Variant:
+        """The variant with the old prompts of its nodes, read where ``prompt_from`` says.
+
+        Raises:
+            VariantError: when one can't be read.
+        """
+        return with_templates(variant, root=self._root)
+
     def check(self, variant: Variant) -> None:
-        """See whether the templates of a variant would reach the app.
+        """See whether the templates of a variant would reach the app, and what it changes of nodes is sound.
 
         Raises:
             VariantError: when one of them would not.
         """
+        read_overrides(variant)
         if not variant.templates:
             return
         if self._templates is None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import secrets
 from collections import deque
-from collections.abc import Container, Iterable, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -285,10 +285,10 @@ class Recording:
         if self._writer is not None:
             self._writer.sample(sample)
 
-    def wait_for(self, key: SampleKey) -> None:
-        """Wait until a sample can't be lost any more."""
+    def wait_for(self, key: SampleKey, *, while_waiting: Callable[[], None]) -> None:
+        """Wait until a sample can't be lost any more; `while_waiting` is called several times a second."""
         if self._writer is not None:
-            self._writer.wait_for(key)
+            self._writer.wait_for(key, while_waiting=while_waiting)
 
     def redacted(self, text: str) -> str:
         """`text` without secrets."""

@@ -121,7 +121,7 @@ class Samples:
         sampler = self._planned
         self.open()
         found = sampler.sample(item, case, app, everywhere=everywhere, depends=depends)
-        self._recording.wait_for(found.key)
+        self._recording.wait_for(found.key, while_waiting=self._while_waiting)
         return found
 
     def key(

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from pytest_promptune.choosing import known_variants, measured_variants, too_many_changes
 from pytest_promptune.conditions import Commit, CommitReader, own_version, timestamp
 from pytest_promptune.core.baseline import Baseline, Recorded
+from pytest_promptune.core.case_checks import case_notes
 from pytest_promptune.core.checks import refuse_contradictions, refuse_unknown_metrics
 from pytest_promptune.core.course import Course, unpriced
 from pytest_promptune.core.experiment import Experiment
@@ -158,6 +159,8 @@ class Session:
         for variant in self.variants:
             if text := too_many_changes(variant, refuse=self.settings.one_change):
                 self._notes[text] = None
+        if self.settings.mode == "baseline":
+            self._notes |= dict.fromkeys(case_notes(selected))
         for module in dict.fromkeys(item.module for item in selected):
             self._baseline(module)
         self._catalogue.take(selected, collected, whole=whole, everything=everything)
@@ -174,6 +177,7 @@ class Session:
             return
         self._has_prompts = True
         self._prompts.prepare()
+        self.variants = tuple(self._prompts.resolved(variant) for variant in self.variants)
         for variant in self.variants:
             self._prompts.check(variant)
         replaces = any(variant.templates for variant in self.variants)

@@ -11,6 +11,7 @@ from pytest_promptune.core.errors import SettingsError
 from pytest_promptune.core.margins import read_sizes
 from pytest_promptune.core.prices import Price
 from pytest_promptune.core.runs import Runs, parse_runs
+from pytest_promptune.core.stages import SIZES, Stage
 from pytest_promptune.option_values import (
     read_flag,
     read_gate,
@@ -21,6 +22,7 @@ from pytest_promptune.option_values import (
     read_rate,
     read_reports,
     read_scope,
+    read_stage,
     read_text,
     read_texts,
     read_usd,
@@ -110,6 +112,13 @@ class Settings:
         "(recommended: 10, against 5 of a check)",
         read_positive_int,
         metavar="N",
+    )
+    stage: Stage = _option(
+        "full",
+        "how much is measured: `quick`, 3 cases of each test, once each; `medium`, 10 cases, 3 runs; `full`, "
+        "everything (default). Cases are drawn evenly over their categories, the same ones each time",
+        read_stage,
+        metavar="STAGE",
     )
     gate: Gate = _option(
         "regression",
@@ -245,6 +254,19 @@ class Settings:
         read_text,
         on_command_line=False,
     )
+    graph: str | None = _option(
+        None,
+        "the app's compiled graph, for pytest-promptune nodes, as my_app.graph:graph",
+        read_text,
+        on_command_line=False,
+    )
+    llm_calls: tuple[str, ...] = _option(
+        (),
+        "functions that call a model in a way of their own, for pytest-promptune nodes, as my_app.llm:ask",
+        read_texts,
+        kind="list",
+        on_command_line=False,
+    )
     gate_metrics: tuple[str, ...] = _option(
         (),
         "metrics to gate beside the default ones, as latency_s",
@@ -289,6 +311,8 @@ class Settings:
             return self.runs
         if self.mode == "baseline" and self.baseline_runs is not None:
             return self.baseline_runs
+        if self.stage in SIZES:
+            return SIZES[self.stage].runs
         return marked or self.runs or DEFAULT_RUNS
 
     @property
@@ -350,6 +374,12 @@ def _check_together(settings: Settings) -> None:
         raise SettingsError(
             "--promptune-baseline and --promptune-compare contradict each other: record the baseline first, "
             "then compare in a second session."
+        )
+    if settings.baseline and settings.stage in SIZES:
+        raise SettingsError(
+            f"--promptune-baseline and --promptune-stage={settings.stage} contradict each other: a baseline "
+            "holds all runs of its cases, and fewer would take their place. Add --promptune-stage=full, with "
+            "-k for a part of the cases."
         )
     if settings.resume and settings.replay is not None:
         raise SettingsError(

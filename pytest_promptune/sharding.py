@@ -40,6 +40,7 @@ SHARED = (
     "runs",
     "runs_override",
     "scope",
+    "stage",
     "strict",
     "templates",
     "tolerance",

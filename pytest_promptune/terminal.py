@@ -37,6 +37,7 @@ from pytest_promptune.core.lines import (
     table,
 )
 from pytest_promptune.core.view import ComparisonRow, MetricRow, View
+from pytest_promptune.terminal_nodes import nodes
 
 _UNGATED = " *"
 _COLOURS: Mapping[str, Mapping[str, bool]] = {
@@ -99,7 +100,7 @@ def _full(view: View, verbosity: int, width: int) -> list[Line]:
     if view.mode == "baseline" or verbosity > 0 or not view.comparisons:
         for measured in wording.measurements(view):
             lines += _measurement(measured, view, verbosity, width)
-    lines += _classes(view, width)
+    lines += [*_classes(view, width), *nodes(view, width)]
     if view.goals:
         lines += [Line(), line("Goals", BOLD), *_goals(view, width)]
     if view.comparisons:

@@ -155,7 +155,7 @@ def _table(header: Sequence[str], rows: Sequence[Sequence[str]], width: int) -> 
 
 
 def _estimates(plan: Plan, width: int) -> list[Line]:
-    if not any(each.experiment for each in plan.estimates):
+    if not any(each.experiment or each.basis for each in plan.estimates):
         return []
     header = ["", "model calls", "input tokens", "output tokens", "cost"]
     named = _names(plan)
@@ -184,7 +184,7 @@ def _amounts_of(estimates: Sequence[Estimate]) -> list[str]:
 
 def _origin(each: Estimate) -> str:
     if each.experiment is None:
-        return "no stored samples"
+        return f"rough, {clean(each.basis)}" if each.basis else "no stored samples"
     text = f"from {count(each.stored, 'sample')} of experiment {each.experiment}"
     if each.unmeasured:
         text += f"; {', '.join(map(clean, each.unmeasured))} not measured there, taken to be alike"
@@ -204,8 +204,8 @@ def rounded(value: float) -> float:
 
 
 def plain_range(found: Range | None) -> str:
-    """``24,000–26,000``, or one number where both ends are the same."""
-    return _range(found, lambda value: number(rounded(value), digits=2))
+    """``24,000–26,000``, or one number where both ends are the same; counts are whole."""
+    return _range(found, lambda value: f"{rounded(value):,.0f}")
 
 
 def money_range(found: Range | None) -> str:

@@ -10,6 +10,7 @@ from pytest_promptune.conclusion import Conclusion
 from pytest_promptune.conditions import Commit, own_version, python_version, tests_hash, timestamp
 from pytest_promptune.core.experiment import Experiment
 from pytest_promptune.core.model import CURRENT, Variant
+from pytest_promptune.core.node_usage import node_rows
 from pytest_promptune.core.scorers import failures_told, unpriced_scorers
 from pytest_promptune.core.tally import Tally, tally
 from pytest_promptune.core.view import ExperimentView, LookView, VariantView, View
@@ -49,6 +50,7 @@ def build_view(
         exit_code=circumstances.exit_code,
         experiment=_experiment(settings, counts, variants, circumstances, modules, root),
         variants=tuple(_variant(variant) for variant in variants if variant.name != CURRENT),
+        nodes=node_rows(experiment),
         usage=replace(counts.usage, scorer_cost_usd=experiment.scorers.cost_usd),
         notes=(*circumstances.notes, *unpriced_scorers(experiment.scorers.unpriced)),
         warnings=(*circumstances.warnings, *failures),

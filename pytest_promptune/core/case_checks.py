@@ -1,13 +1,19 @@
-"""Whether the cases of a session are fit to be measured: ids, duplicates, what is expected, balance."""
+"""Whether the cases of a session are fit to be measured: duplicates, what is lacking, balance.
+
+Everything but an input without a JSON form is advice: only who wrote the cases knows what is meant.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence, Set
+from typing import Any
 
 from pytest_promptune.core.codec import canonical, sha256
 from pytest_promptune.core.display import count
 from pytest_promptune.core.errors import ScoreError
 from pytest_promptune.core.model import Case
+from pytest_promptune.core.plan import PlannedItem
 from pytest_promptune.core.planning import Check
 
 #: Recommended share of the cases by the tag ``difficulty``.
@@ -16,9 +22,17 @@ DIFFICULTIES: Mapping[str, tuple[float, float]] = {
     "medium": (0.30, 0.40),
     "hard": (0.10, 0.20),
 }
+#: Recommended share of edge cases.
+EDGE_CASES = (0.10, 0.15)
+#: Letters and digits below which an input is very short.
+SHORT = 5
+_EDGE = frozenset({"edge", "edge_case", "edge_cases"})
+#: Keys of a message that say what it is, and nothing of what is asked.
+_NO_TEXT = frozenset({"role", "type", "id", "name"})
 #: A category with less than this part of an even share is thin.
 _THIN = 0.5
 _MOST_NAMED = 5
+_DEEPEST = 8
 
 
 def case_checks(cases: Sequence[Case]) -> list[Check]:
@@ -32,9 +46,31 @@ def case_checks(cases: Sequence[Case]) -> list[Check]:
                 "checked and generated ahead.",
             )
         ]
-    problems = [*_duplicates(cases), *_without_expected(cases)]
+    problems = _problems(cases)
     loaded = Check(status="ok", what="cases", text=f"{count(len(cases), 'case')}, each with an id of its own")
     return [*(problems or [loaded]), *_balance(cases)]
+
+
+def case_notes(items: Sequence[PlannedItem]) -> list[str]:
+    """What to tell who records a baseline of these items: the cases stay as they are for long then."""
+    modules: dict[str, dict[str, Case]] = {}
+    for item in items:
+        if item.case is not None:
+            modules.setdefault(item.module, {})[item.case.id] = item.case
+    return [
+        f"Cases of {module}: {check.text}"
+        for module, cases in modules.items()
+        for check in _problems(list(cases.values()))
+    ]
+
+
+def _problems(cases: Sequence[Case]) -> list[Check]:
+    return [
+        *_duplicates(cases),
+        *_short_inputs(cases),
+        *_without_expected(cases),
+        *_without_expected_keys(cases),
+    ]
 
 
 def _duplicates(cases: Sequence[Case]) -> list[Check]:
@@ -63,6 +99,75 @@ def _without_expected(cases: Sequence[Case]) -> list[Check]:
     return [Check(status="warning", what="cases", text=text)]
 
 
+def _without_expected_keys(cases: Sequence[Case]) -> list[Check]:
+    """What most cases expect, and some don't: tests that read it would fail there."""
+    expecting = [(case.id, case.expected) for case in cases if isinstance(case.expected, Mapping)]
+    having = Counter(key for _, expected in expecting for key in expected)
+    found = []
+    for key, number in having.items():
+        lacking = [id for id, expected in expecting if key not in expected]
+        if lacking and number > len(lacking):
+            text = (
+                f"no expected {key!r} in {len(lacking)} of {len(expecting)} cases: {_named(lacking)}. Add it "
+                "if a test needs it."
+            )
+            found.append(Check(status="warning", what="cases", text=text))
+    return found
+
+
+def _short_inputs(cases: Sequence[Case]) -> list[Check]:
+    """Inputs that say next to nothing, where most say more; edge cases may."""
+    sizes = {case.id: _letters(case.input) for case in cases}
+    known = [size for size in sizes.values() if size is not None]
+    short = [c.id for c in cases if (size := sizes[c.id]) is not None and size < SHORT and not is_edge(c)]
+    if not short or 2 * len(short) > len(known):
+        return []
+    text = (
+        f"very short inputs (fewer than {SHORT} letters and digits) in {len(short)} of {len(cases)} cases: "
+        f"{_named(short)}. Are they complete? If they are meant to be so, tag them as edge cases."
+    )
+    return [Check(status="warning", what="cases", text=text)]
+
+
+def _letters(value: Any) -> int | None:
+    """How many letters and digits the texts of an input have; ``None`` where it has no text."""
+    texts = list(_texts(value, depth=0))
+    return sum(map(str.isalnum, "".join(texts))) if texts else None
+
+
+def _texts(value: Any, depth: int) -> Iterator[str]:
+    if depth > _DEEPEST:
+        return
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping):
+        for key, part in value.items():
+            if key not in _NO_TEXT or len(value) == 1:
+                yield from _texts(part, depth + 1)
+    elif isinstance(value, Sequence | Set) and not isinstance(value, bytes | bytearray):
+        for part in value:
+            yield from _texts(part, depth + 1)
+    elif isinstance(content := getattr(value, "content", None), str | list):  # a message
+        yield from _texts(content, depth + 1)
+
+
+def is_edge(case: Case) -> bool:
+    """Whether tags call it an edge case: a category or difficulty of that name, or a tag that is true."""
+    named = (case.tags.get(tag) for tag in ("category", "difficulty", "type"))
+    if any(_is_edge_name(value) for value in named if value is not None):
+        return True
+    return any(_is_edge_name(tag) and _is_true(value) for tag, value in case.tags.items())
+
+
+def _is_edge_name(value: object) -> bool:
+    return str(value).strip().lower().replace(" ", "_").replace("-", "_") in _EDGE
+
+
+def _is_true(value: object) -> bool:
+    """A table has its truth values as texts."""
+    return value is True or str(value).strip().lower() in ("true", "yes", "1")
+
+
 def _balance(cases: Sequence[Case]) -> list[Check]:
     found = []
     for tag, judge in (("category", _uneven), ("difficulty", _off_the_mix)):
@@ -84,11 +189,27 @@ def _balance(cases: Sequence[Case]) -> list[Check]:
             found.append(Check(status="warning", what=what, text=text))
         else:
             found.append(Check(status="ok", what=what, text=shares))
-    return found
+    return [*found, *_edge_cases(cases)]
+
+
+def _edge_cases(cases: Sequence[Case]) -> list[Check]:
+    """Their share, where there are any; one that one case more or less would mend is fine."""
+    number, total = sum(map(is_edge, cases)), len(cases)
+    if number == 0:
+        return []
+    text = f"{count(number, 'case')}, {_percent(number / total)} %"
+    low, high = EDGE_CASES
+    if low - 1 / total < number / total < high + 1 / total:
+        return [Check(status="ok", what="edge cases", text=text)]
+    text += f": should be {_percent(low)}–{_percent(high)} %, unless real inputs are like this."
+    return [Check(status="warning", what="edge cases", text=text)]
 
 
 def _uneven(counts: Mapping[str, int], total: int) -> list[str]:
-    thin = [value for value, number in counts.items() if number < _THIN * total / len(counts)]
+    """Categories with few cases; that of the edge cases has a share of its own."""
+    usual = {value: number for value, number in counts.items() if not _is_edge_name(value)}
+    total -= sum(number for value, number in counts.items() if _is_edge_name(value))
+    thin = [value for value, number in usual.items() if number < _THIN * total / len(usual)]
     return [f"few cases of {_named(thin)}"] if thin else []
 
 

@@ -17,6 +17,18 @@ class VariantError(PromptuneError):
     """A variant that is unknown, malformed, or changes nothing."""
 
 
+class OverrideError(PromptuneError):
+    """A variant's change of a node that did not reach a model call: the sample is no sample of it."""
+
+
+class TemplateMismatch(OverrideError):
+    """A rendered prompt that is not the one which a variant replaces."""
+
+
+class ParameterRejected(OverrideError):
+    """A parameter of a variant that the model or its provider refuses: not supported, so not measured."""
+
+
 class SettingsError(PromptuneError):
     """An option or ini key with a value that makes no sense, or two that contradict each other."""
 

@@ -99,6 +99,7 @@ class Experiment:
 
     def add(self, result: Result) -> None:
         """Take in what one item contributes."""
+        result = self._with_shared_nodes(result)
         self.results.append(result)
         self._case_hashes.setdefault(result.module, {})[result.case_id] = result.case_hash
         place = (result.variant, result.case_id, result.run)
@@ -116,6 +117,15 @@ class Experiment:
         if result.sample is not None:
             self._sample(result, result.sample)
             self._app_metrics(result, result.sample)
+
+    def _with_shared_nodes(self, result: Result) -> Result:
+        """Tests of one sample know the same nodes, which are kept once."""
+        if result.sample is None or not result.sample.nodes:
+            return result
+        first = self._distinct.get(result.sample_identity, result.run)
+        if first is None or first.nodes != result.sample.nodes:
+            return result
+        return replace(result, sample=replace(result.sample, nodes=first.nodes))
 
     def _sample(self, result: Result, facts: SampleFacts) -> None:
         here = (result.module, result.app, result.variant, result.case_id)

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from email.utils import mktime_tz, parsedate_tz
 from typing import Any
 
+from pytest_promptune.core.errors import ParameterRejected
 from pytest_promptune.core.model import SampleError
 
 #: Seconds before the first retry, and the longest a retry waits.
@@ -108,7 +109,10 @@ _STATUS_ATTRIBUTES = {"aiohttp": "status", "google": "code", "urllib": "code"}
 
 
 def describe(error: BaseException) -> SampleError:
-    """The error of a sample as data; an exception's causes are looked through."""
+    """The error of a sample as data; an exception's causes are looked through.
+
+    A parameter that the provider doesn't support says as little about the app as a lost connection.
+    """
     message = _ILLEGAL_HEADER if _is_illegal_header(error) else _text(error)
     reason = _reason(error)
     if is_infrastructure(error) and _has_no_quota(error):
@@ -116,7 +120,7 @@ def describe(error: BaseException) -> SampleError:
     return SampleError(
         type=type(error).__qualname__,
         message=f"{message} ({reason})" if reason and reason not in message else message,
-        infrastructure=is_infrastructure(error),
+        infrastructure=is_infrastructure(error) or isinstance(error, ParameterRejected),
     )
 
 

@@ -129,17 +129,46 @@ def _plus(a: Any, b: Any) -> Any:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ModelCall:
+    """A way in which a node calls a model: from where and with what; unknown is ``None``."""
+
+    #: As the app asks for it.
+    model: str | None = None
+    provider: str | None = None
+    temperature: float | None = None
+    max_tokens: int | None = None
+    #: Names of the tools that the model may call.
+    tools: tuple[str, ...] = ()
+    #: A form of the answer is asked for (``response_format``).
+    is_structured: bool = False
+    #: ``file:line`` of the app's code that calls.
+    site: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class NodeRun:
     """What one node of the graph did in one sample: its model calls added up."""
 
     node: str
     calls: int = 0
+    #: Seconds in the node, of all its executions together; of its model calls where there is no graph.
     latency_s: float | None = None
     usage: Usage = NO_USAGE
     models: tuple[str, ...] = ()
     #: The rendered prompt of the node's last model call, role and text.
     prompt: tuple[tuple[str, str], ...] = ()
+    #: Model calls that failed.
     errors: int = 0
+    #: Seconds in which the node ran: executions at the same time count once.
+    wall_s: float | None = None
+    #: The node's part of the sample's latency: seconds in which several nodes ran are divided among them.
+    part_s: float | None = None
+    #: Executions of the node and model calls that repeat one that failed.
+    retries: int = 0
+    #: How many calls failed with which exception, and how often the node itself failed with one of its own.
+    error_types: Mapping[str, int] = field(default_factory=dict)
+    #: The different ways in which it calls models, in order of the first call.
+    ways: tuple[ModelCall, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,11 +8,13 @@ from dataclasses import dataclass, fields
 from itertools import groupby
 from typing import Any
 
+from pytest_promptune.core.drawing import drawn
 from pytest_promptune.core.errors import SettingsError
 from pytest_promptune.core.model import Case
 from pytest_promptune.core.runs import EXPECTED as EXPECTED_RUNS
 from pytest_promptune.core.runs import Runs, parse_runs
 from pytest_promptune.core.scorers import Scorer
+from pytest_promptune.core.stages import SIZES, STAGES, Stage, covers
 
 #: Name of the app fixture when the marker names none.
 DEFAULT_APP = "promptune_app"
@@ -33,6 +35,8 @@ class Marks:
     gate: tuple[str, ...] | None = None
     #: Names of fixtures that give evaluators of the output.
     scorers: tuple[str, ...] = ()
+    #: The smallest stage in which the test runs; ``None``: it runs in each.
+    stage: Stage | None = None
 
 
 _KEYWORDS = tuple(f.name for f in fields(Marks))
@@ -110,6 +114,7 @@ _EXPECTED: Mapping[str, tuple[str, Callable[[Any], bool]]] = {
         "a list of names of fixtures",
         lambda v: isinstance(v, list | tuple) and all(isinstance(n, str) and n.isidentifier() for n in v),
     ),
+    "stage": (" or ".join(map(repr, STAGES)), lambda v: isinstance(v, str) and v in STAGES),
 }
 
 
@@ -158,6 +163,38 @@ class PlannedItem:
     #: The scorers that are within its reach, once its fixtures are there: its own, and those of other
     #: items that may share its sample.
     scorers: tuple[Scorer, ...] = ()
+
+
+def of_stage(items: Sequence[PlannedItem], stage: Stage) -> list[bool]:
+    """Which items a stage measures: those of tests that run in it, and of them those whose case is drawn.
+
+    Each test has its cases drawn by itself, so that none is left without; tests with the same cases get the
+    same. Where only a fixture knows the case, each set of other parameters of the test counts as one.
+    """
+    stays = [covers(stage, item.marks.stage or STAGES[0]) for item in items]
+    if stage not in SIZES:
+        return stays
+    categories: dict[tuple[str, str], dict[str, str]] = {}
+    for item in items:
+        test, case = _drawn_as(item)
+        categories.setdefault(test, {})[case] = _category(item.case)
+    chosen = {test: drawn(cases, SIZES[stage].cases) for test, cases in categories.items()}
+    for position, item in enumerate(items):
+        test, case = _drawn_as(item)
+        stays[position] &= case in chosen[test]
+    return stays
+
+
+def _drawn_as(item: PlannedItem) -> tuple[tuple[str, str], str]:
+    """Among the cases of which test, and under which id."""
+    if item.case is not None:
+        return (item.module, item.test), item.case.id
+    return (item.module, item.test.partition("[")[0]), item.test
+
+
+def _category(case: Case | None) -> str:
+    tag = case.tags.get("category") if case else None
+    return "" if tag is None else str(tag)
 
 
 def metric_name(marks: Marks, test: str) -> str:

@@ -63,13 +63,15 @@ class MatrixRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Estimate:
-    """What an app would use, from samples of an earlier experiment; unknown is ``None``."""
+    """What an app would use, from samples of an earlier experiment or roughly; unknown is ``None``."""
 
     place: Place
     #: Id of that experiment, ``None`` where no sample of this app is stored.
     experiment: str | None = None
     #: How many samples it is drawn from.
     stored: int = 0
+    #: What it is drawn from where nothing is stored: a rough one.
+    basis: str = ""
     #: Variants that were not measured there: samples of the others stand in for theirs.
     unmeasured: tuple[str, ...] = ()
     model_calls: Range | None = None

@@ -8,6 +8,7 @@ from types import MappingProxyType
 from typing import Any, Literal
 
 from pytest_promptune.core.model import NO_USAGE, Case, SampleError, SampleRecord, Usage
+from pytest_promptune.core.node_facts import NodeFacts, facts_of_node
 from pytest_promptune.core.plan import PlannedItem
 from pytest_promptune.core.scorers import Unscored, scores_of
 from pytest_promptune.core.scoring import Classification, Sample, Score
@@ -41,11 +42,13 @@ class SampleFacts:
     scorer_unpriced: tuple[str, ...] = ()
     #: Scorers of the item that gave no score, and why.
     scorer_errors: tuple[Unscored, ...] = ()
+    nodes: tuple[NodeFacts, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """Plain data."""
         usage, error = self.usage, self.error
-        return {
+        nodes = {"nodes": [node.to_json() for node in self.nodes]} if self.nodes else {}
+        return nodes | {
             "latency_s": self.latency_s,
             "usage": [usage.input_tokens, usage.output_tokens, usage.cost_usd],
             "error": None if error is None else [error.type, error.message, error.infrastructure],
@@ -78,6 +81,7 @@ class SampleFacts:
                 Unscored(scorer=scorer, reason=reason, infrastructure=lost)
                 for scorer, reason, lost in scorer_errors
             ),
+            nodes=tuple(NodeFacts.from_json(node) for node in data.get("nodes", ())),
         )
 
 
@@ -207,6 +211,7 @@ def _facts_of(record: SampleRecord, app: str, *, reused: bool) -> tuple[Mapping[
         models=tuple(dict.fromkeys(model for node in record.nodes for model in node.models)),
         reused=reused,
         unpriced=record.unpriced,
+        nodes=tuple(facts_of_node(node) for node in record.nodes),
     )
     if not record.scorings:
         return _NO_SCORES, facts

@@ -225,6 +225,43 @@ class ErrorView:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class NodeLatency:
+    """Seconds per sample in a node, over the samples in which it ran; ``None`` where no time is known."""
+
+    mean: float | None = None
+    p50: float | None = None
+    p95: float | None = None
+    p99: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodeRow:
+    """One node of an app under one variant; unknown is ``None``."""
+
+    node: str
+    variant: str
+    #: Name of the app fixture, and whose it is (see `SampleKey.scope`).
+    app: str
+    scope: str = ""
+    #: In which the node ran.
+    samples: int
+    calls: int
+    #: Calls and executions that repeat one that failed.
+    retries: int
+    latency_s: NodeLatency
+    #: Sums over all samples.
+    input_tokens: int | None
+    output_tokens: int | None
+    cost_usd: float | None
+    #: Of the latency of all samples; where several nodes run at once, each has its part of that time.
+    share_of_latency: float | None
+    #: Of the cost of all nodes.
+    share_of_cost: float | None
+    #: By name of the exception, most frequent first.
+    errors: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class UsageView:
     """Sums over the session; unknown is ``None``."""
 
@@ -326,6 +363,8 @@ class View:
     variants: tuple[VariantView, ...] = ()
     baselines: tuple[BaselineView, ...] = ()
     errors: tuple[ErrorView, ...] = ()
+    #: Where time and money went.
+    nodes: tuple[NodeRow, ...] = ()
     usage: UsageView = field(default_factory=UsageView)
     decision: Decision | None = None
     gate: tuple[GateItem, ...] = ()

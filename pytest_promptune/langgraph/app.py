@@ -6,18 +6,26 @@ Nothing of LangChain is imported here unless the app already did: a plain functi
 from __future__ import annotations
 
 import dataclasses
+import difflib
 import functools
 import inspect
 import sys
 import uuid
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pytest_promptune.core.errors import AppError, VariantError
 from pytest_promptune.core.model import Variant
+from pytest_promptune.core.overrides import NodeOverride, read_overrides
+
+if TYPE_CHECKING:
+    from pytest_promptune.langgraph.boundary import Attempt
 
 #: Key under ``config["configurable"]`` that gives every sample a seed of its own.
 SEED = "promptune_seed"
+
+#: What LangGraph calls the node before the first.
+_START = "__start__"
 
 
 def is_builder(value: object) -> bool:
@@ -64,6 +72,7 @@ class App:
     def __init__(self, name: str, target: Any) -> None:
         self.name = name
         self.target = target
+        self._overrides: dict[str, dict[str, NodeOverride]] = {}
 
     def check(self, variant: Variant, *, built: bool) -> None:
         """Refuse a variant that would not reach this app.
@@ -75,15 +84,28 @@ class App:
         Raises:
             VariantError: naming what can't arrive and what to do.
         """
-        if variant.nodes and not built:
-            raise VariantError(
-                f"variant {variant.name!r} changes nodes ({', '.join(map(repr, variant.nodes))}), which "
-                "reach only an app that is built for each variant: let the fixture "
-                f"{self.name!r} return a function with one parameter named 'variant', or use templates or "
-                "[context]."
-            )
+        if variant.nodes:
+            self._overrides[variant.name] = read_overrides(variant, built=built)
+            self._check_nodes(variant)
         if variant.context and not built:
             self._check_context(variant)
+
+    def attempt(self, variant: Variant) -> Attempt | None:
+        """What applies the variant's changes of nodes to one call, ``None`` where it has none."""
+        overrides = self._overrides.get(variant.name)
+        if overrides is None:
+            return None
+        from pytest_promptune.langgraph.boundary import Attempt
+
+        return Attempt(overrides, certain=self.nodes)
+
+    @property
+    def nodes(self) -> frozenset[str]:
+        """Paths of the nodes that are known without running the app."""
+        return frozenset()
+
+    def _check_nodes(self, variant: Variant) -> None:
+        """Where nodes aren't known, each sample tells whether they ran."""
 
     def _check_context(self, variant: Variant) -> None:
         raise VariantError(
@@ -167,6 +189,37 @@ class Graph(App):
                 f"context of {self.name!r} ({self._schema.__name__}) doesn't have. Its fields: "
                 f"{', '.join(fields or ())}."
             )
+
+    @functools.cached_property
+    def nodes(self) -> frozenset[str]:
+        """Those of the graph and of its subgraphs; graphs that a node invokes by hand may have more."""
+        found = {name for name in self.target.nodes if name != _START}
+        for namespace, graph in self.target.get_subgraphs(recurse=True):
+            path = namespace.replace("|", "/")
+            found |= {f"{path}/{name}" for name in getattr(graph, "nodes", ()) if name != _START}
+        return frozenset(found)
+
+    def _check_nodes(self, variant: Variant) -> None:
+        problems = [text for path in variant.nodes if (text := self._unknown(path))]
+        if problems:
+            raise VariantError("\n".join(f"variant {variant.name!r}: {text}" for text in problems))
+
+    def _unknown(self, path: str) -> str | None:
+        """What is wrong with a node's path; ``None`` as well where only running the app can tell."""
+        if path in self.nodes:
+            return None
+        parts = path.split("/")
+        parents = ["/".join(parts[:i]) for i in range(len(parts) - 1, 0, -1)]
+        parent = next((each for each in parents if each in self.nodes), "")
+        beside = sorted(each for each in self.nodes if each.startswith(f"{parent}/" if parent else ""))
+        if parent and not beside:  # it may invoke a graph by hand
+            return None
+        near = difflib.get_close_matches(path, self.nodes, 3)
+        hint = f" Did you mean {' or '.join(map(repr, near))}?" if near else ""
+        return (
+            f"[nodes] names {path!r}, which the graph of {self.name!r} doesn't have.{hint} "
+            f"There are {', '.join(map(repr, beside))}."
+        )
 
     def default_context(self) -> Mapping[str, Any]:
         """The defaults of the context schema, where it can be built without arguments."""

@@ -1,4 +1,4 @@
-"""What the model calls of one sample used: tokens, money and models, by node.
+"""What the nodes of one sample did and used: calls, time, tokens, money, retries and errors.
 
 One callback handler per sample reaches every model call through a context variable that LangChain
 asks for handlers, so the app passes nothing on; subgraphs, parallel nodes, retries and streams included.
@@ -7,36 +7,51 @@ asks for handlers, so the app passes nothing on; subgraphs, parallel nodes, retr
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import replace
-from functools import cached_property
 from typing import Any
 from uuid import UUID
 
 from langchain_core.callbacks import BaseCallbackHandler
-from langchain_core.messages import AIMessage, BaseMessage
-from langchain_core.outputs import ChatGeneration, LLMResult
+from langchain_core.messages import BaseMessage
+from langchain_core.outputs import LLMResult
 from langchain_core.tracers.context import register_configure_hook
 
-from pytest_promptune.core.model import NodeRun, Usage
-from pytest_promptune.core.prices import Tokens
-from pytest_promptune.langgraph.prices import Model, PriceList
+from pytest_promptune.core.model import ModelCall, NodeRun, Usage
+from pytest_promptune.langgraph.calls import Call, total, way_of
+from pytest_promptune.langgraph.prices import PriceList
+from pytest_promptune.langgraph.sites import call_site
+from pytest_promptune.langgraph.spans import Span, Times, times
 
 #: Node name of model calls outside a graph.
 NO_NODE = "(no node)"
 
+#: Different ways to call models that are kept of a node.
+MOST_WAYS = 20
+
 
 class Trace(BaseCallbackHandler):
-    """Collects the model calls of one sample."""
+    """Collects what happens in one sample."""
 
     run_inline = True
 
     def __init__(self, prices: PriceList | None = None) -> None:
         """Without `prices`, calls have the published ones."""
         self._prices = prices or PriceList()
-        self._calls: dict[UUID, _Call] = {}
+        self._calls: dict[UUID, Call] = {}
+        #: Executions of nodes that began and did not end yet, and those that did.
+        self._open: dict[UUID, tuple[str, float]] = {}
+        self._spans: list[Span] = []
+        #: Of executions of nodes: a second one of the same task is a retry.
+        self._tasks: set[str] = set()
+        #: Paths of the nodes in which something was tried again; nodes may run in threads.
+        self._retries: list[str] = []
+        #: Exceptions by the node in which they came up; from there they pass through what called.
+        self._errors: list[tuple[str, BaseException]] = []
+        #: Of everything else that was called: by what, from where, and in which node.
+        self._callers: dict[UUID, tuple[UUID | None, str | None, str]] = {}
 
     def on_chat_model_start(
         self,
@@ -44,12 +59,14 @@ class Trace(BaseCallbackHandler):
         messages: list[list[BaseMessage]],
         *,
         run_id: UUID,
+        parent_run_id: UUID | None = None,
+        tags: list[str] | None = None,
         metadata: dict[str, Any] | None = None,
         **kwargs: Any,
     ) -> None:
         """A chat model is called."""
         prompt = tuple((m.type, m.text if isinstance(m.text, str) else str(m.content)) for m in messages[0])
-        self._calls[run_id] = _Call(metadata or {}, prompt, _url(serialized), self._prices)
+        self._start(run_id, prompt, serialized, metadata, tags, parent_run_id, kwargs)
 
     def on_llm_start(
         self,
@@ -57,12 +74,30 @@ class Trace(BaseCallbackHandler):
         prompts: list[str],
         *,
         run_id: UUID,
+        parent_run_id: UUID | None = None,
+        tags: list[str] | None = None,
         metadata: dict[str, Any] | None = None,
         **kwargs: Any,
     ) -> None:
         """A completion model is called."""
         prompt = tuple(("text", text) for text in prompts[:1])
-        self._calls[run_id] = _Call(metadata or {}, prompt, _url(serialized), self._prices)
+        self._start(run_id, prompt, serialized, metadata, tags, parent_run_id, kwargs)
+
+    def _start(
+        self,
+        run_id: UUID,
+        prompt: tuple[tuple[str, str], ...],
+        serialized: Mapping[str, Any] | None,
+        metadata: Mapping[str, Any] | None,
+        tags: Sequence[str] | None,
+        parent: UUID | None,
+        more: Mapping[str, Any],
+    ) -> None:
+        metadata = metadata or {}
+        call = self._calls[run_id] = Call(node_path(metadata), metadata, prompt, serialized, self._prices)
+        self._note_retry(call.node, tags)
+        asked = {**(more.get("options") or {}), **(more.get("invocation_params") or {})}
+        call.way = way_of(metadata, asked, self._site(parent))
 
     def on_llm_end(self, response: LLMResult, *, run_id: UUID, **kwargs: Any) -> None:
         """A model answered."""
@@ -73,18 +108,101 @@ class Trace(BaseCallbackHandler):
         """A model call failed; its usage is unknown."""
         if (call := self._calls.get(run_id)) is not None:
             call.finish(None)
+            self._note_error(call.node, error)
+
+    def on_chain_start(
+        self,
+        serialized: dict[str, Any],
+        inputs: Any,
+        *,
+        run_id: UUID,
+        parent_run_id: UUID | None = None,
+        tags: list[str] | None = None,
+        metadata: dict[str, Any] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        """A node begins, or any other part of the app."""
+        metadata = metadata or {}
+        path = node_path(metadata)
+        self._callers[run_id] = (parent_run_id, call_site(), path)
+        self._note_retry(path, tags)
+        is_node = kwargs.get("name") == metadata.get("langgraph_node")
+        if not is_node or not any(tag.startswith("graph:step:") for tag in tags or ()):
+            return
+        self._callers[run_id] = (None, None, path)  # what runs the graph calls no model
+        task = str(metadata.get("langgraph_checkpoint_ns"))
+        if task in self._tasks:
+            self._retries.append(path)
+        self._tasks.add(task)
+        self._open[run_id] = (path, time.perf_counter())
+
+    def on_chain_end(self, outputs: Any, *, run_id: UUID, **kwargs: Any) -> None:
+        """A node ends, or any other part of the app."""
+        self._end(run_id)
+
+    def on_chain_error(self, error: BaseException, *, run_id: UUID, **kwargs: Any) -> None:
+        """A node fails, or any other part of the app."""
+        self._end(run_id)
+        if run_id in self._callers and not _is_control_flow(error):
+            self._note_error(self._callers[run_id][2], error)
+
+    def on_tool_start(
+        self,
+        serialized: dict[str, Any],
+        input_str: str,
+        *,
+        run_id: UUID,
+        parent_run_id: UUID | None = None,
+        metadata: dict[str, Any] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        """A tool is called, which may call models."""
+        self._callers[run_id] = (parent_run_id, call_site(), node_path(metadata or {}))
 
     @property
     def usage(self) -> Usage:
         """All calls together. Costs are looked up when asked for, so that samples don't wait for that."""
-        return _total(list(self._calls.values()))  # one that was left behind may still call models
+        return total(list(self._calls.values()))  # one that was left behind may still call models
 
     def nodes(self) -> tuple[NodeRun, ...]:
         """Calls added up by node, in order of first call."""
-        by_node: dict[str, list[_Call]] = {}
+        by_node: dict[str, list[Call]] = {}
         for call in list(self._calls.values()):
             by_node.setdefault(call.node, []).append(call)
-        return tuple(_add_up(node, calls) for node, calls in by_node.items())
+        found = self._times(by_node)
+        return tuple(self._add_up(node, calls, found.get(node)) for node, calls in by_node.items())
+
+    def _times(self, by_node: Mapping[str, Sequence[Call]]) -> dict[str, Times]:
+        """Seconds by node that calls models; where no execution ended, those of its calls."""
+        spans = [span for span in list(self._spans) if span.node in by_node]
+        seen = {span.node for span in spans}
+        for node, calls in by_node.items():
+            if node not in seen:
+                ended = ((call.began, call.ended) for call in calls)
+                spans += [Span(node=node, began=b, ended=e) for b, e in ended if e is not None]
+        return times(spans)
+
+    def _add_up(self, node: str, calls: Sequence[Call], spent: Times | None) -> NodeRun:
+        seconds = (spent.total, spent.wall, spent.part) if spent is not None else (None, None, None)
+        names = (call.model.names[0] for call in calls if call.answered and call.model.names)
+        return NodeRun(
+            node=node,
+            calls=len(calls),
+            latency_s=seconds[0],
+            usage=total(calls),
+            models=tuple(dict.fromkeys(names)),
+            prompt=calls[-1].prompt,
+            errors=sum(call.failed for call in calls),
+            wall_s=seconds[1],
+            part_s=seconds[2],
+            retries=self._retries.count(node),
+            error_types=self._error_types(node),
+            ways=_distinct(calls),
+        )
+
+    def _error_types(self, node: str) -> dict[str, int]:
+        here = (error for path, error in list(self._errors) if path == node)
+        return dict(Counter(type(error).__qualname__ for error in here))
 
     @property
     def unpriced(self) -> tuple[str, ...]:
@@ -92,126 +210,43 @@ class Trace(BaseCallbackHandler):
         calls = [call for call in list(self._calls.values()) if call.answered and call.tokens.is_billable]
         return tuple(dict.fromkeys(call.name for call in calls if not self._prices.knows(call.model)))
 
+    # --- what happened ----------------------------------------------------------------------------
 
-class _Call:
-    def __init__(
-        self,
-        metadata: Mapping[str, Any],
-        prompt: tuple[tuple[str, str], ...],
-        url: str | None,
-        prices: PriceList,
-    ) -> None:
-        self.node = _node_path(metadata)
-        self.prompt = prompt
-        self.began = time.perf_counter()
-        self.latency_s: float | None = None
-        self.tokens = Tokens()
-        self.model = Model(
-            asked=_name(metadata.get("ls_model_name")), provider=_name(metadata.get("ls_provider")), url=url
-        )
-        self.answered = self.failed = False
-        self._prices = prices
+    def _end(self, run_id: UUID) -> None:
+        """If it is the execution of a node, note its time."""
+        path, began = self._open.pop(run_id, (None, 0.0))
+        if path is not None:
+            self._spans.append(Span(node=path, began=began, ended=time.perf_counter()))
 
-    @property
-    def usage(self) -> Usage:
-        """Tokens alone."""
-        return Usage(input_tokens=self.tokens.input, output_tokens=self.tokens.output)
+    def _note_retry(self, path: str, tags: Sequence[str] | None) -> None:
+        """LangChain's ``with_retry`` tags what it tries again."""
+        if any(tag.startswith("retry:attempt:") for tag in tags or ()):
+            self._retries.append(path)
 
-    @property
-    def name(self) -> str:
-        """Of the model that answered."""
-        return next(iter(self.model.names), "a model without a name")
+    def _note_error(self, path: str, error: BaseException) -> None:
+        """Count an exception where it comes up first, and not again in what it passes through."""
+        if not any(each is error or each is error.__cause__ for _, each in list(self._errors)):
+            self._errors.append((path, error))
 
-    @cached_property
-    def cost_usd(self) -> float | None:
-        """Of a call that was answered."""
-        return self._prices.cost(self.tokens, self.model)
-
-    def finish(self, response: LLMResult | None) -> None:
-        self.latency_s = time.perf_counter() - self.began
-        if response is None:
-            self.failed = True
-            return
-        said: Mapping[str, Any] = {}
-        for generation in response.generations[0][:1] if response.generations else ():
-            if isinstance(generation, ChatGeneration) and isinstance(generation.message, AIMessage):
-                said = generation.message.response_metadata
-                self.tokens = _tokens(generation.message.usage_metadata or {})
-        # older models and completion models say it beside their messages
-        output = response.llm_output or {}
-        used = output.get("token_usage") or output.get("usage")
-        if self.tokens == Tokens() and isinstance(used, Mapping):
-            self.tokens = Tokens(
-                input=_count(used.get("prompt_tokens", used.get("input_tokens"))),
-                output=_count(used.get("completion_tokens", used.get("output_tokens"))),
-            )
-        names = (place.get(key) for place in (said, output) for key in ("model_name", "model"))
-        self.model = replace(
-            self.model,
-            answered=_name(next(filter(None, names), None)),
-            provider=self.model.provider or _name(said.get("model_provider")),
-            tier=_name(said.get("service_tier")),
-        )
-        self.answered = True
+    def _site(self, parent: UUID | None) -> str | None:
+        """Where a call comes from: what stands on the stack, or the nearest caller that knows."""
+        site = call_site()
+        while site is None and parent is not None:
+            parent, site, _ = self._callers.get(parent, (None, None, ""))
+        return site
 
 
-def _tokens(used: Mapping[str, Any]) -> Tokens:
-    """LangChain's `usage_metadata`; in OpenAI's service tiers keys are like ``flex_cache_read``."""
-    read: dict[str, Any] = used.get("input_token_details") or {}
-    written: dict[str, Any] = used.get("output_token_details") or {}
-
-    def part(details: dict[str, Any], *names: str) -> int:
-        return sum(_count(value) or 0 for key, value in details.items() if key.endswith(names))
-
-    return Tokens(
-        input=_count(used.get("input_tokens")),
-        output=_count(used.get("output_tokens")),
-        cache_read=part(read, "cache_read"),
-        cache_write=part(read, "cache_creation", "ephemeral_5m_input_tokens"),
-        cache_write_1h=part(read, "ephemeral_1h_input_tokens"),
-        input_audio=part(read, "audio"),
-        output_audio=part(written, "audio"),
-        reasoning=part(written, "reasoning"),
-    )
+def _distinct(calls: Sequence[Call]) -> tuple[ModelCall, ...]:
+    return tuple(dict.fromkeys(call.way for call in calls))[:MOST_WAYS]
 
 
-def _count(value: object) -> int | None:
-    return value if isinstance(value, int) and not isinstance(value, bool) else None
+def _is_control_flow(error: BaseException) -> bool:
+    """Cancelled, or LangGraph's way to leave a node: interrupts and commands to the parent."""
+    names = (f"{each.__module__}.{each.__qualname__}" for each in type(error).__mro__)
+    return not isinstance(error, Exception) or "langgraph.errors.GraphBubbleUp" in names
 
 
-def _name(value: object) -> str | None:
-    return str(value) if value else None
-
-
-def _url(serialized: Mapping[str, Any] | None) -> str | None:
-    """Where a client for OpenAI was pointed at by its `base_url`."""
-    url = ((serialized or {}).get("kwargs") or {}).get("openai_api_base")
-    return url if isinstance(url, str) and url else None
-
-
-def _total(calls: list[_Call]) -> Usage:
-    """Tokens as far as they are known; the cost only where that of every answer is. Errors cost nothing."""
-    costs = [call.cost_usd for call in calls if call.answered]
-    known = [cost for cost in costs if cost is not None]
-    total = sum((call.usage for call in calls), Usage())
-    return replace(total, cost_usd=sum(known) if known and len(known) == len(costs) else None)
-
-
-def _add_up(node: str, calls: list[_Call]) -> NodeRun:
-    times = [call.latency_s for call in calls if call.latency_s is not None]
-    names = (call.model.names[0] for call in calls if call.answered and call.model.names)
-    return NodeRun(
-        node=node,
-        calls=len(calls),
-        latency_s=sum(times) if times else None,
-        usage=_total(calls),
-        models=tuple(dict.fromkeys(names)),
-        prompt=calls[-1].prompt,
-        errors=sum(call.failed for call in calls),
-    )
-
-
-def _node_path(metadata: Mapping[str, Any]) -> str:
+def node_path(metadata: Mapping[str, Any]) -> str:
     """``supervisor/researcher`` from the checkpoint namespace ``supervisor:<id>|researcher:<id>``."""
     namespace = metadata.get("langgraph_checkpoint_ns") or metadata.get("checkpoint_ns")
     if namespace:

@@ -30,30 +30,37 @@ class _Stored:
 class History:
     """The experiment log, read once; where it can't be, nothing is known and `note` says why."""
 
-    def __init__(self, location: Location | None, rows: Sequence[MatrixRow]) -> None:
+    def __init__(
+        self,
+        location: Location | None,
+        rows: Sequence[MatrixRow],
+        rough: Mapping[Place, Estimate] | None = None,
+    ) -> None:
         """Look for the newest samples of each app.
 
         Args:
             location: of the log, ``None`` where there is none.
             rows: of the matrix.
+            rough: estimates of apps that have no stored samples.
         """
         self._location = location
         self._rows = rows
+        self._rough = rough or {}
         self._stored: dict[Place, _Stored] = {}
         self._tables: dict[str, Experiment] = {}
         #: Why something isn't known, empty when all is.
         self.note = ""
         if location is None:
-            self.note = "Nothing is stored, since --promptune-store is empty: estimates are unknown."
+            self.note = f"Nothing is stored, since --promptune-store is empty: {self._without()}."
             return
         try:
             self._read(location)
         except StoreError as error:
-            self.note = f"The experiment log can't be read, estimates are unknown: {error}"
+            self.note = f"The experiment log can't be read, {self._without()}: {error}"
 
     def _read(self, location: Location) -> None:
         if location.path is not None and not location.path.exists():
-            self.note = "No experiment is stored yet: estimates are unknown until one was measured."
+            self.note = f"No experiment is stored yet: {self._without()} until one was measured."
             return
         with ExperimentLog(location) as log:
             self._stored = _newest(log, [row.place for row in self._rows])
@@ -63,7 +70,13 @@ class History:
                     table.add(result)
         unknown = [row.place[0] for row in self._rows if row.place not in self._stored]
         if unknown:
-            self.note = f"No stored experiment has samples of {', '.join(unknown)}: estimates are unknown."
+            self.note = f"No stored experiment has samples of {', '.join(unknown)}: {self._without()}."
+
+    def _without(self) -> str:
+        """What comes of apps that have no stored samples."""
+        missing = [row.place for row in self._rows if row.place not in self._stored]
+        are_rough = missing and all(place in self._rough for place in missing)
+        return f"estimates are {'rough' if are_rough else 'unknown'}"
 
     def estimates(self) -> list[Estimate]:
         """What each app will use."""
@@ -72,7 +85,7 @@ class History:
     def _estimate(self, row: MatrixRow) -> Estimate:
         stored = self._stored.get(row.place)
         if stored is None:
-            return Estimate(place=row.place)
+            return self._rough.get(row.place, Estimate(place=row.place))
         most = estimate(row.place, row.calls, stored.samples, stored.experiment)
         if row.at_least is None:
             return most

@@ -10,19 +10,21 @@ from typing import Any
 from pytest_promptune.conditions import timestamp
 from pytest_promptune.core.case_checks import case_checks
 from pytest_promptune.core.checks import refuse_contradictions, refuse_unknown_metrics
-from pytest_promptune.core.display import clean, money
+from pytest_promptune.core.display import clean, count, money
 from pytest_promptune.core.errors import PromptuneError, ScoreError, VariantError
 from pytest_promptune.core.estimates import duration, most_known
 from pytest_promptune.core.model import Case, Variant
 from pytest_promptune.core.plan import PlannedItem
 from pytest_promptune.core.planning import Check, Entry, Estimate, Place, Plan, matrix
 from pytest_promptune.core.scorers import scorer_of
+from pytest_promptune.core.stages import SIZES
 from pytest_promptune.engine import Engine
 from pytest_promptune.goal_files import find_goals
 from pytest_promptune.looking import planned_looks
 from pytest_promptune.planning.baselines import Baselines
 from pytest_promptune.planning.goals import goal_checks
 from pytest_promptune.planning.history import History
+from pytest_promptune.planning.models import AppModels
 from pytest_promptune.planning.sensitivity import Known, sensitivities
 from pytest_promptune.planning.variants import PlannedVariants
 from pytest_promptune.recording import Recording, facts_of
@@ -80,6 +82,7 @@ class Planner:
         self._location = None if settings.store == "" else locate(settings.store, root=root)
         self._variants = PlannedVariants(settings, root=root, variants=variants)
         self._recording = Recording(settings, root=root, id="plan", started=timestamp())
+        self._models = AppModels(settings.prices)
         self._engine: Engine | None = None
         self._apps: dict[int, BuiltApp] = {}
         self._entries: list[Entry] = []
@@ -125,21 +128,21 @@ class Planner:
             problems[f"its fixture skips: {given.skips}. Its tests would be skipped too."] = True
             self._skipped += len(items)
             return
+        place = (given.name, (folder_of(given.item) or None) if given.everywhere else given.item.module)
         if given.problem:
             problems[given.problem] = False
         elif not self.replays:
             for name in dict.fromkeys(item.cell.variant for item in items):
-                self._build(given, self._variants.all[name], problems)
-        place = (given.name, (folder_of(given.item) or None) if given.everywhere else given.item.module)
+                self._build(given, self._variants.all[name], place, problems)
         reach = Reach(given.item, everywhere=given.everywhere, depends=given.depends)
         self._entries.extend(self._entry(item, place, reach) for item in items)
 
-    def _build(self, given: Given, variant: Variant, problems: dict[str, bool]) -> None:
+    def _build(self, given: Given, variant: Variant, place: Place, problems: dict[str, bool]) -> None:
         try:
             built = self._apps.get(id(given.value))
             if built is None:
                 built = self._apps[id(given.value)] = BuiltApp(given.name, given.value, self._run)
-            built.under(variant)
+            app = built.under(variant)
         except VariantError as error:
             self._variants.problem(variant.name, str(error))
         except PromptuneError as error:
@@ -148,6 +151,8 @@ class Planner:
             problems[f"building it for {variant.name!r} raises {first_line(error)}. {LOOK}"] = False
         else:
             self._variants.learn(built.default_context())
+            self._models.look(place, app.target)
+            self._models.look_at([variant], built.default_context())
 
     def _run(self, call: Callable[[], Awaitable[Any]]) -> Any:
         if self._engine is None:
@@ -194,7 +199,9 @@ class Planner:
         """
         settings = self._settings
         rows = matrix(self._entries)
-        history = History(self._location, rows)
+        cases = {item.case.id: item.case for item in self._selected if item.case}
+        rough = self._models.rough(rows, cases=list(cases.values()), templates=self._variants.texts())
+        history = History(self._location, rows, rough)
         baselines = Baselines(settings, root=self._root, items=self._selected)
         estimates = history.estimates()
         known = Known(
@@ -210,6 +217,7 @@ class Planner:
             *self._case_checks(),
             *self._fixture_checks(),
             *self._variants.checks(),
+            *self._models.checks(),
             history.check(),
             *baselines.checks(),
             *goal_checks(
@@ -220,7 +228,7 @@ class Planner:
             ),
             *self._budget_checks(estimates),
         ]
-        notes = (self._looks(), history.note, missing, self._nothing_to_resume())
+        notes = (self._stage(), self._looks(), history.note, missing, self._nothing_to_resume())
         return Plan(
             mode=settings.mode,
             against=settings.against,
@@ -240,6 +248,18 @@ class Planner:
             variants=tuple(self._variants.plans()),
             checks=tuple(replace(check, text=self._shown(check.text)) for check in checks),
             notes=tuple(self._shown(text) for text in notes if text),
+        )
+
+    def _stage(self) -> str:
+        if self._settings.stage not in SIZES:
+            return ""
+        left, everything = (
+            len({(item.module, item.case.id) for item in items if item.case})
+            for items in (self._selected, self._collected)
+        )
+        return (
+            f"--promptune-stage={self._settings.stage} leaves {left:,} of {count(everything, 'case')}, "
+            "the same ones each time."
         )
 
     def _looks(self) -> str:
@@ -270,8 +290,10 @@ class Planner:
             return [Check(status="failed", what="cases and tests", text=str(error))]
         checks = []
         modules = dict.fromkeys(item.module for item in self._selected)
+        # the cases that a stage draws say little of the suite they are drawn from
+        items = self._collected if self._settings.stage in SIZES else self._selected
         for module in modules:
-            cases = {i.case.id: i.case for i in self._selected if i.case and i.module == module}
+            cases = {i.case.id: i.case for i in items if i.case and i.module == module}
             where = f" of {module}" if len(modules) > 1 else ""
             checks += [replace(check, what=check.what + where) for check in case_checks(list(cases.values()))]
         return checks

@@ -42,9 +42,10 @@ class PlannedVariants:
         except VariantError as error:
             self._checks.append(Check(status="failed", what="templates", text=str(error)))
             return
-        for variant in self.all.values():
+        for variant in list(self.all.values()):
             try:
-                self._prompts.check(variant)
+                self.all[variant.name] = resolved = self._prompts.resolved(variant)
+                self._prompts.check(resolved)
             except VariantError as error:
                 self.problem(variant.name, str(error))
         replaces = any(variant.templates for variant in self.all.values())

@@ -68,8 +68,8 @@ def pytest_configure(config: pytest.Config) -> None:
     """Read the settings, so that a slip ends the session before anything runs."""
     config.addinivalue_line(
         "markers",
-        "promptune(app, runs, metric, timeout, retries, gate): how tests that request `sample` are measured "
-        "(pytest-promptune)",
+        "promptune(app, runs, metric, timeout, retries, gate, scorers, stage): how tests that request "
+        "`sample` are measured (pytest-promptune)",
     )
     settings = config.stash[settings_key] = _read_settings(config)
     if settings.store or settings.redact:

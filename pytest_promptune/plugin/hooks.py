@@ -35,6 +35,7 @@ from pytest_promptune.plugin.ordering import put_in_order, put_in_order_of_looks
 from pytest_promptune.plugin.progress import ProgressLine
 from pytest_promptune.plugin.refusing import mark_refused, or_usage_error
 from pytest_promptune.plugin.scorers import ScorerFixtures
+from pytest_promptune.plugin.staging import deselect_beyond
 from pytest_promptune.plugin.state import (
     CELL,
     LAST_WORD,
@@ -152,6 +153,7 @@ class PromptuneHooks:
             item.stash[item_key] = ItemState(plan)
         put_in_order(items, partial(ordered, variants=names))
         result = yield  # pytest deselects, and keeps items together that share a fixture's parameter
+        deselect_beyond(self._config.stash[settings_key].stage, items, self._config)
         put_in_order_of_looks(items, self.session.look_numbers)
         for order_number, item in enumerate(items):
             if item_key in item.stash:

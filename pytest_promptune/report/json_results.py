@@ -45,7 +45,7 @@ def to_results(view: View) -> dict[str, Any]:
         "classes": [_classes(row) for row in view.classes],
         "comparisons": [_comparison(row) for row in view.comparisons],
         "goals": [_goal(row) for row in view.goals],
-        "nodes": [],
+        "nodes": [asdict(row) for row in view.nodes],
         "errors": [asdict(error) for error in view.errors],
         "baselines": [asdict(item) for item in view.baselines],
         "gate": [asdict(item) for item in view.gate],

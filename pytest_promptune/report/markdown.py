@@ -11,6 +11,7 @@ from pytest_promptune.core.view import View
 from pytest_promptune.report import changes, tables
 from pytest_promptune.report.classes import class_tables
 from pytest_promptune.report.goals import goal_table
+from pytest_promptune.report.nodes import node_tables
 from pytest_promptune.report.templating import render
 
 
@@ -39,6 +40,7 @@ def values(view: View) -> dict[str, Any]:
         "metrics": tables.metric_tables(view),
         "classes": class_tables(view),
         "goals": goal_table(view),
+        "nodes": node_tables(view),
         "comparisons": tables.comparison_tables(view),
         "gated_comparisons": tables.comparison_tables(view, brief=True),
         "reasons": tables.reasons(view),

@@ -28,6 +28,7 @@ class BuiltApp:
         self._is_builder = is_builder(value)
         self._app = None if self._is_builder else adapt(value, name=name)
         self._by_variant: dict[str, App] = {}
+        self._has_boundary = False
 
     def under(self, variant: Variant) -> App:
         """The app under a variant, built or checked the first time."""
@@ -35,12 +36,23 @@ class BuiltApp:
         if known is None:
             app = self._app or self._build(variant)
             app.check(variant, built=self._is_builder)
+            if variant.nodes:
+                self._prepare_boundary()
             known = self._by_variant[variant.name] = app
         return known
 
     def default_context(self) -> Mapping[str, Any]:
         """The fields of the graph's runtime context and their defaults."""
         return self._app.default_context() if self._app else {}
+
+    def _prepare_boundary(self) -> None:
+        """Let changes of nodes reach chat models, and see that they do."""
+        if self._has_boundary:
+            return
+        from pytest_promptune.langgraph.self_test import prepare
+
+        self._run(prepare)
+        self._has_boundary = True
 
     def _build(self, variant: Variant) -> App:
         build: Any = self.value

@@ -8,6 +8,7 @@ import hashlib
 import inspect
 import time
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from typing import Any
 
 from pytest_promptune.core.codec import to_jsonable
@@ -59,18 +60,23 @@ class Execution:
         )
 
     async def _call_async(self) -> Any:
-        with applied(self._variant), self._attempts.begin():
+        attempt = self._app.attempt(self._variant)
+        with applied(self._variant), self._attempts.begin(), attempt.whole() if attempt else nullcontext():
             return await self._prepared()()
 
     def _call(self) -> Any:
-        with applied(self._variant), self._attempts.begin() as trace:
+        attempt = self._app.attempt(self._variant)
+        overridden = attempt.part if attempt else nullcontext
+        with applied(self._variant), self._attempts.begin() as trace, overridden():
             value = self._prepared()()
         if not inspect.isawaitable(value):
+            if attempt is not None:
+                attempt.verify()
             return value
 
         async def under_the_same_variant() -> Any:
             in_sample.set(self._key)
-            with applied(self._variant):
+            with applied(self._variant), attempt.whole() if attempt else nullcontext():
                 return await rest(value, trace)
 
         return under_the_same_variant()

@@ -298,6 +298,8 @@ def _is_prompt(field: str, value: object) -> bool:
 def _node_changes(path: str, table: Mapping[str, Any]) -> Iterator[Change]:
     for key, value in table.items():
         if key == "prompt":
+            if value == table.get("template"):
+                continue
             yield Change(kind="node", target=path, before=table.get("template"), after=_shown(value))
         elif key == "params" and isinstance(value, Mapping):
             for name, setting in value.items():

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from pytest_promptune.core.experiment import Column, Experiment
 from pytest_promptune.core.model import Case, NodeRun, SampleError, SampleRecord, Usage, Variant
+from pytest_promptune.core.node_facts import NodeFacts
 from pytest_promptune.core.plan import Cell, Marks, PlannedItem
 from pytest_promptune.core.results import Result, SampleFacts, result_of
 from pytest_promptune.core.scorers import Unscored
@@ -61,6 +62,22 @@ RESULTS = st.builds(
         models=st.lists(TEXT, max_size=2).map(tuple),
         scorer_errors=st.lists(
             st.builds(Unscored, scorer=TEXT, reason=TEXT, infrastructure=st.booleans()), max_size=2
+        ).map(tuple),
+        nodes=st.lists(
+            st.builds(
+                NodeFacts,
+                node=TEXT,
+                calls=st.integers(0, 9),
+                failed=st.integers(0, 9),
+                retries=st.integers(0, 9),
+                latency_s=st.none() | FLOATS,
+                part_s=st.none() | FLOATS,
+                input_tokens=st.none() | st.integers(0),
+                output_tokens=st.none() | st.integers(0),
+                cost_usd=st.none() | FLOATS,
+                errors=st.lists(st.tuples(TEXT, st.integers(1, 9)), max_size=2).map(tuple),
+            ),
+            max_size=2,
         ).map(tuple),
     ),
 )
@@ -210,7 +227,12 @@ def test_result_of_an_item():
     assert (found.variant, found.run, found.gate) == ("v", 2, ("words",))
     assert found.scores == {"words": number(3.0)}
     assert found.classification == Classification(predicted="x", expected="x")
-    assert found.sample == SampleFacts(latency_s=0.5, usage=Usage(input_tokens=3), models=("m1", "m2"))
+    assert found.sample == SampleFacts(
+        latency_s=0.5,
+        usage=Usage(input_tokens=3),
+        models=("m1", "m2"),
+        nodes=(NodeFacts(node="a", calls=0), NodeFacts(node="b", calls=0)),
+    )
 
 
 @pytest.mark.parametrize(

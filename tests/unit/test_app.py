@@ -244,12 +244,46 @@ def test_templates_reach_everything():
         adapt(value, name="bot").check(Variant(name="v", templates={"a.j2": "x"}), built=False)
 
 
-@pytest.mark.parametrize("value", [answer_async, PLAIN, TUNED], ids=["function", "graph", "tunable graph"])
-def test_nodes_need_a_builder(value):
-    """Overrides of nodes don't arrive without a builder: refused, not ignored."""
-    variant = Variant(name="v", nodes={"a/b": {"prompt": "x"}})
-    assert "'a/b'" in problem(value, variant)
-    adapt(value, name="bot").check(variant, built=True)
+COLD = {"params": {"temperature": 0}}
+
+
+@pytest.mark.parametrize("built", [False, True])
+@pytest.mark.parametrize("value", [PLAIN, TUNED], ids=["graph", "tunable graph"])
+def test_unknown_nodes_are_refused(value, built):
+    """A node that the graph doesn't have: refused before any call, with those that it has."""
+    with pytest.raises(VariantError) as caught:
+        adapt(value, name="bot").check(Variant(name="v", nodes={"nod": COLD}), built=built)
+    assert str(caught.value) == (
+        "variant 'v': [nodes] names 'nod', which the graph of 'bot' doesn't have. Did you mean 'node'? "
+        "There are 'node'."
+    )
+    assert "'nod/deep'" in problem(value, Variant(name="v", nodes={"nod/deep": COLD}))
+
+
+def test_nodes_of_subgraphs_are_known():
+    """Paths go through subgraphs; below a node that is a function only running the app can tell."""
+    inner = graph_of(lambda state: {})
+    builder = StateGraph(State).add_node("team", inner).add_node("alone", lambda state: {})
+    app = adapt(builder.add_edge(START, "team").add_edge("team", "alone").compile(), name="bot")
+    assert app.nodes == {"team", "team/node", "alone"}
+    app.check(Variant(name="v", nodes={"team/node": COLD, "alone/inside": COLD}), built=False)
+    with pytest.raises(VariantError, match=r"'team/nde', which .* Did you mean 'team/node'"):
+        app.check(Variant(name="v", nodes={"team/nde": COLD}), built=False)
+
+
+def test_a_broken_override_is_refused():
+    """What a node's table says is read before any call, whatever the app is."""
+    assert "what it replaces" in problem(answer_async, Variant(name="v", nodes={"a/b": {"prompt": "x"}}))
+    adapt(answer_async, name="bot").check(Variant(name="v", nodes={"a/b": COLD}), built=False)
+
+
+def test_only_variants_of_nodes_have_attempts():
+    """`current` and the other ways pay nothing for the chat-model boundary."""
+    app = adapt(PLAIN, name="bot")
+    variant = Variant(name="v", nodes={"node": COLD})
+    app.check(variant, built=False)
+    assert app.attempt(AS_IT_STANDS) is None
+    assert app.attempt(variant) is not None
 
 
 def test_current_gets_the_defaults_of_the_context():

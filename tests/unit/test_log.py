@@ -15,8 +15,10 @@ import pytest
 from log_samples import CONDITIONS, LOST, finish, manifest, result, sample, write
 
 from pytest_promptune.core.errors import SettingsError, StoreError
-from pytest_promptune.core.model import SampleError, Usage
+from pytest_promptune.core.model import ModelCall, NodeRun, SampleError, Usage
+from pytest_promptune.core.node_facts import NodeFacts
 from pytest_promptune.core.redaction import REDACTED
+from pytest_promptune.core.results import SampleFacts
 from pytest_promptune.store.log import (
     ExperimentLog,
     LogWriter,
@@ -24,6 +26,8 @@ from pytest_promptune.store.log import (
     differences,
     locate,
     processes,
+    sample_from_json,
+    sample_to_json,
 )
 
 
@@ -95,6 +99,43 @@ def test_samples_come_back(location):
         bare = next(log.samples("last", outputs=False)).record
         assert (bare.output, bare.nodes[0].prompt, bare.nodes[0].models) == (None, (), ("m",))
     writer.close()
+
+
+def test_nodes_come_back(location):
+    """With times, retries, errors and the ways in which they call models; a result has none of its own."""
+    way = ModelCall(model="m", provider="p", temperature=0.5, max_tokens=9, tools=("t",), site="a.py:3")
+    full = NodeRun(
+        node="say",
+        calls=3,
+        latency_s=1.5,
+        wall_s=1.25,
+        part_s=1.0,
+        usage=Usage(input_tokens=1, output_tokens=2, cost_usd=0.5),
+        models=("m",),
+        errors=1,
+        retries=1,
+        error_types={"ValueError": 1},
+        ways=(way, ModelCall()),
+    )
+    one = sample(nodes=(full,))
+    writer = write(location, one)
+    nodes = (NodeFacts(node="say", calls=3),)
+    writer.result(result(sample=SampleFacts(latency_s=0.25, nodes=nodes)))
+    writer.flush()
+    with ExperimentLog(location) as log:
+        assert next(log.samples("last")) == one
+        (found,) = log.results("last")
+        assert found.sample == SampleFacts(latency_s=0.25)
+    writer.close()
+
+
+def test_nodes_of_an_older_version():
+    """Logs from before times and retries were kept can be read: what they don't say is unknown."""
+    row, texts = sample_to_json(sample())
+    for node in row["nodes"]:
+        for name in ("wall_s", "part_s", "retries", "error_types", "ways"):
+            del node[name]
+    assert sample_from_json([row, texts]) == sample()
 
 
 def test_results_come_back(location):

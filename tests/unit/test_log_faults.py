@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import sys
+import threading
 
 import pytest
 from log_samples import finish, manifest, result, sample, write
@@ -155,6 +156,33 @@ def test_a_store_that_never_answers(location, monkeypatch):
     writing.flush()
     assert "doesn't answer" in (writing.problem or "")
     writing._work.set()
+
+
+def test_who_waits_for_a_slow_store_does_something_else_meanwhile(location, monkeypatch):
+    """Progress is shown, and a stop gets through, while the log is still being opened."""
+    opens, calls = threading.Event(), []
+    begun = LogWriter._begun
+
+    def slow(self):
+        opens.wait(30)
+        return begun(self)
+
+    def look():
+        calls.append(opens.is_set())
+        if len(calls) == 2:
+            opens.set()
+
+    def stop():
+        raise InterruptedError
+
+    monkeypatch.setattr(LogWriter, "_begun", slow)
+    writing = LogWriter(location, manifest())
+    writing.sample(sample())
+    with pytest.raises(InterruptedError):
+        writing.wait_for(sample().key, while_waiting=stop)
+    writing.wait_for(sample().key, while_waiting=look)
+    assert calls[:2] == [False, False]
+    assert writing.close() is None
 
 
 def test_a_broken_installation(location, monkeypatch):

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from pytest_promptune.core.errors import SettingsError
+from pytest_promptune.core.runs import RunRange
 from pytest_promptune.settings import DEFAULT_CONCURRENCY, DEFAULT_REPORT, SPECS, Settings, read
 
 
@@ -236,3 +237,25 @@ def test_settings_are_frozen():
     """Nobody changes what was asked for."""
     with pytest.raises(AttributeError):
         Settings().runs = 3  # type: ignore[misc]
+
+
+@pytest.mark.parametrize(
+    ("typed", "written", "marked", "expected"),
+    [
+        ({"stage": "quick"}, {}, 7, 1),
+        ({"stage": "medium"}, {"runs": "9"}, None, 3),
+        ({"stage": "medium", "runs": "3..10"}, {}, 7, RunRange(3, 10)),
+        ({"stage": "full"}, {"stage": "quick"}, 7, 7),
+        ({}, {"stage": "quick"}, RunRange(3, 10), 1),
+    ],
+)
+def test_runs_of_a_stage(typed, written, marked, expected):
+    """They replace those of marker and ini file; what is typed for runs wins."""
+    assert given(typed, **written).runs_of(marked) == expected
+
+
+@pytest.mark.parametrize("stage", ["quick", "medium"])
+def test_a_part_is_no_baseline(stage):
+    """Wherever the stage was given; the whole suite is one."""
+    assert "Add --promptune-stage=full" in refused({"baseline": True}, stage=stage)
+    assert given({"baseline": True, "stage": "full"}, stage=stage).mode == "baseline"

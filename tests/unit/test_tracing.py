@@ -5,6 +5,7 @@ import operator
 import sys
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Annotated, Any, TypedDict
 
 import pytest
@@ -12,15 +13,17 @@ from langchain_core.language_models.chat_models import BaseChatModel
 from langchain_core.language_models.fake import FakeListLLM
 from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage, HumanMessage, SystemMessage
 from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
+from langchain_core.prompts import ChatPromptTemplate
+from langchain_core.runnables import RunnableLambda, RunnableParallel
 from langgraph.graph import END, START, StateGraph
-from langgraph.types import Send
+from langgraph.types import Command, RetryPolicy, Send
 from pydantic import Field
 
 from pytest_promptune.core.model import CURRENT, NodeRun, Usage, Variant
 from pytest_promptune.core.prices import Price
 from pytest_promptune.langgraph.app import adapt
 from pytest_promptune.langgraph.prices import PriceList
-from pytest_promptune.langgraph.tracing import NO_NODE, Trace, tracing
+from pytest_promptune.langgraph.tracing import MOST_WAYS, NO_NODE, Trace, tracing
 
 
 class Scripted(BaseChatModel):
@@ -290,6 +293,243 @@ def test_a_call_that_was_cut_off():
     (found,) = asyncio.run(cut_off()).nodes()
     assert found.calls == 1
     assert found.usage == Usage()
+
+
+def retried(model: BaseChatModel) -> Any:
+    return model.with_retry(stop_after_attempt=3, wait_exponential_jitter=False)
+
+
+@pytest.mark.parametrize("is_async", [True, False], ids=["async", "sync"])
+def test_retries_of_a_call(is_async):
+    """Every repeated call is a retry, and every failed one an error of its type, once."""
+    (found,) = run(chain(("a", node(retried(Scripted(fails=2)), is_async=is_async)))).nodes()
+    assert (found.retries, found.error_types) == (2, {"ConnectionError": 2})
+
+
+@pytest.mark.parametrize("is_async", [True, False], ids=["async", "sync"])
+def test_retries_of_a_node(is_async):
+    """So is a node that LangGraph runs again; its time is that of all its executions."""
+    builder = StateGraph(State)
+    policy = RetryPolicy(initial_interval=0.001, jitter=False, retry_on=ConnectionError)
+    builder.add_node("a", node(Scripted(fails=1), is_async=is_async), retry_policy=policy)
+    builder.add_edge(START, "a")
+    (found,) = run(builder.compile()).nodes()
+    assert (found.calls, found.retries, found.error_types) == (2, 1, {"ConnectionError": 1})
+
+
+def test_a_node_that_runs_again_in_a_loop():
+    """Is no retry."""
+    builder = StateGraph(State)
+    builder.add_node("a", node(Scripted())).add_edge(START, "a")
+    builder.add_conditional_edges("a", lambda state: "a" if len(state["out"]) < 3 else END, ["a", END])
+    (found,) = run(builder.compile()).nodes()
+    assert (found.calls, found.retries, found.error_types) == (3, 0, {})
+
+
+def no_number(message: AIMessage) -> int:
+    raise ValueError(f"no number: {message.text}")
+
+
+def test_an_answer_that_can_not_be_read():
+    """An error of the node that is none of its calls, also where a fallback catches it."""
+    reader = (Scripted() | RunnableLambda(no_number)).with_fallbacks([RunnableLambda(lambda _: 0)])
+
+    async def step(state: State) -> State:
+        return {"out": [str(await reader.ainvoke(state["q"]))]}
+
+    (found,) = run(chain(("a", step))).nodes()
+    assert (found.calls, found.errors, found.error_types) == (1, 0, {"ValueError": 1})
+
+
+def test_an_error_is_counted_where_it_came_up():
+    """And not in the nodes around it, nor again where it is raised from."""
+    broken = Scripted(name="broken", fails=1)
+
+    async def leaf(state: State) -> State:
+        try:
+            await broken.ainvoke("x")
+        except ConnectionError as error:
+            raise RuntimeError("gave up") from error
+        return {}
+
+    async def tree(state: State) -> State:
+        await Scripted().ainvoke("x")
+        await chain(("leaf", leaf)).ainvoke({"q": "x"})
+        return {}
+
+    async def sample() -> Trace:
+        with tracing() as trace, pytest.raises(RuntimeError):
+            await chain(("tree", tree)).ainvoke({"q": "x"})
+        return trace
+
+    found = by_node(asyncio.run(sample()))
+    assert {path: run.error_types for path, run in found.items()} == {
+        "tree": {},
+        "tree/leaf": {"ConnectionError": 1},
+    }
+
+
+def test_leaving_a_node_is_no_error():
+    """Interrupts and commands to the parent are exceptions of LangGraph's, and no failures."""
+
+    async def step(state: State) -> Command[Any]:
+        await Scripted().ainvoke("x")
+        return Command(graph=Command.PARENT, goto="b")
+
+    builder = StateGraph(State)
+    builder.add_node("a", chain(("inner", step))).add_node("b", node(Scripted()))
+    builder.add_edge(START, "a")
+    found = by_node(run(builder.compile()))
+    assert {path: run.error_types for path, run in found.items()} == {"a/inner": {}, "b": {}}
+
+
+# --- time -----------------------------------------------------------------------------------------
+
+
+def test_time_in_a_node():
+    """That of the node, with what it does beside its call."""
+
+    async def slow(state: State) -> State:
+        await asyncio.sleep(0.05)
+        await Scripted().ainvoke("x")
+        return {}
+
+    found = by_node(run(chain(("a", slow), ("b", node(Scripted())))))
+    assert found["a"].latency_s > 0.04
+    assert found["a"].latency_s == pytest.approx(found["a"].wall_s) == pytest.approx(found["a"].part_s)
+    assert found["b"].part_s == pytest.approx(found["b"].latency_s)
+
+
+@pytest.mark.parametrize("is_async", [True, False], ids=["async", "sync nodes in threads"])
+def test_time_of_parallel_executions(is_async):
+    """Their sum is more than the time on the wall, as they ran at once."""
+    together, arrived = threading.Barrier(3, timeout=20), []
+
+    async def wait(state: State) -> State:
+        arrived.append(1)
+        while len(arrived) < 3:
+            await asyncio.sleep(0.001)
+        return {"out": [(await Scripted().ainvoke("x")).text]}
+
+    def wait_sync(state: State) -> State:
+        together.wait()
+        return {"out": [Scripted().invoke("x").text]}
+
+    builder = StateGraph(State)
+    builder.add_node("worker", wait if is_async else wait_sync)
+    sends = [Send("worker", {"q": str(i)}) for i in range(3)]
+    builder.add_conditional_edges(START, lambda _: sends, ["worker"])
+    (found,) = run(builder.compile()).nodes()
+    assert found.latency_s > found.wall_s
+    assert found.part_s == pytest.approx(found.wall_s)
+
+
+def test_time_outside_of_a_graph():
+    """That of the calls."""
+    with tracing() as trace:
+        Scripted().invoke("x")
+    (found,) = trace.nodes()
+    assert found.latency_s is not None
+    assert found.latency_s == pytest.approx(found.wall_s)
+
+
+# --- how models are called ------------------------------------------------------------------------
+
+
+def line_of(text: str) -> str:
+    """``file:line`` of the one line of this file with `text`, a comment."""
+    lines = Path(__file__).read_text(encoding="utf-8").splitlines()
+    (number,) = (i for i, line in enumerate(lines, 1) if line.endswith(f"# {text}"))
+    return f"{__file__}:{number}"
+
+
+def test_parameters():
+    """Temperature, limit, tools and the form of the answer, bound or given with the call."""
+    tools = [{"type": "function", "function": {"name": "look_up"}}, {"name": "search", "input_schema": {}}]
+    with tracing() as trace:
+        Scripted().bind(temperature=0, tools=tools).invoke("x", max_completion_tokens=16)
+        Scripted().invoke("x", response_format={"type": "json_schema"}, temperature=1.5)
+        schema = {"title": "Out", "description": "", "type": "object", "properties": {}}
+        Scripted().invoke("x", ls_structured_output_format={"kwargs": {}, "schema": schema})
+    ((first, second, third),) = (found.ways for found in trace.nodes())
+    assert (first.temperature, first.max_tokens, first.tools) == (0.0, 16, ("look_up", "search"))
+    assert [way.is_structured for way in (first, second, third)] == [False, True, True]
+    assert (second.temperature, second.max_tokens, second.tools) == (1.5, None, ())
+    assert (first.model, first.provider) == ("m", "scripted")
+
+
+def test_odd_parameters_are_unknown():
+    """Whatever a call is given, the sample goes on."""
+    with tracing() as trace:
+        Scripted().invoke("x", temperature="hot", max_tokens=None, tools=[1, {"function": 2}, {"x": 3}])
+    (way,) = trace.nodes()[0].ways
+    assert (way.temperature, way.max_tokens, way.tools) == (None, None, ())
+
+
+def test_calls_that_are_alike_are_one_way():
+    """A hundred calls of one line are kept once; of many different ones the first."""
+    with tracing() as trace:
+        for _ in range(100):
+            Scripted().invoke("x")
+    assert len(trace.nodes()[0].ways) == 1
+    with tracing() as trace:
+        for i in range(100):
+            Scripted().invoke("x", temperature=i)
+    assert [way.temperature for way in trace.nodes()[0].ways] == list(range(MOST_WAYS))
+
+
+def test_call_sites():
+    """The line of the app that calls: in sync and async nodes, and behind a sequence."""
+    prompt = ChatPromptTemplate.from_template("{q}")
+
+    async def direct(state: State) -> State:
+        await Scripted().ainvoke("x")  # direct
+        return {}
+
+    def sync(state: State) -> State:
+        Scripted().invoke("x")  # sync
+        return {}
+
+    async def sequence(state: State) -> State:
+        await (prompt | Scripted()).ainvoke({"q": "x"})  # sequence
+        return {}
+
+    found = by_node(run(chain(("a", direct), ("b", sync), ("c", sequence))))
+    sites = {path: [way.site for way in run.ways] for path, run in found.items()}
+    assert sites == {"a": [line_of("direct")], "b": [line_of("sync")], "c": [line_of("sequence")]}
+
+
+def test_the_site_of_a_call_behind_a_task():
+    """Where LangChain began tasks in between, the line that began them; unknown in threads."""
+
+    async def step(state: State) -> State:
+        both = RunnableParallel(one=Scripted(), two=Scripted(name="n"))
+        await both.ainvoke("x")  # behind tasks
+        return {}
+
+    def step_sync(state: State) -> State:
+        Scripted().batch(["x", "y"])  # behind threads
+        return {}
+
+    found = by_node(run(chain(("a", step), ("b", step_sync))))
+    assert {way.site for way in found["a"].ways} == {line_of("behind tasks")}
+    assert found["a"].calls == 2
+    assert {way.site for way in found["b"].ways} == {None}  # and not the line that ran the graph
+
+
+def test_the_site_in_a_prebuilt_agent():
+    """The line in the package that calls the model."""
+    agents = pytest.importorskip("langchain.agents")
+    agent = agents.create_agent(Scripted(), tools=[])
+
+    async def sample() -> Trace:
+        with tracing() as trace:
+            await agent.ainvoke({"messages": [HumanMessage("x")]})
+        return trace
+
+    (found,) = asyncio.run(sample()).nodes()
+    assert found.node == "model"
+    assert "langchain/agents/" in found.ways[0].site.replace("\\", "/")
 
 
 # --- costs ----------------------------------------------------------------------------------------

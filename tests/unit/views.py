@@ -16,6 +16,8 @@ from pytest_promptune.core.view import (
     LookView,
     MetricName,
     MetricRow,
+    NodeLatency,
+    NodeRow,
     UsageView,
     VariantView,
     View,
@@ -97,6 +99,26 @@ def comparison(name: MetricName | None = None, **changes: Any) -> ComparisonRow:
         "constant": False,
     }
     return ComparisonRow(**(values | changes))
+
+
+def node_row(node: str = "classify", **changes: Any) -> NodeRow:
+    """A node that ran in all 100 samples."""
+    values: dict[str, Any] = {
+        "node": node,
+        "variant": "current",
+        "app": APP,
+        "samples": 100,
+        "calls": 103,
+        "retries": 3,
+        "latency_s": NodeLatency(mean=0.412, p50=0.39, p95=0.71, p99=1.3),
+        "input_tokens": 41_200,
+        "output_tokens": 1_030,
+        "cost_usd": 0.12,
+        "share_of_latency": 0.214,
+        "share_of_cost": 0.034,
+        "errors": {"RateLimitError": 2, "ValueError": 1},
+    }
+    return NodeRow(**(values | changes))
 
 
 def regression(**changes: Any) -> ComparisonRow:

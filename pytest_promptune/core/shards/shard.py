@@ -9,7 +9,8 @@ from typing import Any
 from pytest_promptune.core.errors import PromptuneError
 from pytest_promptune.core.model import Change
 from pytest_promptune.core.results import Result
-from pytest_promptune.core.shards.tables import Texts, item_rows, results_of, sample_rows
+from pytest_promptune.core.shards.folding import Texts
+from pytest_promptune.core.shards.tables import item_rows, results_of, sample_rows
 from pytest_promptune.core.view import UsageView, VariantView
 
 #: Version of the key ``shard`` that this code reads and writes.

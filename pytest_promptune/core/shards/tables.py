@@ -16,6 +16,8 @@ from pytest_promptune.core.model import SampleError, Usage
 from pytest_promptune.core.results import Outcome, Result, SampleFacts
 from pytest_promptune.core.scorers import Unscored
 from pytest_promptune.core.scoring import Classification, Score
+from pytest_promptune.core.shards.folding import Texts, as_text, as_whole, folded, short, unfolded
+from pytest_promptune.core.shards.nodes import node_columns, nodes_of
 
 OUTCOMES: Mapping[str, Outcome] = {
     "p": "passed",
@@ -39,26 +41,6 @@ _COLUMNS = ("latency_s", "input_tokens", "output_tokens", "cost_usd", "reused")
 Row = dict[str, Any]
 #: App, its scope, variant and run.
 _SampleRow = tuple[str, str | None, str, int]
-
-
-class Texts:
-    """Texts that stand once in a document, referred to by their number."""
-
-    def __init__(self, known: Iterable[str] = ()) -> None:
-        self.texts = list(known)
-        self._numbers = {text: number for number, text in enumerate(self.texts)}
-
-    def number(self, text: str) -> int:
-        """The number of `text`, a new one if need be."""
-        number = self._numbers.setdefault(text, len(self.texts))
-        if number == len(self.texts):
-            self.texts.append(text)
-        return number
-
-    def __getitem__(self, number: int) -> str:
-        if number < 0:
-            raise IndexError(number)
-        return self.texts[number]
 
 
 # --- to tables ------------------------------------------------------------------------------------
@@ -114,7 +96,7 @@ def _scores(present: Sequence[Result]) -> list[list[Any]]:
             key = (name, score.kind, score.direction, score.unit, score.scorer)
             declared.setdefault(key, [None] * len(present))[position] = score.value
     return [
-        [*key, _folded([_short(value) for value in values]), *([scorer] if scorer else [])]
+        [*key, folded([short(value) for value in values]), *([scorer] if scorer else [])]
         for (*key, scorer), values in declared.items()
     ]
 
@@ -165,17 +147,18 @@ def _sample_row(key: _SampleRow, group: Mapping[str, SampleFacts], cases: Sequen
             [texts.number(error.type), texts.number(clean(error.message)[:_ERROR_LENGTH])] for error in errors
         ]
     columns: dict[str, list[Any]] = {
-        "latency_s": [_short(facts.latency_s) for facts in present],
+        "latency_s": [short(facts.latency_s) for facts in present],
         "input_tokens": [facts.usage.input_tokens for facts in present],
         "output_tokens": [facts.usage.output_tokens for facts in present],
         "cost_usd": [facts.usage.cost_usd for facts in present],
     }
-    row |= {name: _folded(values) for name, values in columns.items() if any(v is not None for v in values)}
+    row |= {name: folded(values) for name, values in columns.items() if any(v is not None for v in values)}
     models = dict.fromkeys(model for facts in present for model in facts.models)
     unpriced = dict.fromkeys(model for facts in present for model in facts.unpriced)
     reused = [int(facts.reused) for facts in present]
-    row |= {"reused": _folded(reused)} if any(reused) else {}
+    row |= {"reused": folded(reused)} if any(reused) else {}
     row |= {"unpriced": list(unpriced)} if unpriced else {}
+    row |= {"nodes": nodes} if (nodes := node_columns([facts.nodes for facts in present], texts)) else {}
     return row | ({"models": list(models)} if models else {})
 
 
@@ -187,19 +170,6 @@ def _state(facts: SampleFacts) -> str:
 
 def _letters(cases: Sequence[str], letters: Mapping[str, str]) -> str:
     return "".join(letters.get(case, _ABSENT) for case in cases).rstrip(_ABSENT)
-
-
-def _folded(values: list[Any]) -> Any:
-    """One value for a list of equal ones."""
-    return values[0] if len(set(values)) == 1 and values[0] is not None else values
-
-
-def _short(value: float | None) -> float | int | None:
-    """Six significant digits, which is what scores are kept at."""
-    if value is None:
-        return None
-    rounded = float(f"{value:.6g}")
-    return int(rounded) if rounded.is_integer() and abs(rounded) < 1e15 else rounded
 
 
 # --- and back -------------------------------------------------------------------------------------
@@ -233,17 +203,17 @@ def results_of(
             if lost and sample is not None:
                 sample = replace(sample, scorer_errors=tuple(_unscored(each, texts) for each in lost))
             yield Result(
-                nodeid=f"{module}::{_text(row['test'])}",
+                nodeid=f"{module}::{as_text(row['test'])}",
                 module=module,
                 test=row["test"],
-                metric=_text(row["metric"]),
-                app=_text(row["app"]),
+                metric=as_text(row["metric"]),
+                app=as_text(row["app"]),
                 case_id=case,
                 case_hash=cases[case],
-                variant=_text(row["variant"]),
-                run=_whole(row["run"]),
+                variant=as_text(row["variant"]),
+                run=as_whole(row["run"]),
                 outcome=outcome,
-                gate=None if gate is None else tuple(map(_text, gate)),
+                gate=None if gate is None else tuple(map(as_text, gate)),
                 scores=of_item,
                 classification=pair and Classification(predicted=texts[pair[0]], expected=texts[pair[1]]),
                 message=message,
@@ -257,11 +227,12 @@ def _facts(
 ) -> Iterator[tuple[tuple[str, str | None, str, int, str], SampleFacts]]:
     for row in rows:
         present = _present(row["samples"], cases)
-        columns = [_unfolded(row.get(name), len(present)) for name in _COLUMNS]
+        columns = [unfolded(row.get(name), len(present)) for name in _COLUMNS]
         errors = iter(row.get("errors", ()))
-        models, unpriced = (tuple(map(_text, row.get(name, ()))) for name in ("models", "unpriced"))
-        values: Iterator[Any] = zip(present, *columns, strict=True)
-        for (case, letter), latency, tokens_in, tokens_out, cost, reused in values:
+        models, unpriced = (tuple(map(as_text, row.get(name, ()))) for name in ("models", "unpriced"))
+        nodes = nodes_of(row.get("nodes", ()), len(present), texts)
+        values: Iterator[Any] = zip(present, nodes, *columns, strict=True)
+        for (case, letter), of_nodes, latency, tokens_in, tokens_out, cost, reused in values:
             error = None
             if letter != "p":
                 kind, message = next(errors, (-1, -1))
@@ -274,6 +245,7 @@ def _facts(
                 models=models,
                 reused=bool(reused),
                 unpriced=unpriced,
+                nodes=of_nodes,
             )
             yield (row["app"], _scope(row), row["variant"], row["run"], case), facts
 
@@ -289,20 +261,20 @@ def _scores_of(row: Row, length: int) -> list[dict[str, Score]]:
     """The scores of each item; a scorer that gave some of the row a value was asked about all of it."""
     found: list[dict[str, Score]] = [{} for _ in range(length)]
     for name, kind, direction, unit, values, *scorer in row.get("scores", ()):
-        by = _text(*scorer) if scorer else ""
+        by = as_text(*scorer) if scorer else ""
         if kind not in ("binary", "score") or direction not in ("higher", "lower"):
             raise ValueError(f"a score of kind {kind!r} and direction {direction!r}")
-        for scores, value in zip(found, _unfolded(values, length), strict=True):
+        for scores, value in zip(found, unfolded(values, length), strict=True):
             if value is not None:
-                scores[_text(name)] = Score(
+                scores[as_text(name)] = Score(
                     value=float(value),
                     kind=kind,
                     direction=direction,
-                    unit=None if unit is None else _text(unit),
+                    unit=None if unit is None else as_text(unit),
                     scorer=by,
                 )
             elif by:
-                scores.setdefault(_text(name), Score(value=None, kind="score", scorer=by))
+                scores.setdefault(as_text(name), Score(value=None, kind="score", scorer=by))
     return found
 
 
@@ -328,25 +300,6 @@ def _messages(row: Row, letters: Sequence[str], texts: Texts) -> list[str]:
     return [texts[next(told)] if letter in _TELLING else "" for letter in letters]
 
 
-def _unfolded(values: Any, length: int) -> list[float | None]:
-    found = values if isinstance(values, list) else [values] * length
-    if not all(v is None or (isinstance(v, int | float) and not isinstance(v, bool)) for v in found):
-        raise TypeError("not a list of numbers")
-    return found
-
-
 def _scope(row: Row) -> str | None:
     """Whose app it is, ``None`` where that isn't known."""
-    return None if row.get("scope") is None else _text(row["scope"])
-
-
-def _text(value: Any) -> str:
-    if not isinstance(value, str):
-        raise TypeError(f"{value!r} is not a text")
-    return value
-
-
-def _whole(value: Any) -> int:
-    if not isinstance(value, int) or isinstance(value, bool):
-        raise TypeError(f"{value!r} is not a whole number")
-    return value
+    return None if row.get("scope") is None else as_text(row["scope"])

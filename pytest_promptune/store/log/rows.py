@@ -3,11 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
 from pytest_promptune.core.codec import sha256, to_jsonable
 from pytest_promptune.core.errors import ScoreError
-from pytest_promptune.core.model import NodeRun, SampleError, SampleRecord, ScorerScore, Scoring, Usage
+from pytest_promptune.core.model import (
+    ModelCall,
+    NodeRun,
+    SampleError,
+    SampleRecord,
+    ScorerScore,
+    Scoring,
+    Usage,
+)
 from pytest_promptune.core.results import Result
 from pytest_promptune.store.log.values import ExperimentSummary, LoggedSample, Manifest, SampleKey
 
@@ -113,6 +122,11 @@ def _node_row(node: NodeRun) -> Row:
         **_usage_row(node.usage),
         "models": list(node.models),
         "errors": node.errors,
+        "wall_s": node.wall_s,
+        "part_s": node.part_s,
+        "retries": node.retries,
+        "error_types": dict(node.error_types),
+        "ways": [asdict(way) for way in node.ways],
     }
 
 
@@ -125,6 +139,12 @@ def _node_from(row: Mapping[str, Any], prompt: Any) -> NodeRun:
         models=tuple(row["models"]),
         prompt=tuple((role, text) for role, text in prompt),
         errors=row["errors"],
+        # what logs of older versions don't have
+        wall_s=row.get("wall_s"),
+        part_s=row.get("part_s"),
+        retries=row.get("retries", 0),
+        error_types=row.get("error_types", {}),
+        ways=tuple(ModelCall(**(way | {"tools": tuple(way["tools"])})) for way in row.get("ways", ())),
     )
 
 
@@ -173,8 +193,13 @@ def _usage_from(row: Stored) -> Usage:
 
 
 def result_rows(result: Result) -> tuple[Row, list[Row]]:
-    """What an item contributes as a row of `results` and rows of `scores`."""
+    """What an item contributes as a row of `results` and rows of `scores`.
+
+    But for the nodes of its sample, which stand in the row of `samples`.
+    """
     more = result.to_json()
+    if more["sample"] is not None:
+        more["sample"].pop("nodes", None)
     row = {name: more.pop(name) for name in _RESULT_COLUMNS}
     scores = [
         {"name": name, "value": value, "kind": kind, "direction": direction, "unit": unit}

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 #: Seconds between two commits in a burst.
 GROUP_S = 0.01
+#: Seconds between two looks of who waits at what else there is to do.
+LOOK_S = 0.2
 #: Seconds that anybody waits for the store before the session goes on without it.
 PATIENCE_S = 30.0
 
@@ -136,11 +138,16 @@ class LogWriter:
         document = to_jsonable(results or {}, where="the results")
         self._give("finish", row, document)
 
-    def wait_for(self, key: SampleKey) -> None:
-        """Wait until this sample can't be lost any more; at once for one that was never given."""
+    def wait_for(self, key: SampleKey, *, while_waiting: Callable[[], None] = lambda: None) -> None:
+        """Wait until this sample can't be lost any more; at once for one that was never given.
+
+        Args:
+            key: of the sample.
+            while_waiting: called several times a second.
+        """
         ticket = self._tickets.get(key, 0)
         if ticket:
-            self._wait(ticket)
+            self._wait(ticket, while_waiting)
             self._tickets[key] = 0
 
     def flush(self) -> None:
@@ -166,20 +173,25 @@ class LogWriter:
         if not self._work.is_set():  # waking a thread costs more than looking
             self._work.set()
 
-    def _wait(self, ticket: int) -> None:
-        if ticket <= self._durable or self.problem is not None:
+    def _wait(self, ticket: int, while_waiting: Callable[[], None] = lambda: None) -> None:
+        if not self._is_awaited(ticket):
             return
         self._urgent.set()
         until = time.monotonic() + PATIENCE_S
-        with self._written:
-            while ticket > self._durable and self.problem is None:
+        while True:
+            with self._written:
                 # Wakes up now and then, since not every platform interrupts a lock on Ctrl-C.
-                self._written.wait(timeout=1.0)
-                if time.monotonic() > until:
-                    self._turn_off(
-                        f"{self._location}: the experiment log doesn't answer for {PATIENCE_S:g} s; "
-                        "this session isn't stored. Check the disk or server."
-                    )
+                if self._written.wait_for(lambda: not self._is_awaited(ticket), timeout=LOOK_S):
+                    return
+            if time.monotonic() > until:
+                self._turn_off(
+                    f"{self._location}: the experiment log doesn't answer for {PATIENCE_S:g} s; "
+                    "this session isn't stored. Check the disk or server."
+                )
+            while_waiting()
+
+    def _is_awaited(self, ticket: int) -> bool:
+        return ticket > self._durable and self.problem is None
 
     def _turn_off(self, problem: str) -> None:
         self.problem = self.problem or problem

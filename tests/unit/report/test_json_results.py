@@ -25,6 +25,17 @@ def results(view):
     return json.loads(json.dumps(to_results(view), allow_nan=False))
 
 
+def test_nodes():
+    """The names of format 1; unknown is null."""
+    (row,) = results(views.view(nodes=(views.node_row(cost_usd=None, share_of_cost=None),)))["nodes"]
+    names = "node variant calls latency_s input_tokens output_tokens cost_usd share_of_latency share_of_cost"
+    assert set(names.split()) <= set(row)
+    assert row["latency_s"] == {"mean": 0.412, "p50": 0.39, "p95": 0.71, "p99": 1.3}
+    assert (row["cost_usd"], row["share_of_cost"]) == (None, None)
+    assert (row["retries"], row["errors"]) == (3, {"RateLimitError": 2, "ValueError": 1})
+    assert results(views.view())["nodes"] == []
+
+
 def test_the_names_of_format_1_are_there():
     """Programs rely on them."""
     found = results(views.failed_check())

@@ -1,0 +1,130 @@
+"""Prompt templates backwards: what was put into the placeholders of a text that was rendered before.
+
+A placeholder is ``{name}``, where the name may go on as in ``{state["q"]}`` or ``{message.text}``;
+``{{`` and ``}}`` are braces, and so is any other brace, as in ``{"label": "x"}``.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+_EXPRESSION = r"[^\W\d]\w*(?:\.[^\W\d]\w*|\[[^\[\]{}\n]*\]|\([^(){}\n]*\))*"
+_TOKEN = re.compile(rf"\{{\{{|\}}\}}|\{{({_EXPRESSION})(?:![rsa])?(?::[^{{}}\n]*)?\}}")
+_LAST_NAME = re.compile(r"([^\W\d]\w*)\W*$")
+
+
+def is_expression(text: str) -> bool:
+    """Whether `text` can stand in a placeholder."""
+    return re.fullmatch(_EXPRESSION, text) is not None
+
+
+def normalized(name: str) -> str:
+    """A placeholder's name with one kind of quotes."""
+    return name.strip().replace('"', "'")
+
+
+@dataclass(frozen=True, slots=True)
+class Template:
+    """A text with placeholders between its constant parts."""
+
+    #: The constant parts, one more than there are placeholders.
+    parts: tuple[str, ...]
+    #: The placeholders in order; a name may occur again.
+    names: tuple[str, ...] = ()
+
+    @classmethod
+    def parse(cls, text: str) -> Template:
+        """Read a text as ``str.format`` would, except that a brace which makes no placeholder is a brace."""
+        parts, names, end = [""], [], 0
+        for token in _TOKEN.finditer(text):
+            parts[-1] += text[end : token.start()]
+            end = token.end()
+            if token[1] is None:
+                parts[-1] += token[0][0]
+            else:
+                names.append(normalized(token[1]))
+                parts.append("")
+        parts[-1] += text[end:]
+        return cls(tuple(parts), tuple(names))
+
+    @property
+    def touching(self) -> tuple[str, str] | None:
+        """The first two placeholders with nothing between them, whose values can't be told apart."""
+        for i, part in enumerate(self.parts[1:-1]):
+            if not part:
+                return self.names[i], self.names[i + 1]
+        return None
+
+    @property
+    def is_bare(self) -> bool:
+        """Whether it has no words of its own, so that any text would fit."""
+        return not any(part.strip() for part in self.parts)
+
+    def splits(self, text: str) -> tuple[Mapping[str, str], ...]:
+        """Values with which this template gives exactly `text`: none, one way, or two ways of several.
+
+        The two are the ones with the shortest and the longest first values: if they are equal there
+        is no third.
+        """
+        if not self.names:
+            return ({},) if text == self.parts[0] else ()
+        first, last = self.parts[0], self.parts[-1]
+        room = len(text) - len(first) - len(last)
+        if room < 0 or not text.startswith(first) or not text.endswith(last):
+            return ()
+        inner = text[len(first) : len(text) - len(last)]
+        found: list[Mapping[str, str]] = []
+        for values in (self._leftmost(inner), self._rightmost(inner)):
+            named = None if values is None else self._named(values)
+            if named is not None and named not in found and self.fill(named) == text:
+                found.append(named)
+        return tuple(found)
+
+    def fill(self, values: Mapping[str, str]) -> str:
+        """The text with these values; each is inserted as it is."""
+        filled = (values[name] + part for name, part in zip(self.names, self.parts[1:], strict=True))
+        return self.parts[0] + "".join(filled)
+
+    def renamed(self, names: Mapping[str, str]) -> Template:
+        """The same text with other names."""
+        return Template(self.parts, tuple(names.get(name, name) for name in self.names))
+
+    def _leftmost(self, inner: str) -> list[str] | None:
+        values, at = [], 0
+        for part in self.parts[1:-1]:
+            place = inner.find(part, at)
+            if place < 0:
+                return None
+            values.append(inner[at:place])
+            at = place + len(part)
+        return [*values, inner[at:]]
+
+    def _rightmost(self, inner: str) -> list[str] | None:
+        values, end = [], len(inner)
+        for part in reversed(self.parts[1:-1]):
+            place = inner.rfind(part, 0, end)
+            if place < 0:
+                return None
+            values.append(inner[place + len(part) : end])
+            end = place
+        return [inner[:end], *reversed(values)]
+
+    def _named(self, values: list[str]) -> dict[str, str] | None:
+        """By name; a name that occurs again must have the same value."""
+        named: dict[str, str] = {}
+        for name, value in zip(self.names, values, strict=True):
+            if named.setdefault(name, value) != value:
+                return None
+        return named
+
+
+def short_names(names: tuple[str, ...]) -> dict[str, str]:
+    """The last word of each name and the name, ``q`` for ``state['q']``, where no other name has it."""
+    words: dict[str, set[str]] = {}
+    for name in names:
+        word = _LAST_NAME.search(name)
+        if word:
+            words.setdefault(word[1], set()).add(name)
+    return {word: found.pop() for word, found in words.items() if len(found) == 1 and word not in names}

@@ -1,0 +1,23 @@
+"""The arguments of ``nodes``; importing it is cheap."""
+
+from __future__ import annotations
+
+import argparse
+
+
+def nodes_arguments(parser: argparse.ArgumentParser) -> None:
+    """Of ``pytest-promptune nodes``."""
+    parser.add_argument(
+        "--graph",
+        metavar="MODULE:NAME",
+        help="the compiled graph, or a function without arguments that gives it, as my_app.graph:graph "
+        "(default: ini key promptune_graph, else the graphs of langgraph.json)",
+    )
+    parser.add_argument("--root", metavar="DIR", default=".", help="of the project (default: here)")
+    parser.add_argument(
+        "--markdown", action="store_true", help="answer in Markdown: all prompts and findings, node by node"
+    )
+    parser.epilog = (
+        "The app is imported, but neither its graph nor a model is called, and nothing is sent to LangSmith "
+        "(LANGSMITH_TRACING=false). Exit status: 1 with findings or without a node that calls a model."
+    )

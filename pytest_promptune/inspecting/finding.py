@@ -1,0 +1,84 @@
+"""Imports the app, scans its graphs and says what is weak in their prompts."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+from pytest_promptune.core.findings import find
+from pytest_promptune.core.nodes import Node, to_json
+from pytest_promptune.inspecting.project import Project
+
+#: LangSmith's switches, under their old and new names.
+_TRACING = ("LANGSMITH_TRACING", "LANGSMITH_TRACING_V2", "LANGCHAIN_TRACING_V2", "LANGCHAIN_TRACING")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Inspection:
+    """What was found in an app."""
+
+    nodes: tuple[Node, ...]
+    #: All nodes of the graphs, those that call no model included.
+    looked_at: tuple[str, ...]
+
+    @property
+    def status(self) -> int:
+        """1 with findings, and where no node calls a model."""
+        return int(not self.nodes or any(node.findings for node in self.nodes))
+
+
+def inspect_project(project: Project) -> Inspection:
+    """The nodes of all graphs that call a model, with what is weak in their prompts.
+
+    With several graphs the names of their nodes begin with that of their graph, ``graph:node``.
+
+    Raises:
+        AppError: when a graph can't be loaded.
+    """
+    with _importing(project):
+        from pytest_promptune.langgraph.nodes.loading import load_graph
+        from pytest_promptune.langgraph.nodes.scanning import names_of, scan
+        from pytest_promptune.langgraph.nodes.sources import Sources
+
+        sources, declared = Sources(project.root), frozenset(project.calls)
+        nodes: list[Node] = []
+        looked_at: list[str] = []
+        for name, spec in project.graphs.items():
+            graph = load_graph(spec, root=project.root)
+            prefix = f"{name}:" if len(project.graphs) > 1 else ""
+            looked_at += [prefix + each for each in names_of(graph)]
+            nodes += [
+                find(replace(node, node=prefix + node.node))
+                for node in scan(graph, sources, declared=declared)
+            ]
+    return Inspection(nodes=tuple(nodes), looked_at=tuple(looked_at))
+
+
+def rows(found: Inspection) -> list[dict[str, Any]]:
+    """The rows of ``--json``."""
+    return [to_json(node) for node in found.nodes]
+
+
+@contextlib.contextmanager
+def _importing(project: Project) -> Iterator[None]:
+    """Import from the project, send nothing to LangSmith, and keep what the app prints off the answer."""
+    before, environment = list(sys.path), {name: os.environ.get(name) for name in _TRACING}
+    sys.path[:0] = [str(path) for path in project.paths if str(path) not in before]
+    for name in _TRACING:
+        os.environ[name] = "false"
+    try:
+        with contextlib.redirect_stdout(sys.stderr), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        sys.path[:] = before
+        for name, value in environment.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value

@@ -1,0 +1,138 @@
+"""What the project's files say about its graphs: the ini file of pytest, and ``langgraph.json``."""
+
+from __future__ import annotations
+
+import configparser
+import json
+import shlex
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pytest_promptune.core.errors import SettingsError
+
+_GRAPH = "promptune_graph"
+_CALLS = "promptune_llm_calls"
+_WHAT_TO_DO = (
+    "Say it with --graph=my_app.graph:graph, or as promptune_graph in the ini file of pytest, or in "
+    "langgraph.json."
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Project:
+    """Where the graphs of a project are."""
+
+    root: Path
+    #: Name → ``module:graph``; one that was named alone has no name.
+    graphs: Mapping[str, str]
+    #: Functions that call a model in a way of their own.
+    calls: tuple[str, ...] = ()
+    #: What Python is to import from.
+    paths: tuple[Path, ...] = ()
+
+
+def read_project(root: Path, graph: str | None) -> Project:
+    """What the project in `root` says; `graph` wins over its files.
+
+    Raises:
+        SettingsError: when no graph is named, or a file can't be read.
+    """
+    if not root.is_dir():
+        raise SettingsError(f"--root: {root.as_posix()} is no folder.")
+    ini = _ini(root)
+    calls = _listed(ini.get(_CALLS, ()))
+    wrong = [call for call in calls if not all(call.partition(":"))]
+    if wrong:
+        raise SettingsError(f"{_CALLS}: {wrong[0]!r} is not valid; expected module:function, as app.llm:ask.")
+    paths = [root, root / "src", *(root / path for path in _paths(ini.get("pythonpath", ())))]
+    named = graph if graph is not None else ini.get(_GRAPH)
+    if named is not None:
+        graphs = {"": str(named).strip()}
+    else:
+        graphs = _of_langgraph(root)
+        paths += [root / path.parent for path in map(Path, graphs.values()) if path.suffix]
+    return Project(
+        root=root,
+        graphs=graphs,
+        calls=calls,
+        paths=tuple(path for path in dict.fromkeys(paths) if path.is_dir()),
+    )
+
+
+def _listed(value: Any) -> tuple[str, ...]:
+    """One a line in ini files, a list in TOML."""
+    entries = value.splitlines() if isinstance(value, str) else value
+    return tuple(text for entry in entries if (text := str(entry).strip()))
+
+
+def _paths(value: Any) -> list[str]:
+    return shlex.split(value) if isinstance(value, str) else [str(path) for path in value]
+
+
+def _ini(root: Path) -> Mapping[str, Any]:
+    """The section that pytest would take, of the nearest file at or above the root."""
+    for folder in (root, *root.parents):
+        for name, read in _INI_FILES:
+            if (folder / name).is_file() and (section := read(folder / name)) is not None:
+                return section
+        if (folder / ".git").exists():
+            break
+    return {}
+
+
+def _toml(path: Path) -> Mapping[str, Any] | None:
+    try:
+        content = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise SettingsError(f"{path.as_posix()}: can't be read: {error}") from None
+    tool = content.get("tool", {}).get("pytest") if path.name == "pyproject.toml" else content.get("pytest")
+    if not isinstance(tool, Mapping):
+        return None
+    inner = tool.get("ini_options")
+    return inner if isinstance(inner, Mapping) else tool
+
+
+def _cfg(path: Path) -> Mapping[str, Any] | None:
+    parser = configparser.ConfigParser(interpolation=None)
+    try:
+        parser.read_string(path.read_text(encoding="utf-8"), path.as_posix())
+    except (OSError, UnicodeDecodeError, configparser.Error) as error:
+        raise SettingsError(f"{path.as_posix()}: can't be read: {error}") from None
+    name = "tool:pytest" if path.name == "setup.cfg" else "pytest"
+    if parser.has_section(name):
+        return dict(parser.items(name))
+    return {} if path.name in ("pytest.ini", ".pytest.ini") else None
+
+
+_INI_FILES = (
+    ("pytest.toml", _toml),
+    (".pytest.toml", _toml),
+    ("pytest.ini", _cfg),
+    (".pytest.ini", _cfg),
+    ("pyproject.toml", _toml),
+    ("tox.ini", _cfg),
+    ("setup.cfg", _cfg),
+)
+
+
+def _of_langgraph(root: Path) -> dict[str, str]:
+    path = root / "langgraph.json"
+    if not path.is_file():
+        raise SettingsError(f"nobody says where the graph is. {_WHAT_TO_DO}")
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise SettingsError(f"{path.as_posix()}: can't be read: {error}") from None
+    graphs = content.get("graphs") if isinstance(content, dict) else None
+    if not isinstance(graphs, dict) or not graphs:
+        raise SettingsError(f'{path.as_posix()}: has no "graphs". {_WHAT_TO_DO}')
+    found = {}
+    for name, spec in graphs.items():
+        place = spec.get("path") if isinstance(spec, dict) else spec
+        if not isinstance(place, str):
+            raise SettingsError(f"{path.as_posix()}: graph {name!r} has no path, as ./my_app/graph.py:graph.")
+        found[name] = place.removeprefix("./")
+    return found

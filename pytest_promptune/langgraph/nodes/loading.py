@@ -1,0 +1,152 @@
+"""Gets a compiled graph from the name of where it is, ``package.module:graph`` or ``path/file.py:graph``."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+import importlib.util
+import inspect
+import sys
+import traceback
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from langgraph.pregel import Pregel
+
+from pytest_promptune.core.errors import AppError
+
+_FORMS = "Say it as package.module:graph or path/to/file.py:graph."
+Graph = Pregel[Any, Any, Any, Any]
+
+
+def load_graph(spec: str, *, root: Path) -> Graph:
+    """The compiled graph that `spec` names: an object, or a function without arguments that gives it.
+
+    Raises:
+        AppError: when it doesn't import, isn't there, needs arguments, or is no compiled graph.
+    """
+    place, colon, name = spec.strip().rpartition(":")
+    if not colon or not place or not name:
+        raise AppError(f"{spec!r} doesn't say which graph. {_FORMS}")
+    found: Any = _module(spec, place, root)
+    for part in name.split("."):
+        if not hasattr(found, part):
+            raise AppError(_no_such_name(spec, found, part))
+        found = getattr(found, part)
+    return _compiled(spec, found)
+
+
+def _module(spec: str, place: str, root: Path) -> ModuleType:
+    try:
+        if place.endswith(".py"):
+            return _of_file(spec, root / place, root)
+        return importlib.import_module(place)
+    except AppError:
+        raise
+    except ModuleNotFoundError as error:
+        if error.name and (place == error.name or place.startswith(error.name + ".")):
+            raise AppError(
+                f"{spec}: there is no module {error.name!r}. Run this in the project's folder, or give the "
+                f"folder with --root. {_FORMS}"
+            ) from None
+        raise AppError(
+            f"{spec}: {_where(error, root)} imports {error.name!r}, which is not installed here. Install the "
+            "app's requirements beside pytest-promptune."
+        ) from None
+    except (Exception, SystemExit) as error:  # whatever the app raises at import
+        raise AppError(_failed(spec, "importing it", error, root)) from None
+
+
+def _of_file(spec: str, path: Path, root: Path) -> ModuleType:
+    if not path.is_file():
+        raise AppError(f"{spec}: there is no file {path.as_posix()}. {_FORMS}")
+    for base in sorted(map(Path, filter(None, sys.path)), key=lambda each: -len(each.parts)):
+        if path.resolve().is_relative_to(base.resolve()):  # its package's relative imports work so
+            parts = path.resolve().relative_to(base.resolve()).with_suffix("").parts
+            if all(part.isidentifier() for part in parts) and parts[-1] != "__init__":
+                return importlib.import_module(".".join(parts))
+    found = importlib.util.spec_from_file_location(path.stem, path)
+    if found is None or found.loader is None:
+        raise AppError(f"{spec}: {path.as_posix()} is no Python file. {_FORMS}")
+    module = importlib.util.module_from_spec(found)
+    sys.modules[path.stem] = module
+    found.loader.exec_module(module)
+    return module
+
+
+def _compiled(spec: str, found: Any) -> Graph:
+    if callable(found) and not isinstance(found, Pregel) and not hasattr(found, "compile"):
+        found = _built(spec, found)
+    if isinstance(found, Pregel):
+        return found
+    if hasattr(found, "compile") and hasattr(found, "add_node"):
+        try:
+            compiled: Graph = found.compile()
+        except ValueError as error:
+            raise AppError(f"{spec}: a {type(found).__name__} that doesn't compile: {error}") from None
+        return compiled
+    raise AppError(
+        f"{spec}: is a {type(found).__name__}, and no graph. Name a compiled LangGraph graph, or a function "
+        "without arguments that returns one."
+    )
+
+
+def _built(spec: str, factory: Any) -> Any:
+    try:
+        parameters = list(inspect.signature(factory).parameters.values())
+    except (TypeError, ValueError):
+        parameters = []  # of a class or function in C; calling it tells
+    varying = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+    needed = [p.name for p in parameters if p.default is p.empty and p.kind not in varying]
+    configurable = needed and len(needed) == 1 and needed[0] == "config"
+    if needed and not configurable:
+        raise AppError(
+            f"{spec}: needs {', '.join(needed)}, and a factory of a graph is called without arguments. Write "
+            "a function without any that calls it, and name that one."
+        )
+    try:
+        built = factory({"configurable": {}}) if configurable else factory()
+        if inspect.isawaitable(built):
+            built = asyncio.run(_awaited(built))
+    except (Exception, SystemExit) as error:  # whatever the app raises
+        raise AppError(_failed(spec, "calling it", error, Path())) from None
+    return built
+
+
+async def _awaited(built: Any) -> Any:
+    return await built
+
+
+def _no_such_name(spec: str, holder: Any, name: str) -> str:
+    is_module = isinstance(holder, ModuleType)
+    graphs = (
+        sorted(key for key, value in vars(holder).items() if isinstance(value, Pregel)) if is_module else []
+    )
+    holds = f"It has these graphs: {', '.join(graphs)}." if graphs else "It has no compiled graph at its top."
+    what = holder.__name__ if is_module else type(holder).__name__
+    return f"{spec}: {what} has no {name!r}. {holds}"
+
+
+def _where(error: BaseException, root: Path) -> str:
+    """The place in the app that an error comes from."""
+    frames = [
+        frame for frame in traceback.extract_tb(error.__traceback__) if not frame.filename.startswith("<")
+    ]
+    below = [frame for frame in frames if Path(frame.filename).is_relative_to(root.resolve())]
+    own = [frame for frame in below if "site-packages" not in frame.filename]
+    if not own:
+        return "a module of it"
+    name = Path(own[-1].filename).relative_to(root.resolve()).as_posix()
+    return f"{name}:{own[-1].lineno}"
+
+
+def _failed(spec: str, doing: str, error: BaseException, root: Path) -> str:
+    first = str(error).strip().partition("\n")[0]
+    text = f"{spec}: {doing} fails at {_where(error, root)}: {type(error).__name__}: {first}"
+    if "api_key" in str(error).lower() or "api key" in str(error).lower():
+        return (
+            f"{text}\nNo model is called here, so any value will do: set the variable, as "
+            "OPENAI_API_KEY=unused pytest-promptune nodes."
+        )
+    return f"{text}\nMend that, or name a graph that can be made without it."

@@ -1,0 +1,105 @@
+"""The nodes of a compiled graph, subgraphs included, that call a language model."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Iterator
+from dataclasses import replace
+from types import CodeType
+from typing import Any
+
+from langgraph.pregel import Pregel
+
+from pytest_promptune.core.nodes import ModelCall, Node
+from pytest_promptune.langgraph.nodes.contents import Contents
+from pytest_promptune.langgraph.nodes.evaluator import Evaluator
+from pytest_promptune.langgraph.nodes.sources import Sources, code_of
+
+_START = "__start__"
+_DEEPEST = 8
+
+Graph = Pregel[Any, Any, Any, Any]
+
+
+def scan(graph: Graph, sources: Sources, *, declared: frozenset[str] = frozenset()) -> list[Node]:
+    """The nodes that call a model, in the order of the graph; neither the graph nor a model is called.
+
+    Args:
+        graph: compiled.
+        sources: the app's files.
+        declared: functions that call a model in a way of their own, as ``app.services:call``.
+    """
+    found: dict[str, Node] = {}
+    for node in _Scan(sources, declared).nodes(graph, "", ()):
+        before = found.get(node.node)  # several graphs that one node invokes by hand have nodes of one name
+        found[node.node] = replace(before, calls=before.calls + node.calls) if before else node
+    return list(found.values())
+
+
+def names_of(graph: Graph) -> tuple[str, ...]:
+    """The names of the graph's own nodes."""
+    return tuple(name for name in graph.nodes if name != _START)
+
+
+class _Scan:
+    def __init__(self, sources: Sources, declared: frozenset[str]) -> None:
+        self._sources = sources
+        self._declared = declared
+
+    def nodes(self, graph: Graph, prefix: str, above: tuple[Graph, ...]) -> Iterator[Node]:
+        if any(graph is other for other in above) or len(above) > _DEEPEST:
+            return  # a graph that invokes itself
+        for name in graph.nodes:
+            evaluator = Evaluator(self._sources, declared=self._declared)
+            runnables = list(_runnables(graph, name))
+            for runnable in runnables:
+                evaluator.run(runnable)
+            path = f"{prefix}{name}"
+            if evaluator.found:
+                calls = tuple(evaluator.found)
+                file, line = self._place(name, runnables, calls)
+                yield Node(node=path, file=file, line=line, calls=calls)
+            for inner in evaluator.calls.graphs:
+                yield from self.nodes(inner, f"{path}/", (*above, graph))
+
+    def _place(
+        self, name: str, runnables: list[Any], calls: tuple[ModelCall, ...]
+    ) -> tuple[str | None, int | None]:
+        """Where the node stands: its function in the app, else where the app adds it, else its prompt."""
+        inside = Contents()
+        inside.add_all(runnables[:1])
+        places = []
+        for function in inside.functions:
+            code = _code_behind(function)
+            if code is not None:
+                place = (self._sources.name(code.co_filename), code.co_firstlineno)
+                if not self._sources.is_installed(code.co_filename):
+                    return place
+                places.append(place)
+        if (added := self._sources.call_site("add_node", name)) is not None:
+            return added
+        texts = [(text.file, text.line) for call in calls for text in call.prompt if text.file]
+        own = [place for place in texts if (self._sources.root / place[0]).is_file()]
+        sites = [(call.file, call.line) for call in calls if call.file]
+        return next(iter([*own, *places, *texts, *sites]), (None, None))
+
+
+def _code_behind(item: Any) -> CodeType | None:
+    """The code of a function, method, partial or callable object."""
+    while isinstance(item, functools.partial):
+        item = item.func
+    item = getattr(item, "__func__", item)
+    return code_of(inspect.unwrap(item)) or code_of(inspect.getattr_static(type(item), "__call__", None))
+
+
+def _runnables(graph: Graph, name: str) -> Iterator[Any]:
+    """What a node runs: its own runnable, and the routes that are chosen behind it."""
+    builder = getattr(graph, "builder", None)
+    specs = getattr(builder, "nodes", {})
+    if name in specs:
+        yield specs[name].runnable
+    elif name != _START or builder is None:
+        yield graph.nodes[name].bound
+    for branch in getattr(builder, "branches", {}).get(name, {}).values():
+        yield branch.path

@@ -1,0 +1,211 @@
+"""Source files: their syntax trees, the definition of a function in them, and how their places are called."""
+
+from __future__ import annotations
+
+import ast
+import os
+import re
+import sys
+import sysconfig
+from functools import cached_property
+from pathlib import Path
+from types import CodeType
+
+from pytest_promptune.core.literals import Literal, LiteralIndex, literals_of
+
+Definition = ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
+
+_TEXT_SUFFIXES = (".md", ".txt", ".j2", ".jinja", ".jinja2", ".prompt", ".yaml", ".yml", ".toml")
+_NOT_OURS = frozenset({"node_modules", "build", "dist", "site-packages", "__pycache__", "tests"})
+#: Files that the index reads; a folder with more is no single app.
+_MOST_FILES = 2000
+_LARGEST = 500_000
+_PLAIN = re.compile(r"[^\n\t\"'{}\\\\]{4,60}")
+_MOST_PIECES = 6
+_INSTALLED = ("site-packages", "dist-packages")
+
+
+class Sources:
+    """The files of the app below `root`, read when they are asked for and once."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root.resolve()
+        self._trees: dict[str, ast.Module | None] = {}
+        self._definitions: dict[str, dict[int, list[Definition]]] = {}
+        self._literals_of: dict[str, tuple[Literal, ...]] = {}
+        self._located: dict[tuple[str, str | None], Literal | None] = {}
+        self._names: dict[str, str] = {}
+        self._packages: dict[str, dict[str, str]] = {}
+        self._standard = tuple(
+            os.path.realpath(path) + os.sep
+            for key in ("stdlib", "platstdlib")
+            if (path := sysconfig.get_paths().get(key))
+        )
+
+    def tree(self, file: str) -> ast.Module | None:
+        """The syntax tree of a file; None where it can't be read or parsed."""
+        if file not in self._trees:
+            try:
+                self._trees[file] = ast.parse(Path(file).read_bytes())
+            except (OSError, SyntaxError, ValueError, RecursionError):
+                self._trees[file] = None
+        return self._trees[file]
+
+    def definition(self, code: CodeType) -> Definition | None:
+        """The definition that `code` was compiled from.
+
+        The whole file is parsed: the text of the function alone doesn't parse where a string in it begins in
+        the first column.
+        """
+        file = code.co_filename
+        if file not in self._definitions:
+            self._definitions[file] = _by_line(self.tree(file))
+        at_line = self._definitions[file].get(code.co_firstlineno, [])
+        names = code.co_varnames[: code.co_argcount]
+        for node in at_line:
+            if getattr(node, "name", "<lambda>") == code.co_name and _parameters(node) == names:
+                return node
+        return None
+
+    def is_installed(self, file: str) -> bool:
+        """Whether a file belongs to an installed package or to Python itself, not to the app."""
+        if file.startswith("<") or any(part in _INSTALLED for part in Path(file).parts):
+            return True
+        return os.path.realpath(file).startswith(self._standard)
+
+    def name(self, file: str) -> str:
+        """A file's name for people: relative to the root, or to what it is installed in."""
+        if file not in self._names:
+            self._names[file] = self._name(file)
+        return self._names[file]
+
+    def _name(self, file: str) -> str:
+        path = Path(file)
+        if path.is_relative_to(self.root) and not any(part in _INSTALLED for part in path.parts):
+            return path.relative_to(self.root).as_posix()
+        places = [Path(place) for place in sys.path if place and path.is_relative_to(place)]
+        longest = max(places, key=lambda place: len(place.parts), default=None)
+        return (path.relative_to(longest) if longest else path).as_posix()
+
+    def locate(self, text: str, near: str | None = None) -> Literal | None:
+        """The literal a text was made from: in the file `near`, else anywhere in the app."""
+        if (text, near) not in self._located:
+            self._located[text, near] = self._find(text, near)
+        return self._located[text, near]
+
+    def _find(self, text: str, near: str | None) -> Literal | None:
+        if near is not None and (found := LiteralIndex(self._literals(near)).find(text)) is not None:
+            return found
+        pieces = _pieces(text)  # only files that have one of them are parsed
+        searched = {**self._python_files, **(self._files_beside(near) if near is not None else {})}
+        files = [file for file, raw in searched.items() if any(piece in raw for piece in pieces)]
+        literals = [literal for file in files for literal in self._literals(file)]
+        return LiteralIndex([*literals, *self.text_files.values()]).find(text)
+
+    def _files_beside(self, file: str) -> dict[str, str]:
+        """The imported modules of the installed package that a file belongs to, and their texts."""
+        package = self.name(file).partition("/")[0]
+        if not self.is_installed(file) or package in self._packages:
+            return self._packages.get(package, {})
+        names = [name for name in sys.modules if name.partition(".")[0] == package]
+        places = {str(getattr(sys.modules[name], "__file__", None) or "") for name in names}
+        texts = {place: _read(Path(place)) for place in sorted(places) if place.endswith(".py")}
+        self._packages[package] = {place: text for place, text in texts.items() if text is not None}
+        return self._packages[package]
+
+    def _literals(self, file: str) -> tuple[Literal, ...]:
+        if file not in self._literals_of:
+            tree = self.tree(file)
+            self._literals_of[file] = tuple(literals_of(tree, self.name(file))) if tree else ()
+        return self._literals_of[file]
+
+    @cached_property
+    def text_files(self) -> dict[str, Literal]:
+        """Files that may hold prompts, by their name relative to the root."""
+        found = {}
+        for path in self._files:
+            if path.suffix.lower() in _TEXT_SUFFIXES and (text := _read(path)) is not None:
+                name = self.name(str(path))
+                found[name] = Literal(file=name, line=1, text=text)
+        return found
+
+    def text_file(self, name: str) -> Literal | None:
+        """The file that a string names by the end of its path, where only one has it, or the shortest."""
+        if not name.lower().endswith(_TEXT_SUFFIXES) or any(sign.isspace() for sign in name):
+            return None
+        wanted = name.replace("\\", "/").removeprefix("./").lstrip("/")
+        fitting = [file for file in self.text_files if file == wanted or file.endswith("/" + wanted)]
+        return self.text_files[min(fitting, key=len)] if fitting else None
+
+    def call_site(self, method: str, first: str) -> tuple[str, int] | None:
+        """Where the app calls ``….method("first", …)``."""
+        for file, raw in self._python_files.items():
+            tree = self.tree(file) if method in raw and first in raw else None
+            for node in ast.walk(tree) if tree else ():
+                if isinstance(node, ast.Call) and _calls(node, method, first):
+                    return self.name(file), node.lineno
+        return None
+
+    @cached_property
+    def _python_files(self) -> dict[str, str]:
+        """The text of every Python file of the app."""
+        texts = {str(path): _read(path) for path in self._files if path.suffix == ".py"}
+        return {file: text for file, text in texts.items() if text is not None}
+
+    @cached_property
+    def _files(self) -> list[Path]:
+        found: list[Path] = []
+        for folder, folders, files in os.walk(self.root):
+            folders[:] = sorted(name for name in folders if _is_ours(Path(folder, name)))
+            found += [Path(folder, name) for name in sorted(files) if not name.startswith(".")]
+            if len(found) > _MOST_FILES:
+                break
+        return found[:_MOST_FILES]
+
+
+def _is_ours(folder: Path) -> bool:
+    name = folder.name
+    return not (name.startswith(".") or name in _NOT_OURS or (folder / "pyvenv.cfg").exists())
+
+
+def _read(path: Path) -> str | None:
+    try:
+        return path.read_text(encoding="utf-8") if path.stat().st_size <= _LARGEST else None
+    except (OSError, UnicodeDecodeError):
+        return None
+
+
+def _pieces(text: str) -> list[str]:
+    """Some stretches of a text that stand in its source as they are: without quotes, braces, line ends."""
+    found = sorted(_PLAIN.findall(text), key=len, reverse=True)
+    return [piece.strip() for piece in found[:_MOST_PIECES] if piece.strip()]
+
+
+def _by_line(tree: ast.Module | None) -> dict[int, list[Definition]]:
+    found: dict[int, list[Definition]] = {}
+    for node in ast.walk(tree) if tree else ():
+        if isinstance(node, Definition):
+            decorators = getattr(node, "decorator_list", [])
+            line = min([node.lineno, *(decorator.lineno for decorator in decorators)])
+            found.setdefault(line, []).append(node)
+    return found
+
+
+def _parameters(node: Definition) -> tuple[str, ...]:
+    return tuple(argument.arg for argument in (*node.args.posonlyargs, *node.args.args))
+
+
+def _calls(node: ast.Call, method: str, first: str) -> bool:
+    return (
+        isinstance(node.func, ast.Attribute)
+        and node.func.attr == method
+        and bool(node.args)
+        and isinstance(node.args[0], ast.Constant)
+        and node.args[0].value == first
+    )
+
+
+def code_of(function: object) -> CodeType | None:
+    """The code of a Python function, ``None`` for anything else."""
+    code = getattr(function, "__code__", None)
+    return code if isinstance(code, CodeType) else None

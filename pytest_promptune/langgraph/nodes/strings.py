@@ -1,0 +1,42 @@
+"""Methods of texts that are known: names of models are often cut out of longer ones."""
+
+from __future__ import annotations
+
+from pytest_promptune.core.nodes import PromptText
+from pytest_promptune.langgraph.nodes.models import constant, constant_text
+from pytest_promptune.langgraph.nodes.values import Arguments, Value
+
+#: Methods that give a text or a few.
+_METHODS = frozenset(
+    {"split", "rsplit", "partition", "rpartition", "strip", "lstrip", "rstrip", "lower", "upper",
+     "removeprefix", "removesuffix", "replace"}
+)  # fmt: skip
+#: Longer texts are prompts, and keep their place.
+_LONGEST = 100
+
+
+def of_constant(base: Value, method: str, given: Arguments) -> Value | None:
+    """What a method gives of a short text that is known, as ``"openai/gpt-4.1".split("/", maxsplit=1)``.
+
+    Returns:
+        None where text, method or arguments are not known.
+    """
+    text = constant_text(base)
+    if text is None or len(text) > _LONGEST or method not in _METHODS or not given.rest.is_unknown:
+        return None
+    positional = [constant(value) for value in given.positional]
+    named = {name: constant(value) for name, value in given.named.items()}
+    if any(value is None for value in (*positional, *named.values())):
+        return None
+    try:
+        result = getattr(text, method)(*positional, **named)
+    except (TypeError, ValueError):
+        return None
+    if isinstance(result, str):
+        return _text(result)
+    parts = tuple(_text(part) for part in result)
+    return Value(texts=tuple(text for part in parts for text in part.texts), elements=parts)
+
+
+def _text(text: str) -> Value:
+    return Value(texts=(PromptText(text=text),), is_text=True)

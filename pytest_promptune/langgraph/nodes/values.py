@@ -1,0 +1,184 @@
+"""What an expression of the app's source may stand for: the values of the abstract evaluation."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from pytest_promptune.core.nodes import ModelUse, PromptText, Role
+
+#: Things one expression may stand for; more say nothing any more and take time.
+_MOST = 40
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Value:
+    """What an expression may stand for, and which models and prompt texts are in it."""
+
+    #: Real objects of the running program, and an `Instance` for each that the source would make.
+    objects: tuple[Any, ...] = ()
+    models: tuple[ModelUse, ...] = ()
+    texts: tuple[PromptText, ...] = ()
+    #: Functions that the source defines inside others.
+    closures: tuple[Closure, ...] = ()
+    #: Values whose calling method this is, as ``model.invoke`` without a call.
+    bound: tuple[Value, ...] = ()
+    #: The elements, of a tuple or list that is written out.
+    elements: tuple[Value, ...] | None = None
+    #: Whether it is a str, so that a model takes it as a human message.
+    is_text: bool = False
+    #: Last name it was reached by, where nothing else is known of it.
+    name: str | None = None
+
+    @property
+    def is_unknown(self) -> bool:
+        """Whether nothing is known."""
+        return not (self.objects or self.models or self.texts or self.closures or self.bound)
+
+    @property
+    def identity(self) -> tuple[object, ...]:
+        """Equal for values that stand for the same."""
+        parts = (*self.objects, *self.closures, *self.models)
+        inner = (value.identity for value in (*self.bound, *(self.elements or ())))
+        texts = ((text.file, text.line, text.text, text.role) for text in self.texts)
+        return (self.name, self.is_text, *map(id, parts), *texts, *inner)
+
+    def with_role(self, role: Role) -> Value:
+        """The same as a message of that role."""
+        real = [PromptText(text=item) for item in self.objects if isinstance(item, str)]
+        texts = tuple(replace(text, role=text.role or role) for text in (*self.texts, *real))
+        others = tuple(item for item in self.objects if not isinstance(item, str))
+        return replace(self, is_text=False, texts=texts, objects=others)
+
+
+NOTHING = Value()
+
+
+def union(values: Iterable[Value]) -> Value:
+    """What is any of the values, or holds all of them."""
+    every = [value for value in values if value is not NOTHING]
+    if len(every) == 1:
+        return every[0]
+    if not every:
+        return NOTHING
+    return Value(
+        objects=_once([o for v in every for o in v.objects]),
+        models=_equal_once([m for v in every for m in v.models]),
+        texts=_equal_once([t for v in every for t in v.texts]),
+        closures=_once([c for v in every for c in v.closures]),
+        bound=_once([b for v in every for b in v.bound]),
+        elements=_elements([v for v in every if not v.is_unknown]),
+    )
+
+
+def held(values: Iterable[Value]) -> Value:
+    """What is made of the values: it holds all of them, and its elements are not known."""
+    return replace(union(values), elements=None, is_text=False, name=None)
+
+
+def _elements(values: list[Value]) -> tuple[Value, ...] | None:
+    every = [value.elements for value in values if value.elements is not None]
+    if not every or len(every) < len(values) or len({len(each) for each in every}) > 1:
+        return None
+    return tuple(union(position) for position in zip(*every, strict=True))
+
+
+def _once(items: list[Any]) -> tuple[Any, ...]:
+    return tuple({id(item): item for item in items}.values())[:_MOST]
+
+
+def _equal_once(items: list[Any]) -> tuple[Any, ...]:
+    return tuple(item for i, item in enumerate(items) if item not in items[:i])[:_MOST]
+
+
+@dataclass(eq=False, slots=True, kw_only=True)
+class Instance:
+    """An object that the source makes: its class where that is known, its attributes, what it was made of."""
+
+    cls: type | None = None
+    fields: dict[str, Value] = field(default_factory=dict)
+    made_of: Value = NOTHING
+
+
+@dataclass(frozen=True, eq=False, slots=True, kw_only=True)
+class Closure:
+    """A function that the source defines inside another, or a lambda, with the names it sees."""
+
+    node: ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
+    scope: Scope
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Missing:
+    """A class of a package that isn't installed here."""
+
+    name: str
+    package: str
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Method:
+    """A function of a class with an object that the source makes."""
+
+    function: Any
+    owner: Value
+
+
+@dataclass(eq=False, slots=True, kw_only=True)
+class Scope:
+    """The names a piece of source sees."""
+
+    #: File of the source, as Python knows it.
+    file: str
+    globals: Mapping[str, Any]
+    names: dict[str, Value] = field(default_factory=dict)
+    outer: Scope | None = None
+
+    def lookup(self, name: str) -> Value | None:
+        """What `name` was bound to here or further out; None where it is global."""
+        scope: Scope | None = self
+        while scope is not None:
+            if name in scope.names:
+                return scope.names[name]
+            scope = scope.outer
+        return None
+
+    def bind(self, name: str, value: Value) -> None:
+        """Add what `name` may stand for: every branch of the source counts."""
+        before = self.names.get(name)
+        self.names[name] = value if before is None else union([before, value])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Arguments:
+    """What a function is called with."""
+
+    positional: tuple[Value, ...] = ()
+    named: Mapping[str, Value] = field(default_factory=dict)
+    #: What ``*args`` and ``**kwargs`` hold.
+    rest: Value = NOTHING
+
+    @property
+    def every(self) -> list[Value]:
+        """All values."""
+        return [*self.positional, *self.named.values(), self.rest]
+
+    def get(self, position: int | None, *names: str) -> Value | None:
+        """The argument of one of the names or at the position."""
+        for name in names:
+            if name in self.named:
+                return self.named[name]
+        if position is not None and position < len(self.positional):
+            return self.positional[position]
+        return None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Site:
+    """Where a call stands."""
+
+    #: As Python knows it.
+    file: str
+    line: int

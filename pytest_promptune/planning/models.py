@@ -1,0 +1,186 @@
+"""The models that apps hold or name: whether they could be called, and what that may cost."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import sys
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from pytest_promptune.core.codec import canonical
+from pytest_promptune.core.display import clean
+from pytest_promptune.core.errors import ScoreError
+from pytest_promptune.core.model import Case, Variant
+from pytest_promptune.core.planning import Check, Estimate, MatrixRow, Place
+from pytest_promptune.core.prices import Price, Tokens
+from pytest_promptune.core.rough import RoughApp, rough_estimate
+from pytest_promptune.langgraph.held import held_models
+from pytest_promptune.langgraph.prices import Model, PriceList
+from pytest_promptune.langgraph.providers import (
+    PROVIDERS,
+    ModelNeeds,
+    NamedModel,
+    key_of_class,
+    named_models,
+    needs_of,
+)
+
+
+@dataclass(slots=True)
+class _Seen:
+    """What was seen of one app."""
+
+    steps: int = 0
+    models: dict[int, Any] = field(default_factory=dict)
+
+
+class AppModels:
+    """Collects what apps hold, app by app; nothing of them is called."""
+
+    def __init__(self, prices: Mapping[str, Price], environment: Mapping[str, str] | None = None) -> None:
+        """Nothing is seen yet.
+
+        Args:
+            prices: of the ini file.
+            environment: variables; those of the process by default.
+        """
+        self._prices = PriceList(prices)
+        self._environment = os.environ if environment is None else environment
+        self._apps: dict[Place, _Seen] = {}
+        self._classes: dict[type, None] = {}
+        self._named: dict[NamedModel, str] = {}
+
+    def look(self, place: Place, app: object) -> None:
+        """Take in what an app holds, under one of its variants."""
+        held = held_models(app)
+        seen = self._apps.setdefault(place, _Seen())
+        seen.steps = max(seen.steps, held.steps)
+        seen.models.update({id(model): model for model in held.models})
+        self._classes.update(dict.fromkeys(held.classes))
+        for table in held.settings:
+            self._name(table, f"the app {place[0]}")
+
+    def look_at(self, variants: Iterable[Variant], context: Mapping[str, Any]) -> None:
+        """Take in what variants name, and the runtime context as `current` has it."""
+        self._name(context, "the graph's context")
+        for variant in variants:
+            self._name(variant.context, f"variant {variant.name}")
+            for changes in variant.nodes.values():
+                self._name(changes, f"variant {variant.name}")
+
+    def _name(self, table: Mapping[str, Any], where: str) -> None:
+        for named in named_models(table):
+            self._named.setdefault(named, where)
+
+    # --- the checklist --------------------------------------------------------------------------------
+
+    def checks(self) -> list[Check]:
+        """Lines about keys and packages; none where no model was seen."""
+        return [*self._held_keys(), *self._later_keys(), *self._named_checks()]
+
+    def _needs(self) -> list[ModelNeeds]:
+        models = {id(m): m for seen in self._apps.values() for m in seen.models.values()}
+        found = (needs_of(model, self._environment) for model in models.values())
+        return list(dict.fromkeys(needs for needs in found if needs.key))
+
+    def _held_keys(self) -> list[Check]:
+        needs = self._needs()
+        lacking = [
+            Check(
+                status="failed",
+                what="keys",
+                text=f"{clean(str(each))} has none: set {each.key}, or make it with api_key=…",
+            )
+            for each in needs
+            if not each.has_key
+        ]
+        fine = [clean(str(each)) for each in needs if each.has_key]
+        given = Check(status="ok", what="keys", text=f"given to {', '.join(dict.fromkeys(fine))}")
+        return [*lacking, *([given] if fine else [])]
+
+    def _later_keys(self) -> list[Check]:
+        """Models that are made while a node runs: what they are given then can't be seen."""
+        lacking = {
+            cls.__name__: key for cls in self._classes if (key := key_of_class(cls)) and not self._is_set(key)
+        }
+        return [
+            Check(
+                status="warning",
+                what="keys",
+                text=f"{name} is made while the app runs, and {key} isn't set: it fails unless it is given "
+                "api_key=…",
+            )
+            for name, key in lacking.items()
+        ]
+
+    def _is_set(self, variable: str) -> bool:
+        return bool(self._environment.get(variable))
+
+    def _named_checks(self) -> list[Check]:
+        """Models that are named ``provider:model``, which ``init_chat_model`` makes when they are needed."""
+        is_certain = "langchain.chat_models" in sys.modules  # else the app may read such names by itself
+        found: dict[Check, None] = {}
+        for named, where in self._named.items():
+            provider = PROVIDERS[named.provider]
+            which = f"{clean(named.provider)}:{clean(named.name)} ({clean(where)})"
+            if not _is_installed(provider.module):
+                text = (
+                    f"{which} needs {provider.package}, which isn't installed: pip install {provider.package}"
+                )
+                found[Check(status="failed" if is_certain else "warning", what="packages", text=text)] = None
+            if provider.key and not named.is_equipped and not self._is_set(provider.key):
+                text = f"{which} needs {provider.key}, which isn't set"
+                found[Check(status="failed" if is_certain else "warning", what="keys", text=text)] = None
+        return list(found)
+
+    # --- estimates ------------------------------------------------------------------------------------
+
+    def rough(
+        self, rows: Iterable[MatrixRow], *, cases: Sequence[Case], templates: Mapping[str, str]
+    ) -> dict[Place, Estimate]:
+        """Rough estimates of the apps in which a model was seen.
+
+        Args:
+            rows: of the matrix.
+            cases: that would be measured.
+            templates: texts of the app's templates.
+        """
+        texts = {case.id: text for case in cases if (text := _text(case)) is not None}
+        found = {}
+        for row in rows:
+            seen = self._apps.get(row.place)
+            needs = self._called(seen) if seen else []
+            if seen and needs:
+                inputs = [texts[case] for case in row.cases if case in texts]
+                app = RoughApp(
+                    steps=max(1, seen.steps),
+                    limits=[each.max_tokens for each in needs],
+                    prices=[self._price(each) for each in needs],
+                    templates=list(templates.values()),
+                )
+                found[row.place] = rough_estimate(
+                    row.place, app, calls=row.calls, at_least=(row.at_least or row).calls, inputs=inputs
+                )
+        return found
+
+    def _called(self, seen: _Seen) -> list[ModelNeeds]:
+        """The models of an app that have a name; a test's double has none."""
+        needs = [needs_of(model, self._environment) for model in seen.models.values()]
+        return [each for each in needs if each.name]
+
+    def _price(self, needs: ModelNeeds) -> Callable[[int, int], float | None]:
+        model = Model(asked=needs.name, url=needs.url)
+        return lambda read, written: self._prices.cost(Tokens(input=read, output=written), model)
+
+
+def _is_installed(module: str) -> bool:
+    return importlib.util.find_spec(module) is not None
+
+
+def _text(case: Case) -> str | None:
+    try:
+        return canonical(case.input, where="input")
+    except ScoreError:  # told of the cases themselves
+        return None

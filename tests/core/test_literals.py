@@ -1,0 +1,57 @@
+"""The index of literals: a text leads back to where it stands."""
+
+from __future__ import annotations
+
+import ast
+
+from pytest_promptune.core.literals import Literal, LiteralIndex, literals_of
+
+SOURCE = '''
+SYSTEM = """Classify the ticket.
+One word."""
+
+def ask(q, tone):
+    return f"Answer the question of the customer: {q}. Be {tone.upper()} in every sentence."
+'''
+
+
+def index() -> LiteralIndex:
+    return LiteralIndex(literals_of(ast.parse(SOURCE), "app.py"))
+
+
+def test_literals():
+    """F-strings are one literal with their expressions as placeholders; their pieces are none."""
+    texts = {literal.text: literal.line for literal in literals_of(ast.parse(SOURCE), "app.py")}
+    assert texts == {
+        "Classify the ticket.\nOne word.": 2,
+        "Answer the question of the customer: {q}. Be {tone.upper()} in every sentence.": 6,
+    }
+
+
+def test_a_text_as_it_stands():
+    """The literal itself, whatever space is around it."""
+    assert index().find("  Classify the ticket.\nOne word.\n").line == 2
+
+
+def test_a_rendered_text():
+    """The segments between placeholders, in their order."""
+    rendered = "Answer the question of the customer: where is it? Be KIND in every sentence."
+    assert index().find(rendered).line == 6
+
+
+def test_other_texts():
+    """Segments that are missing, in another order, or less than half of the text are no match."""
+    assert index().find("Answer the question of the customer: where is it?") is None
+    assert index().find(" in every sentence. Answer the question of the customer: ") is None
+    assert index().find("Classify the ticket.\nOne word." + " x" * 100) is None
+    assert index().find("") is None
+
+
+def test_the_longest_wins():
+    """Of two literals that fit, the one that covers more."""
+    literals = [
+        Literal(file="a.py", line=1, text="You are a helpful bot. {rest}"),
+        Literal(file="a.py", line=2, text="You are a helpful bot. Answer {q} politely, please."),
+    ]
+    found = LiteralIndex(literals).find("You are a helpful bot. Answer it politely, please.")
+    assert found.line == 2

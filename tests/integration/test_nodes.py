@@ -1,0 +1,121 @@
+"""``pytest-promptune nodes``: what users see of an app's nodes and their prompts."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+APP = """
+from typing import TypedDict
+
+from langchain_openai import ChatOpenAI
+from langgraph.graph import START, StateGraph
+
+print("this app prints at import")
+llm = ChatOpenAI(model="gpt-4.1-mini", temperature=0.9, api_key="unused")
+
+
+class State(TypedDict):
+    q: str
+
+
+def classify(state):
+    system = "Classify the ticket | as you like \\x1b[31m"
+    return {"q": llm.invoke([("system", system), ("user", state["q"])])}
+
+
+def count(state):
+    return {"q": str(len(state["q"]))}
+
+
+def build(*nodes):
+    builder = StateGraph(State)
+    for node in nodes:
+        builder.add_node(node.__name__, node)
+    builder.add_edge(START, nodes[0].__name__)
+    return builder.compile()
+
+
+graph = build(classify, count)
+without = build(count)
+"""
+
+
+@pytest.fixture
+def ask(tmp_path):
+    """Run the command in a process of its own, as users do: status, output, errors."""
+    (tmp_path / "bot.py").write_text(APP, encoding="utf-8")
+    (tmp_path / "pytest.ini").write_text("[pytest]\npromptune_graph = bot:graph\n", encoding="utf-8")
+
+    def run(*words: str) -> tuple[int, str, str]:
+        done = subprocess.run(
+            [sys.executable, "-m", "pytest_promptune.cli", "nodes", *words],
+            cwd=tmp_path,
+            env={**os.environ, "COLUMNS": "80", "PYTHONPATH": str(Path(__file__).parents[2])},
+            capture_output=True,
+            encoding="utf-8",
+        )
+        return done.returncode, done.stdout, done.stderr
+
+    return run
+
+
+def test_terminal(ask):
+    """A table and the details in 80 columns, status 1 for findings; what the app prints goes elsewhere."""
+    status, text, errors = ask()
+    assert status == 1
+    assert text.startswith("1 node calls a language model, ")
+    for words in ("classify  bot.py:15", "gpt-4.1-mini", "P102", "P103", "P201", "LANGSMITH_TRACING=false"):
+        assert words in text
+    assert max(map(len, text.splitlines())) <= 80
+    assert "\x1b" not in text
+    assert "this app prints" not in text
+    assert "this app prints" in errors
+
+
+def test_json(ask):
+    """One line of JSON: a list of rows with exactly the fixed keys."""
+    status, text, _ = ask("--json")
+    (row,) = json.loads(text)
+    assert status == 1
+    assert (row["node"], row["file"], row["line"]) == ("classify", "bot.py", 15)
+    assert row["params"] == {"temperature": 0.9}
+    assert [finding["rule"] for finding in row["findings"]] == ["P101", "P102", "P103", "P201", "P202"]
+
+
+def test_markdown(ask):
+    """The target list: each prompt in full, escaped in tables, and what to try."""
+    _, text, _ = ask("--markdown")
+    assert "| node | place | model | findings |" in text
+    assert "## classify" in text
+    assert "```\nClassify the ticket | as you like <U+001B>[31m\n```" in text
+    assert "| P201 | " in text
+
+
+def test_no_node_calls_a_model(ask):
+    """Says which nodes were looked at and how to declare calls of one's own; status 1."""
+    status, text, _ = ask("--graph=bot:without")
+    assert status == 1
+    assert "No node calls a language model" in text
+    assert "Nodes: count" in text
+    assert "promptune_llm_calls" in text
+    assert json.loads(ask("--graph=bot:without", "--json")[1]) == []
+
+
+def test_wrong_usage(ask):
+    """One clear line and status 2, no traceback."""
+    for words, expected in (
+        (["--graph=bot:grahp"], "has no 'grahp'"),
+        (["--graph=not_there:graph"], "there is no module 'not_there'"),
+        (["--root=not_there"], "is no folder"),
+        (["--nonsense"], "unrecognized arguments"),
+    ):
+        status, text, errors = ask(*words)
+        assert (status, text) == (2, "")
+        assert expected in errors
+        assert "Traceback" not in errors

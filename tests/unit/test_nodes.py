@@ -1,0 +1,890 @@
+"""The scan of a graph's source: nodes that call a model are found in all the ways apps are written."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pytest_promptune.core.errors import AppError, SettingsError
+from pytest_promptune.inspecting.finding import Inspection, inspect_project, rows
+from pytest_promptune.inspecting.project import read_project
+
+#: What the apps have in common: a state, a model, and how nodes become a graph.
+HEAD = """
+import asyncio
+import functools
+from dataclasses import dataclass
+from typing import Literal, TypedDict
+
+from langchain_core.messages import AIMessage, HumanMessage, SystemMessage
+from langchain_core.output_parsers import StrOutputParser
+from langchain_core.prompts import ChatPromptTemplate
+from langchain_core.runnables import RunnableConfig, RunnableLambda
+from langchain_core.tools import tool
+from langchain_openai import ChatOpenAI
+from langgraph.graph import END, START, StateGraph
+from langgraph.prebuilt import ToolNode
+from langgraph.runtime import Runtime
+from langgraph.types import Command, Send
+from pydantic import BaseModel
+
+
+class State(TypedDict):
+    q: str
+    a: str
+
+
+llm = ChatOpenAI(model="gpt-4.1-mini", temperature=0.2, max_tokens=99, api_key="unused")
+
+
+def graph_of(*nodes, **more):
+    builder = StateGraph(State, **more)
+    for number, node in enumerate(nodes):
+        builder.add_node("node" if number == 0 else f"node{number}", node)
+        builder.add_edge(START, "node" if number == 0 else f"node{number}")
+    return builder.compile()
+"""
+
+numbers = itertools.count()
+
+
+@pytest.fixture
+def inspect(tmp_path, monkeypatch) -> Callable[..., Inspection]:
+    """Write an app, import it and scan its graph; modules are forgotten afterwards."""
+    before = set(sys.modules)
+
+    def run(source: str, *, graph: str = "graph", calls: tuple[str, ...] = (), **others: str) -> Inspection:
+        name = f"app_{next(numbers)}"
+        for other, text in others.items():
+            (tmp_path / f"{other}.py").write_text(text, encoding="utf-8")
+        (tmp_path / f"{name}.py").write_text(HEAD + source, encoding="utf-8")
+        lines = "".join(f"\n  {call.replace('app:', name + ':')}" for call in calls)
+        (tmp_path / "pytest.ini").write_text(f"[pytest]\npromptune_llm_calls ={lines}\n", encoding="utf-8")
+        return inspect_project(read_project(tmp_path, f"{name}:{graph}"))
+
+    yield run
+    for name in set(sys.modules) - before:
+        if str(tmp_path) in str(getattr(sys.modules[name], "__file__", "")):
+            del sys.modules[name]
+
+
+def only(found: Inspection) -> dict[str, Any]:
+    """The row of the only node that calls a model."""
+    (row,) = rows(found)
+    return row
+
+
+def texts(row: dict[str, Any]) -> list[str]:
+    return [prompt["text"] for prompt in row["prompt"]]
+
+
+def test_a_function_of_the_module(inspect):
+    """Place, model, provider, parameters, and each text with its own line."""
+    row = only(
+        inspect(
+            '''
+SYSTEM = """You are a clerk.
+Be brief."""
+
+
+def node(state):
+    return {"a": llm.invoke([SystemMessage(SYSTEM), HumanMessage(f"Question: {state['q']}")]).content}
+
+
+graph = graph_of(node)
+'''
+        )
+    )
+    source = HEAD.count("\n")
+    assert row["file"].startswith("app_")
+    assert row["line"] == source + 6
+    assert (row["model"], row["provider"]) == ("gpt-4.1-mini", "openai")
+    assert row["params"] == {"temperature": 0.2, "max_tokens": 99}
+    assert [(each["line"] - source, each["text"]) for each in row["prompt"]] == [
+        (2, "You are a clerk.\nBe brief."),
+        (7, "Question: {state['q']}"),
+    ]
+    assert (row["node"], row["calls_llm"], row["evidence"]) == ("node", True, "live")
+
+
+#: Name → source of a node `node` whose only text is "Say hello to them".
+STYLES = {
+    "closure": """
+def make(model):
+    text = "Say hello to them"
+
+    async def node(state):
+        return {"a": (await model.ainvoke(text)).content}
+
+    return node
+
+
+node = make(llm)
+""",
+    "method": """
+class Clerk:
+    def __init__(self, model):
+        self.model = model
+        self.text = "Say hello to them"
+
+    def node(self, state):
+        return {"a": self.model.invoke(self.text).content}
+
+
+node = Clerk(llm).node
+""",
+    "lazy property": """
+class Clerk:
+    _chain = None
+
+    @property
+    def chain(self):
+        if self._chain is None:
+            self._chain = ChatPromptTemplate.from_template("Say hello to them") | llm
+        return self._chain
+
+    def __call__(self, state):
+        return {"a": self.chain.invoke(state).content}
+
+
+node = Clerk()
+""",
+    "partial": """
+def hello(text, model, state):
+    return {"a": model.invoke(text).content}
+
+
+node = functools.partial(hello, "Say hello to them", llm)
+""",
+    "lambda": 'node = lambda state: {"a": llm.invoke("Say hello to them").content}\n',
+    "runnable lambda": """
+def hello(state):
+    return {"a": llm.invoke("Say hello to them").content}
+
+
+node = RunnableLambda(hello)
+""",
+    "chain": """
+node = ChatPromptTemplate.from_messages([("system", "Say hello to them")]) | llm | StrOutputParser() | (
+    lambda text: {"a": text}
+)
+""",
+    "model made inside": """
+def node(state):
+    from langchain_openai import ChatOpenAI as Chat
+
+    return {"a": Chat(model="gpt-4.1-mini").invoke("Say hello to them").content}
+""",
+    "model by name": """
+def node(state):
+    from langchain.chat_models import init_chat_model
+
+    return {"a": init_chat_model("openai:gpt-4.1-mini").invoke("Say hello to them").content}
+""",
+    "model of the context's defaults": """
+@dataclass
+class Settings:
+    model: str = "openai/gpt-4.1-mini"
+    text: str = "Say hello to them"
+
+
+def load(name):
+    from langchain.chat_models import init_chat_model
+
+    provider, model = name.split("/", maxsplit=1)
+    return init_chat_model(model, model_provider=provider)
+
+
+def node(state, runtime: Runtime[Settings]):
+    return {"a": load(runtime.context.model).invoke(runtime.context.text).content}
+""",
+    "configurable model": """
+from langchain.chat_models import init_chat_model
+
+configurable = init_chat_model(configurable_fields=("model", "max_tokens"))
+
+
+class Settings(BaseModel):
+    model: str = "openai:gpt-4.1-mini"
+
+    @classmethod
+    def read(cls, config):
+        return cls(**{name: value for name, value in config["configurable"].items() if value})
+
+
+def node(state, config: RunnableConfig):
+    settings = Settings.read(config)
+    model = configurable.with_retry().with_config({"model": settings.model, "tags": ["x"]})
+    return {"a": model.invoke("Say hello to them").content}
+""",
+    "model when first needed": """
+_model = None
+
+
+def model():
+    global _model
+    if _model is None:
+        _model = ChatOpenAI(model="gpt-4.1-mini")
+    return _model
+
+
+def node(state):
+    return {"a": model().invoke("Say hello to them").content}
+""",
+    "table of models": """
+MODELS = {"fast": llm}
+
+
+def node(state):
+    return {"a": MODELS[state["q"]].invoke("Say hello to them").content}
+""",
+    "helpers": """
+def ask(*messages, **settings):
+    return call(list(messages), **settings)
+
+
+def call(messages, model=llm):
+    return model.invoke(messages).content
+
+
+def node(state):
+    return {"a": ask(("system", "Say hello to them"), ("user", state["q"]))}
+""",
+    "gathered": """
+async def node(state):
+    async def one(q):
+        return await llm.ainvoke(["Say hello to them", q])
+
+    return {"a": await asyncio.gather(*[one(q) for q in state["q"]])}
+""",
+    "thread": """
+async def node(state):
+    return {"a": (await asyncio.to_thread(llm.invoke, "Say hello to them")).content}
+""",
+    "stream": """
+def node(state):
+    return {"a": "".join(chunk.content for chunk in llm.stream("Say hello to them"))}
+""",
+    "command": """
+def node(state) -> Command[Literal["__end__"]]:
+    if (answer := llm.invoke("Say hello to them")).content:
+        return Command(goto=END, update={"a": answer.content})
+    return Command(goto=END)
+""",
+    "retry and fallbacks": """
+robust = llm.with_retry().with_fallbacks([ChatOpenAI(model="gpt-4.1", api_key="unused")])
+
+
+def node(state):
+    return {"a": robust.invoke([HumanMessage(content="Say hello to them")]).content}
+""",
+    "agent made inside": """
+def node(state):
+    from langchain.agents import create_agent
+
+    agent = create_agent(llm, [], system_prompt="Say hello to them")
+    return {"a": agent.invoke({"messages": [("user", state["q"])]})["messages"][-1].content}
+""",
+    "openai": """
+from openai import AsyncOpenAI
+
+client = AsyncOpenAI(api_key="unused")
+
+
+async def node(state):
+    done = await client.chat.completions.create(
+        model="gpt-4.1-mini", messages=[{"role": "system", "content": "Say hello to them"}]
+    )
+    return {"a": done.choices[0].message.content}
+""",
+    "anthropic": """
+import anthropic
+
+
+def node(state):
+    client = anthropic.Anthropic(api_key="unused")
+    done = client.messages.create(
+        model="gpt-4.1-mini", max_tokens=9, system="Say hello to them", messages=state["q"]
+    )
+    return {"a": done.content[0].text}
+""",
+    "constant by config": """
+def node(state, config: RunnableConfig):
+    model = config["configurable"].get("llm") or llm
+    return {"a": model.invoke("Say hello to them").content}
+""",
+}
+
+
+@pytest.mark.parametrize("style", STYLES)
+def test_styles(inspect, style):
+    """However a node is written, it is found with its model and its text."""
+    row = only(inspect(STYLES[style] + "\n\ngraph = graph_of(node)\n"))
+    assert row["node"] == "node"
+    assert row["model"] == "gpt-4.1-mini"
+    assert texts(row) == ["Say hello to them"]
+    assert row["prompt"][0]["line"] > HEAD.count("\n")
+
+
+@pytest.mark.parametrize(
+    ("source", "provider"),
+    [
+        (
+            'def node(state, config):\n    return {"a": config["configurable"]["llm"].invoke(state["q"])}\n',
+            None,
+        ),
+        (
+            "def node(state, runtime: Runtime[Settings]):\n"
+            '    return {"a": runtime.context.chat.invoke("Hi")}\n',
+            "openai",
+        ),
+        ('def node(state, *, chat: ChatOpenAI = None):\n    return {"a": chat.invoke("Hi")}\n', "openai"),
+    ],
+)
+def test_models_from_outside(inspect, source, provider):
+    """A model that only comes with the run is known by the name of its key, or by its annotation."""
+    settings = "@dataclass\nclass Settings:\n    chat: ChatOpenAI | None = None\n\n\n"
+    row = only(inspect(f"{settings}{source}\n\ngraph = graph_of(node)\n"))
+    assert (row["model"], row["provider"], row["params"]) == (None, provider, {})
+
+
+def test_nodes_that_call_no_model(inspect):
+    """Objects with an ``invoke`` of their own, tokens that are counted, texts that are logged: none of it."""
+    found = inspect(
+        """
+import logging
+
+logger = logging.getLogger("app")
+
+
+class Search:
+    def __init__(self, model):
+        self.model = model
+
+    def invoke(self, q):
+        return [q]
+
+
+search = Search(llm)
+
+
+def node(state):
+    logger.info("The model was called for %s", state["q"])
+    return {"a": search.invoke(state["q"])}
+
+
+def counted(state):
+    return {"a": llm.get_num_tokens(state["q"])}
+
+
+def sent(state):
+    return {"a": twilio.messages.create(body="The model says hello")}
+
+
+def fitted(state):
+    model = joblib.load("weights")
+    return {"a": model.transform(state["q"]) + model.predict(state["q"])}
+
+
+def named(state):
+    return {"a": f"{llm.model_name} will answer you soon"}
+
+
+graph = graph_of(node, counted, sent, named, fitted)
+"""
+    )
+    assert rows(found) == []
+    assert found.status == 1
+    assert found.looked_at == ("node", "node1", "node2", "node3", "node4")
+
+
+def test_helpers_in_other_modules(inspect):
+    """A text stands where it is written, not where it is used."""
+    row = only(
+        inspect(
+            """
+import other_prompts
+from other_calls import ask
+
+
+def node(state):
+    return {"a": ask(other_prompts.HELLO, state["q"])}
+
+
+graph = graph_of(node)
+""",
+            other_prompts='"""Prompts."""\n\nHELLO = "Say hello to them"\n',
+            other_calls=(
+                "from langchain_core.messages import SystemMessage\n"
+                "from langchain_openai import ChatOpenAI\n\n\n"
+                "def ask(system, q):\n    model = ChatOpenAI(model='gpt-4.1', temperature=0)\n"
+                "    return model.invoke([SystemMessage(content=system), q]).content\n"
+            ),
+        )
+    )
+    assert row["prompt"] == [{"file": "other_prompts.py", "line": 3, "text": "Say hello to them"}]
+    assert (row["model"], row["params"]) == ("gpt-4.1", {"temperature": 0})
+
+
+def test_prompt_files(inspect, tmp_path):
+    """A template that is fetched by its name is the prompt, with its file."""
+    (tmp_path / "prompts").mkdir()
+    (tmp_path / "prompts" / "hello.j2").write_text("Say hello to {{ name }}", encoding="utf-8")
+    row = only(
+        inspect(
+            """
+from pathlib import Path
+
+import jinja2
+
+env = jinja2.Environment(loader=jinja2.FileSystemLoader(Path(__file__).parent / "prompts"))
+
+
+def node(state):
+    return {"a": llm.invoke(env.get_template("hello.j2").render(name=state["q"])).content}
+
+
+graph = graph_of(node)
+"""
+        )
+    )
+    assert row["prompt"] == [{"file": "prompts/hello.j2", "line": 1, "text": "Say hello to {{ name }}"}]
+
+
+def test_parameters_tools_and_schemas(inspect):
+    """Parameters that are bound or passed count; what is known at run time only is null."""
+    found = inspect(
+        """
+class Grade(BaseModel):
+    is_relevant: bool
+
+
+@tool
+def look_up(q: str) -> str:
+    "Look it up."
+    return q
+
+
+def node(state):
+    return {"a": llm.bind(temperature=0.9, stop=["x"]).invoke("Say hello to them", seed=state["q"])}
+
+
+def agent(state):
+    return {"a": llm.bind_tools([look_up]).invoke("Say hello to them")}
+
+
+def grade(state):
+    return {"a": llm.with_structured_output(Grade).invoke("Say hello to them")}
+
+
+graph = graph_of(node, agent, grade)
+"""
+    )
+    set_here, agent, grade = [node.models[0] for node in found.nodes]
+    assert set_here.params == {"temperature": 0.9, "max_tokens": 99, "stop": ["x"], "seed": None}
+    assert agent.tools == ("look_up",)
+    assert (grade.schema, grade.decides) == ("Grade", True)
+
+
+def test_subgraphs(inspect):
+    """Nodes of subgraphs have paths, added as a node or invoked by hand; a loop of graphs ends."""
+    found = inspect(
+        """
+def inner(state):
+    return {"a": llm.invoke("Say hello to them").content}
+
+
+below = graph_of(inner)
+
+
+def by_hand(state):
+    return below.invoke(state)
+
+
+def itself(state):
+    return graph.invoke(state)
+
+
+graph = graph_of(below, by_hand, itself)
+"""
+    )
+    assert [row["node"] for row in rows(found)][:2] == ["node/node", "node1/node"]
+    assert all(row["node"].count("/") < 8 for row in rows(found))
+
+
+def test_nodes_of_one_name(inspect):
+    """Two graphs that a node invokes by hand: their nodes of one name are one row, with the texts of both."""
+    row = only(
+        inspect(
+            """
+def first(state):
+    return {"a": llm.invoke("Say hello to them").content}
+
+
+def second(state):
+    return {"a": llm.invoke("Say goodbye to them").content}
+
+
+one, two = graph_of(first), graph_of(second)
+
+
+def by_hand(state):
+    return two.invoke(one.invoke(state))
+
+
+graph = graph_of(by_hand)
+"""
+        )
+    )
+    assert row["node"] == "node/node"
+    assert texts(row) == ["Say hello to them", "Say goodbye to them"]
+
+
+def test_prompts_that_are_filled(inspect):
+    """Formats of dates and other arguments of small methods are no texts of the prompt."""
+    row = only(
+        inspect(
+            """
+from datetime import date
+
+
+def today():
+    return date.today().strftime("%a %b %d")
+
+
+def node(state):
+    return {"a": llm.invoke("Say hello to them on {day}".format(day=today()))}
+
+
+graph = graph_of(node)
+"""
+        )
+    )
+    assert texts(row) == ["Say hello to them on {day}"]
+
+
+def test_objects_of_one_class(inspect):
+    """A method that calls the same method of another object is followed into that one."""
+    row = only(
+        inspect(
+            """
+class Step:
+    def __init__(self, text, after=None):
+        self.text = text
+        self.after = after
+
+    def run(self, state):
+        if self.after is not None:
+            return self.after.run(state)
+        return llm.invoke(self.text)
+
+
+steps = Step("Say nothing at all", Step("Say hello to them"))
+
+
+def node(state):
+    return {"a": steps.run(state)}
+
+
+graph = graph_of(node)
+"""
+        )
+    )
+    assert "Say hello to them" in texts(row)
+
+
+def test_tables_that_hold_models(inspect):
+    """Looking something up beside a model calls none."""
+    found = inspect(
+        """
+def node(state):
+    settings = {"model": llm, "tools": [], "retries": state["q"]}
+    return {"a": settings.get("retries"), **helper(settings)}
+
+
+def helper(settings):
+    return {"q": list(settings.get("tools", []))}
+
+
+graph = graph_of(node)
+"""
+    )
+    assert rows(found) == []
+
+
+def test_routes_and_tools(inspect):
+    """A model that a route or a tool calls belongs to the node that runs them."""
+    found = inspect(
+        """
+@tool
+def look_up(q: str) -> str:
+    "Look it up."
+    return llm.invoke("Search for this: " + q).content
+
+
+def plain(state):
+    return {"a": "no model here"}
+
+
+def route(state):
+    return END if llm.invoke("Is it done? yes or no").content == "yes" else "tools"
+
+
+builder = StateGraph(State)
+builder.add_node("plain", plain)
+builder.add_node("tools", ToolNode([look_up]))
+builder.add_edge(START, "plain")
+builder.add_conditional_edges("plain", route, ["tools", END])
+graph = builder.compile()
+"""
+    )
+    assert {row["node"]: texts(row) for row in rows(found)} == {
+        "plain": ["Is it done? yes or no"],
+        "tools": ["Search for this: "],
+    }
+
+
+@pytest.mark.parametrize(
+    ("maker", "node"),
+    [("langchain.agents.create_agent", "model"), ("langgraph.prebuilt.create_react_agent", "agent")],
+)
+def test_prebuilt_agents(inspect, maker, node):
+    """The nodes of prebuilt agents stand where their prompt is; their tools are known."""
+    module, _, name = maker.rpartition(".")
+    prompt = "system_prompt" if name == "create_agent" else "prompt"
+    found = inspect(
+        f"""
+import warnings
+
+from {module} import {name}
+
+
+@tool
+def look_up(q: str) -> str:
+    "Look it up."
+    return q
+
+
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore")
+    graph = {name}(
+        llm,
+        [look_up],
+        {prompt}="You look things up for others.",
+    )
+"""
+    )
+    row = only(found)
+    assert row["node"] == node
+    assert texts(row) == ["You look things up for others."]
+    assert row["line"] == row["prompt"][0]["line"] > HEAD.count("\n")
+    assert (row["model"], row["params"]["temperature"]) == ("gpt-4.1-mini", 0.2)
+
+
+def test_declared_calls(inspect):
+    """A function of the app's own that calls a model somehow is declared in the ini file."""
+    source = """
+def post(prompt):
+    return prompt
+
+
+def node(state):
+    return {"a": post("Say hello to them")}
+
+
+graph = graph_of(node)
+"""
+    assert rows(inspect(source)) == []
+    assert texts(only(inspect(source, calls=("app:post",)))) == ["Say hello to them"]
+
+
+def test_nothing_runs(inspect):
+    """Neither nodes, nor helpers, nor properties of the app are called."""
+    row = only(
+        inspect(
+            """
+class Clerk:
+    @property
+    def model(self):
+        raise SystemExit("called")
+        return llm
+
+    def node(self, state):
+        raise SystemExit("called")
+        return {"a": self.model.invoke("Say hello to them")}
+
+
+graph = graph_of(Clerk().node)
+"""
+        )
+    )
+    assert texts(row) == ["Say hello to them"]
+
+
+def test_recursion_ends(inspect):
+    """Functions that call each other are followed once."""
+    row = only(
+        inspect(
+            """
+def ask(q, depth):
+    llm.invoke("Say hello to them")
+    return again(q, depth - 1)
+
+
+def again(q, depth):
+    return ask(q, depth) if depth else q
+
+
+def node(state):
+    return {"a": again(state["q"], 3)}
+
+
+graph = graph_of(node)
+"""
+        )
+    )
+    assert texts(row) == ["Say hello to them"]
+
+
+# -- where the graph is ----------------------------------------------------------------------------------
+
+
+def test_factories(inspect):
+    """A function without arguments gives the graph, sync or async, compiled or not, of a config or not."""
+    source = 'def node(state):\n    return {"a": llm.invoke("Say hello to them")}\n\n\n'
+    for factory in (
+        "def make():\n    return graph_of(node)\n",
+        "async def make():\n    return graph_of(node)\n",
+        "def make(config):\n    return graph_of(node)\n",
+        "def make(size=3):\n    return graph_of(node).builder\n",
+    ):
+        assert texts(only(inspect(source + factory, graph="make"))) == ["Say hello to them"]
+
+
+@pytest.mark.parametrize(
+    ("source", "graph", "expected"),
+    [
+        (
+            "graph = graph_of(lambda state: state)\n",
+            "grahp",
+            ["has no 'grahp'", "It has these graphs: graph"],
+        ),
+        ("", "nothing", ["has no 'nothing'", "no compiled graph at its top"]),
+        ("def make(model, tools):\n    return 1\n", "make", ["needs model, tools", "without arguments"]),
+        ("def make():\n    return 1\n", "make", ["is a int, and no graph"]),
+        (
+            "def make():\n    raise ValueError('no luck')\n",
+            "make",
+            ["calling it fails", "ValueError: no luck"],
+        ),
+        ("import a_missing_package\n", "graph", ["imports 'a_missing_package'", "Install"]),
+        ("raise RuntimeError('no')\n", "graph", ["importing it fails at app_", "RuntimeError: no"]),
+        ("raise ValueError('set OPENAI_API_KEY: api_key missing')\n", "graph", ["any value will do"]),
+        ("raise SystemExit(3)\n", "graph", ["importing it fails", "SystemExit: 3"]),
+        ("graph = StateGraph(State)\n", "graph", ["doesn't compile"]),
+    ],
+)
+def test_graphs_that_cannot_be_had(inspect, source, graph, expected):
+    """What is wrong, where, and what to do."""
+    with pytest.raises(AppError) as error:
+        inspect(source, graph=graph)
+    for words in expected:
+        assert words in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("spec", "expected"),
+    [
+        ("no_such_module_here:graph", "there is no module 'no_such_module_here'"),
+        ("no/such/file.py:graph", "there is no file"),
+        ("just_a_word", "doesn't say which graph"),
+        (":graph", "doesn't say which graph"),
+    ],
+)
+def test_specs_that_lead_nowhere(tmp_path, spec, expected):
+    """A spec without a module, or of one that isn't there."""
+    with pytest.raises(AppError, match=expected):
+        inspect_project(read_project(tmp_path, spec))
+
+
+def test_langgraph_json(inspect, tmp_path):
+    """All graphs of ``langgraph.json`` are scanned, with their names before those of their nodes."""
+    inspect('def node(state):\n    return {"a": llm.invoke("Say hello")}\n\n\ngraph = graph_of(node)\n')
+    (app,) = tmp_path.glob("app_*.py")
+    content = {"graphs": {"one": f"./{app.name}:graph", "two": {"path": f"./{app.name}:graph"}}}
+    (tmp_path / "langgraph.json").write_text(json.dumps(content), encoding="utf-8")
+    assert [row["node"] for row in rows(inspect_project(read_project(tmp_path, None)))] == [
+        "one:node",
+        "two:node",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("pytest.ini", "[pytest]\npromptune_graph = app.g:graph\npythonpath = lib more\n"),
+        (
+            "pyproject.toml",
+            '[tool.pytest.ini_options]\npromptune_graph = "app.g:graph"\npythonpath = ["lib", "more"]\n',
+        ),
+        ("pyproject.toml", '[tool.pytest]\npromptune_graph = "app.g:graph"\npythonpath = ["lib", "more"]\n'),
+        ("tox.ini", "[pytest]\npromptune_graph = app.g:graph\npythonpath = lib more\n"),
+        ("setup.cfg", "[tool:pytest]\npromptune_graph = app.g:graph\npythonpath = lib more\n"),
+    ],
+)
+def test_ini_files(tmp_path, name, text):
+    """The graph and the places to import from stand where pytest's other settings are; --graph wins."""
+    (tmp_path / "lib").mkdir()
+    (tmp_path / name).write_text(text, encoding="utf-8")
+    project = read_project(tmp_path, None)
+    assert project.graphs == {"": "app.g:graph"}
+    assert project.paths == (tmp_path, tmp_path / "lib")
+    assert read_project(tmp_path, "other:graph").graphs == {"": "other:graph"}
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "expected"),
+    [
+        ("langgraph.json", "{", "can't be read"),
+        ("langgraph.json", "{}", 'has no "graphs"'),
+        ("langgraph.json", '{"graphs": {"a": 3}}', "graph 'a' has no path"),
+        ("pyproject.toml", "[tool", "can't be read"),
+        ("pytest.ini", "pytest", "can't be read"),
+        ("pytest.ini", "[pytest]\npromptune_llm_calls = ask\n", "'ask' is not valid"),
+        ("readme.txt", "", "nobody says where the graph is"),
+    ],
+)
+def test_files_that_say_nothing(tmp_path, name, text, expected):
+    """Where no graph is named, or a file is damaged, that is said with what to do."""
+    (tmp_path / name).write_text(text, encoding="utf-8")
+    with pytest.raises(SettingsError, match=expected):
+        read_project(tmp_path, None)
+
+
+def test_nothing_is_sent_to_langsmith(inspect, monkeypatch):
+    """While the app is imported tracing is off, and afterwards as it was."""
+    monkeypatch.setenv("LANGSMITH_TRACING", "true")
+    monkeypatch.delenv("LANGCHAIN_TRACING_V2", raising=False)
+    with pytest.raises(AppError, match="tracing: false false"):
+        inspect(
+            "import os\n"
+            "names = ['LANGSMITH_TRACING', 'LANGCHAIN_TRACING_V2']\n"
+            "raise ValueError('tracing: ' + ' '.join(os.environ[name] for name in names))"
+        )
+    assert os.environ["LANGSMITH_TRACING"] == "true"
+    assert "LANGCHAIN_TRACING_V2" not in os.environ
+
+
+def test_the_import_path_is_left_as_it_was(inspect, tmp_path):
+    """What was put in front of Python's import path goes again."""
+    before = list(sys.path)
+    inspect('graph = graph_of(lambda state: {"a": llm.invoke("Say hello")})\n')
+    assert sys.path == before
+    assert str(tmp_path) not in map(str, map(Path, sys.path))
