@@ -728,6 +728,54 @@ graph = graph_of(Clerk().node)
     assert texts(row) == ["Say hello to them"]
 
 
+def test_odd_objects(inspect):
+    """Objects that can't be compared, tables that do something when they are asked: they are left alone."""
+    row = only(
+        inspect(
+            """
+from collections import UserDict, defaultdict
+
+import numpy as np
+
+numbers = np.arange(3)
+counts = defaultdict(list)
+
+
+class Loud(UserDict):
+    def __getitem__(self, key):
+        raise SystemExit("asked")
+
+    def values(self):
+        raise SystemExit("asked")
+
+
+class Unequal:
+    def __eq__(self, other):
+        raise SystemExit("compared")
+
+
+loud, unequal = Loud(), Unequal()
+
+
+def helper(numbers, unequal, table=loud):
+    return llm.invoke("Say hello to them", stop=numbers, seed=unequal, temperature=table["x"])
+
+
+def node(state):
+    for one in loud:
+        one["y"].go(loud["x"], counts["new"], **loud)
+    return {"a": helper(numbers, unequal).content}
+
+
+graph = graph_of(node)
+"""
+        )
+    )
+    assert texts(row) == ["Say hello to them"]
+    assert row["params"]["temperature"] is None
+    assert sys.modules[row["file"].removesuffix(".py")].counts == {}
+
+
 def test_recursion_ends(inspect):
     """Functions that call each other are followed once."""
     row = only(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import functools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -43,7 +43,7 @@ def _entries(value: Value) -> dict[str, Value] | None:
     item = value.objects[0]
     if isinstance(item, Instance):
         return dict(item.fields) if item.made_of.is_unknown and not item.made_of.name else None
-    if isinstance(item, Mapping):
+    if isinstance(item, dict):
         return {str(key): Value(objects=(entry,)) for key, entry in item.items()}
     return None
 

@@ -301,7 +301,8 @@ class Calls:
             self._call_object(function, replace(given, named={}), site)
         for closure in inside.closures:
             self.functions.follow(closure, replace(given, named={}))
-        self.graphs += [graph for graph in inside.graphs if graph not in self.graphs]
+        known = {id(graph) for graph in self.graphs}
+        self.graphs += [graph for graph in inside.graphs if id(graph) not in known]
 
     def _record(self, models: Iterable[ModelUse], texts: Iterable[Value], site: Site | None) -> None:
         near = site.file if site else None

@@ -258,7 +258,7 @@ def _fields(value: Any) -> list[Any]:
 
 
 def _collection(into: Contents, value: Any, depth: int) -> None:
-    items = list(value.values() if isinstance(value, Mapping) else value)
+    items = list(dict.values(value) if isinstance(value, dict) else value)
     into.add_all(items[:_LARGEST], depth)
 
 
@@ -278,7 +278,7 @@ _EXPANSIONS: tuple[tuple[Any, Callable[[Contents, Any, int], None]], ...] = (
     (RunnableBranch, _branch),
     (RunnableLambda, _lambda),
     (Runnable, _runnable),
-    (list | tuple | set | frozenset | Mapping, _collection),
+    (list | tuple | set | frozenset | dict, _collection),
     (type, _nothing),
     (Callable, _function),
 )

@@ -267,8 +267,8 @@ def items_of(value: Value) -> Value:
         return union(value.elements)
     items: list[Any] = []
     for item in value.objects:
-        if isinstance(item, Mapping):
-            items += list(item.values())[:_MOST_ITEMS]
+        if isinstance(item, dict):
+            items += list(dict.values(item))[:_MOST_ITEMS]
         elif isinstance(item, list | tuple | set | frozenset):
             items += list(item)[:_MOST_ITEMS]
         elif isinstance(item, Instance):
@@ -282,12 +282,14 @@ def _item(item: Any, key: Any) -> Value:
         if isinstance(key, str) and key in item.fields:
             return item.fields[key]
         return held([item.made_of, *(() if isinstance(key, str) else item.fields.values())])
-    if isinstance(item, Mapping | list | tuple):
-        try:
-            return Value(objects=(item[key],))
-        except (KeyError, IndexError, TypeError):
-            values = item.values() if isinstance(item, Mapping) else item
-            return Value(objects=tuple(values)[:_MOST_ITEMS]) if key is None else NOTHING
+    # the app's own kinds of tables may do anything when they are asked
+    if isinstance(item, dict):
+        if key is None or isinstance(key, list):
+            return Value(objects=tuple(dict.values(item))[:_MOST_ITEMS])
+        return Value(objects=(dict.__getitem__(item, key),)) if dict.__contains__(item, key) else NOTHING
+    if isinstance(item, list | tuple) and not isinstance(key, str):
+        within = isinstance(key, int) and -len(item) <= key < len(item)
+        return Value(objects=(item[key],) if within else tuple(item)[:_MOST_ITEMS])
     return NOTHING
 
 

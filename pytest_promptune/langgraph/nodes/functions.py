@@ -27,7 +27,8 @@ from pytest_promptune.langgraph.nodes.values import (
 if TYPE_CHECKING:
     from pytest_promptune.langgraph.nodes.evaluator import Evaluator
 
-_DEEPEST = 30
+#: Functions inside each other; each takes some twenty frames of Python's own stack.
+_DEEPEST = 16
 
 
 class Functions:
@@ -99,7 +100,7 @@ class Functions:
                 value = left.pop(parameter.arg)
             else:
                 value = union([defaults.get(parameter.arg, NOTHING), replace(given.rest, name=None)])
-            if value.is_unknown or (value.objects == (None,) and not value.models):
+            if value.is_unknown or value.is_none:
                 value = self._annotated(parameter, scope)
             scope.names[parameter.arg] = (
                 value if value.name or not value.is_unknown else Value(name=parameter.arg)

@@ -165,12 +165,8 @@ def params_of(given: Arguments) -> dict[str, Any]:
     return {
         name: constant(value)
         for name, value in sorted(given.named.items())
-        if name in PARAMETERS and not _is_none(value)
+        if name in PARAMETERS and not value.is_none
     }
-
-
-def _is_none(value: Value) -> bool:
-    return value.objects == (None,) and not value.texts
 
 
 def constant(value: Value | None) -> Any:

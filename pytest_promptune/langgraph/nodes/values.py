@@ -38,6 +38,11 @@ class Value:
         return not (self.objects or self.models or self.texts or self.closures or self.bound)
 
     @property
+    def is_none(self) -> bool:
+        """Whether it is None. Objects of the app are never compared: that would run its code."""
+        return len(self.objects) == 1 and self.objects[0] is None and not (self.models or self.texts)
+
+    @property
     def identity(self) -> tuple[object, ...]:
         """Equal for values that stand for the same."""
         parts = (*self.objects, *self.closures, *self.models)
