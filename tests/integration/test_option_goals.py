@@ -241,3 +241,9 @@ def test_last_failed_knows_no_goals(aimed):
     assert ran.json["experiment"]["cases"] == 6
     assert "known failures" not in ran.out
     assert "goal[" not in (aimed.path / ".pytest_cache/v/cache/lastfailed").read_text(encoding="utf-8")
+
+
+def test_a_stage_is_a_part_of_the_suite(aimed):
+    """A few cases say too little to fail for a goal."""
+    ran = aimed.run("--promptune-stage=quick", miss="all")
+    assert (gates(ran), goals(ran)["Accuracy"]["value"]) == ({}, 0.0)
