@@ -50,8 +50,10 @@ SHARED = (
 #: Settings that may differ between shards: how fast, for how much, and where things are.
 OWN = (
     "goals",
+    "graph",
     "jinja_env",
     "json",
+    "llm_calls",
     "max_cost",
     "one_change",
     "plan",

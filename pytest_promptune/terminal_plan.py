@@ -204,8 +204,8 @@ def rounded(value: float) -> float:
 
 
 def plain_range(found: Range | None) -> str:
-    """``24,000–26,000``, or one number where both ends are the same."""
-    return _range(found, lambda value: number(rounded(value), digits=2))
+    """``24,000–26,000``, or one number where both ends are the same; counts are whole."""
+    return _range(found, lambda value: f"{rounded(value):,.0f}")
 
 
 def money_range(found: Range | None) -> str:

@@ -128,7 +128,7 @@ facts = st.builds(
     models=st.just(("m",)),
     reused=st.booleans(),
     unpriced=st.just(()),
-    nodes=st.lists(node_facts, max_size=3, unique_by=lambda node: node.node).map(
+    nodes=st.lists(node_facts, max_size=2, unique_by=lambda node: node.node).map(
         lambda nodes: tuple(sorted(nodes, key=lambda node: node.node))
     ),
 )

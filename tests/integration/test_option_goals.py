@@ -205,7 +205,7 @@ def test_the_option_and_its_keys(aimed, form):
 
 def test_a_missed_goal_ends_no_session_early(aimed):
     """Looks judge regressions: a goal would be asked more often than its level allows."""
-    ran = aimed.run("--promptune-runs=2..6", "-k", "test_answer", miss="c00,c01,c02")
+    ran = aimed.run("--promptune-runs=2..6", miss="c00,c01,c02")
     assert ran.json["experiment"]["runs"] == 6
     aimed.record("--promptune-runs=6")
     ran = aimed.run("--promptune-runs=2..6", miss="c00,c01,c02")
@@ -232,3 +232,18 @@ def test_under_xdist(aimed):
     assert ran.code == 1
     assert gates(ran)["goal[Accuracy]-current"] is False
     assert goals(ran)["Accuracy"]["value"] == 0.5
+
+
+def test_last_failed_knows_no_goals(aimed):
+    """A goal is no test that could be run again: `--lf` after it runs everything."""
+    assert aimed.run(miss="c00,c01,c02").code == 1
+    ran = aimed.run("--lf")
+    assert ran.json["experiment"]["cases"] == 6
+    assert "known failures" not in ran.out
+    assert "goal[" not in (aimed.path / ".pytest_cache/v/cache/lastfailed").read_text(encoding="utf-8")
+
+
+def test_a_stage_is_a_part_of_the_suite(aimed):
+    """A few cases say too little to fail for a goal."""
+    ran = aimed.run("--promptune-stage=quick", miss="all")
+    assert (gates(ran), goals(ran)["Accuracy"]["value"]) == ({}, 0.0)

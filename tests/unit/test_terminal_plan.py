@@ -174,6 +174,7 @@ def test_numbers_have_two_digits():
     assert plain_range(Range(low=183.0, high=1_234_567.0)) == "180–1,200,000"
     assert plain_range(Range(low=301.0, high=299.0)) == "300"
     assert plain_range(Range(low=0.0, high=0.0)) == "0"
+    assert plain_range(Range(low=3.0, high=6.4)) == "3–6"
     assert plain_range(None) == money_range(None) == "unknown"
 
 

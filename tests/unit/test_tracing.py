@@ -449,7 +449,8 @@ def test_parameters():
     with tracing() as trace:
         Scripted().bind(temperature=0, tools=tools).invoke("x", max_completion_tokens=16)
         Scripted().invoke("x", response_format={"type": "json_schema"}, temperature=1.5)
-        Scripted().invoke("x", ls_structured_output_format={"kwargs": {}, "schema": {}})
+        schema = {"title": "Out", "description": "", "type": "object", "properties": {}}
+        Scripted().invoke("x", ls_structured_output_format={"kwargs": {}, "schema": schema})
     ((first, second, third),) = (found.ways for found in trace.nodes())
     assert (first.temperature, first.max_tokens, first.tools) == (0.0, 16, ("look_up", "search"))
     assert [way.is_structured for way in (first, second, third)] == [False, True, True]
