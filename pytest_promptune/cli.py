@@ -17,6 +17,7 @@ from pytest_promptune.core.errors import PromptuneError
 
 if TYPE_CHECKING:
     from pytest_promptune.core.lines import Line
+    from pytest_promptune.settings import Settings
     from pytest_promptune.sizing.sources import Asked
 
 
@@ -175,15 +176,18 @@ def _calibrate(arguments: argparse.Namespace) -> Answer:
     from pytest_promptune.sizing.sources import find
     from pytest_promptune.sizing.telling import calibration_lines
 
+    settings = _settings(arguments)
     questions = Questions(
         splits=arguments.splits,
         seed=arguments.seed,
-        alpha=arguments.alpha,
-        scope=arguments.scope,
+        alpha=arguments.alpha or settings.alpha,
+        scope=arguments.scope or settings.scope,
         margins=arguments.margin,
         tolerances=arguments.tolerance,
+        usual_margins=settings.margin,
+        usual_tolerances=settings.tolerance,
     )
-    found = calibrate(find(_asked(arguments)), questions)
+    found = calibrate(find(_asked(arguments, settings)), questions)
     return Answer(text=_text(calibration_lines, found), data=to_json(found), status=found.status)
 
 
@@ -198,13 +202,14 @@ def _plan_runs(arguments: argparse.Namespace) -> Answer:
     from pytest_promptune.sizing.sources import find
     from pytest_promptune.sizing.telling import plan_lines
 
+    settings = _settings(arguments)
     goals = Goals(
         differences=arguments.difference,
         power=arguments.power,
-        alpha=arguments.alpha,
+        alpha=arguments.alpha or settings.alpha,
         variants=arguments.variants,
     )
-    plan = plan_runs(find(_asked(arguments)), goals)
+    plan = plan_runs(find(_asked(arguments, settings)), goals)
     return Answer(text=_text(plan_lines, plan), data=to_json(plan))
 
 
@@ -224,17 +229,25 @@ def _nodes(arguments: argparse.Namespace) -> Answer:
     return Answer(text=text, data=rows(found), status=found.status)
 
 
-def _asked(arguments: argparse.Namespace) -> "Asked":
+def _settings(arguments: argparse.Namespace) -> "Settings":
+    """Of the project that is asked about."""
+    from pytest_promptune.ini_files import settings_of
+
+    return settings_of(Path(arguments.root).resolve())
+
+
+def _asked(arguments: argparse.Namespace, settings: "Settings") -> "Asked":
     from pytest_promptune.sizing.sources import Asked
 
     return Asked(
         root=Path(arguments.root).resolve(),
         paths=arguments.paths,
-        against=arguments.against,
+        against=arguments.against or settings.against,
         experiment=arguments.experiment,
         variant=arguments.variant,
-        store=arguments.store,
+        store=settings.store if arguments.store is None and arguments.experiment else arguments.store,
         metrics=arguments.metric,
+        gate_metrics=settings.gate_metrics,
     )
 
 

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import configparser
 import json
 import shlex
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from pytest_promptune.core.errors import SettingsError
+from pytest_promptune.ini_files import listed, read_ini
 
 _GRAPH = "promptune_graph"
 _CALLS = "promptune_llm_calls"
@@ -42,8 +41,8 @@ def read_project(root: Path, graph: str | None) -> Project:
     """
     if not root.is_dir():
         raise SettingsError(f"--root: {root.as_posix()} is no folder.")
-    ini = _ini(root)
-    calls = _listed(ini.get(_CALLS, ()))
+    ini = read_ini(root)
+    calls = listed(ini.get(_CALLS, ()))
     wrong = [call for call in calls if not all(call.partition(":"))]
     if wrong:
         raise SettingsError(f"{_CALLS}: {wrong[0]!r} is not valid; expected module:function, as app.llm:ask.")
@@ -62,60 +61,8 @@ def read_project(root: Path, graph: str | None) -> Project:
     )
 
 
-def _listed(value: Any) -> tuple[str, ...]:
-    """One a line in ini files, a list in TOML."""
-    entries = value.splitlines() if isinstance(value, str) else value
-    return tuple(text for entry in entries if (text := str(entry).strip()))
-
-
 def _paths(value: Any) -> list[str]:
     return shlex.split(value) if isinstance(value, str) else [str(path) for path in value]
-
-
-def _ini(root: Path) -> Mapping[str, Any]:
-    """The section that pytest would take, of the nearest file at or above the root."""
-    for folder in (root, *root.parents):
-        for name, read in _INI_FILES:
-            if (folder / name).is_file() and (section := read(folder / name)) is not None:
-                return section
-        if (folder / ".git").exists():
-            break
-    return {}
-
-
-def _toml(path: Path) -> Mapping[str, Any] | None:
-    try:
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise SettingsError(f"{path.as_posix()}: can't be read: {error}") from None
-    tool = content.get("tool", {}).get("pytest") if path.name == "pyproject.toml" else content.get("pytest")
-    if not isinstance(tool, Mapping):
-        return None
-    inner = tool.get("ini_options")
-    return inner if isinstance(inner, Mapping) else tool
-
-
-def _cfg(path: Path) -> Mapping[str, Any] | None:
-    parser = configparser.ConfigParser(interpolation=None)
-    try:
-        parser.read_string(path.read_text(encoding="utf-8"), path.as_posix())
-    except (OSError, UnicodeDecodeError, configparser.Error) as error:
-        raise SettingsError(f"{path.as_posix()}: can't be read: {error}") from None
-    name = "tool:pytest" if path.name == "setup.cfg" else "pytest"
-    if parser.has_section(name):
-        return dict(parser.items(name))
-    return {} if path.name in ("pytest.ini", ".pytest.ini") else None
-
-
-_INI_FILES = (
-    ("pytest.toml", _toml),
-    (".pytest.toml", _toml),
-    ("pytest.ini", _cfg),
-    (".pytest.ini", _cfg),
-    ("pyproject.toml", _toml),
-    ("tox.ini", _cfg),
-    ("setup.cfg", _cfg),
-)
 
 
 def _of_langgraph(root: Path) -> dict[str, str]:

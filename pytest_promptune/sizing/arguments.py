@@ -15,7 +15,8 @@ POWER = 0.8
 
 _EPILOG = (
     "Runs are stored by recording a baseline: pytest --promptune-baseline --promptune-runs=10. An experiment "
-    "of the log has them as well."
+    "of the log has them as well. What isn't given is taken from the ini file of pytest: promptune_alpha, "
+    "_scope, _margin, _tolerance, _gate_metrics, _against, _store."
 )
 
 
@@ -28,9 +29,7 @@ def calibrate_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--seed", type=_whole(0), default=0, metavar="N", help="of the random numbers (default: 0)"
     )
-    parser.add_argument(
-        "--scope", type=_parsed("scope"), default="suite", metavar="SCOPE", help=_option("scope").help
-    )
+    parser.add_argument("--scope", type=_parsed("scope"), metavar="SCOPE", help=_option("scope").help)
     for name in ("margin", "tolerance"):
         parser.add_argument(
             f"--{name}", action="append", default=[], metavar="METRIC=VALUE", help=_option(name).help
@@ -75,7 +74,7 @@ def _sources(parser: argparse.ArgumentParser) -> None:
         help="baseline files, test modules or folders (default: all baselines below the root)",
     )
     parser.add_argument(
-        "--against", type=_parsed("against"), default="main", metavar="NAME", help="which baseline (main)"
+        "--against", type=_parsed("against"), metavar="NAME", help="which baseline (default: main)"
     )
     parser.add_argument(
         "--experiment", metavar="ID", help="take the runs of an experiment instead (`last` for the newest)"
@@ -90,11 +89,9 @@ def _sources(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="NAME",
-        help="only this metric (repeatable; default: those that are gated without being named)",
+        help="only this metric (repeatable; default: those that are gated)",
     )
-    parser.add_argument(
-        "--alpha", type=_parsed("alpha"), default=0.05, metavar="LEVEL", help=_option("alpha").help
-    )
+    parser.add_argument("--alpha", type=_parsed("alpha"), metavar="LEVEL", help=_option("alpha").help)
 
 
 def _option(name: str) -> Any:

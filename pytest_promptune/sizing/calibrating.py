@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from pytest_promptune.core.comparison import specification
@@ -31,6 +31,9 @@ class Questions:
     #: ``METRIC=VALUE`` as typed.
     margins: Sequence[str] = ()
     tolerances: Sequence[str] = ()
+    #: Of the ini file, where none are typed; it may speak of metrics that aren't judged here.
+    usual_margins: Mapping[str, float] = field(default_factory=dict)
+    usual_tolerances: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,7 +82,8 @@ def calibrate(pool: Pool, questions: Questions) -> Calibration:
     from pytest_promptune.core.stats.calibration import FEWEST_RUNS, SIMULATIONS, false_alarms
 
     margins = _sizes(pool, "margin", questions.margins)
-    stored = as_stored(pool, margins, _sizes(pool, "tolerance", questions.tolerances))
+    tolerances = _sizes(pool, "tolerance", questions.tolerances)
+    stored = as_stored(pool, margins or questions.usual_margins, tolerances or questions.usual_tolerances)
     if not any(each.splittable for each in stored):
         most = max(len(values) for each in stored for values in each.scores.values())
         raise BaselineError(

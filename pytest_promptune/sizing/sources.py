@@ -42,6 +42,8 @@ class Asked:
     store: str | None = None
     #: Only these metrics, by full name or last part.
     metrics: Sequence[str] = ()
+    #: Those that are gated beside the default ones.
+    gate_metrics: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,7 +96,11 @@ def _chosen(asked: Asked, found: Sequence[StoredMetric], gated: Sequence[bool], 
     kept = [
         metric
         for metric, is_default in zip(found, gated, strict=True)
-        if (is_named(metric.name, asked.metrics) if asked.metrics else is_default)
+        if (
+            is_named(metric.name, asked.metrics)
+            if asked.metrics
+            else is_default or is_named(metric.name, asked.gate_metrics)
+        )
     ]
     if not kept:
         raise BaselineError(f"{source}: has no gated metric. Name one with --metric.")

@@ -292,6 +292,57 @@ def test_wrong_usage_is_status_2(tmp_path, capsys, words, says):
     assert says in capsys.readouterr().err
 
 
+INI = """
+promptune_alpha = 0.2
+promptune_scope = population
+promptune_margin =
+    test_a=1
+    elsewhere=0.2
+promptune_gate_metrics =
+    latency_s
+"""
+
+
+@pytest.mark.parametrize(
+    ("file", "text"),
+    [
+        ("pytest.ini", f"[pytest]{INI}"),
+        ("tox.ini", f"[pytest]{INI}"),
+        (
+            "pyproject.toml",
+            "[tool.pytest.ini_options]\npromptune_alpha = '0.2'\npromptune_scope = 'population'\n"
+            "promptune_margin = ['test_a=1', 'elsewhere=0.2']\npromptune_gate_metrics = ['latency_s']\n",
+        ),
+    ],
+)
+def test_the_ini_file_of_pytest_counts(tmp_path, capsys, file, text):
+    """The commands judge as the sessions of the project do; what is typed wins."""
+    record(tmp_path, runs=8)
+    (tmp_path / file).write_text(text)
+    arguments = ["calibrate", "--json", "--splits=20", "--root", str(tmp_path)]
+    main(arguments)
+    found = json.loads(capsys.readouterr().out)
+    assert (found["alpha"], found["scope"]) == (0.2, "population")
+    metrics = {row["metric"]: row for row in found["metrics"]}
+    assert set(metrics) == {"test_a", "test_a::words", "bot::latency_s"}
+    main([*arguments, "--scope=suite"])
+    assert "inconclusive" not in json.loads(capsys.readouterr().out)["metrics"][0]["verdicts"]
+    main([*arguments, "--alpha=0.05", "--scope=suite", "--margin=test_a=0.01"])
+    found = json.loads(capsys.readouterr().out)
+    assert (found["alpha"], found["scope"]) == (0.05, "suite")
+    assert "inconclusive" in found["metrics"][0]["verdicts"]
+    main(["plan-runs", "--json", "--root", str(tmp_path)])
+    assert len(json.loads(capsys.readouterr().out)["metrics"]) == 3
+
+
+def test_a_slip_in_the_ini_file_is_status_2(tmp_path, capsys):
+    """As in a session: the key, what was given, and what would be valid."""
+    record(tmp_path)
+    (tmp_path / "pytest.ini").write_text("[pytest]\npromptune_alpha = 7\n")
+    assert main(["calibrate", "--root", str(tmp_path)]) == 2
+    assert "promptune_alpha: '7' is not valid; expected" in capsys.readouterr().err
+
+
 # --- telling --------------------------------------------------------------------------------------------
 
 

@@ -1,0 +1,88 @@
+"""The ini file of pytest, for commands that don't run pytest."""
+
+from __future__ import annotations
+
+import configparser
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pytest_promptune.core.errors import SettingsError
+from pytest_promptune.settings import SPECS, Settings, read
+
+_YES = ("1", "yes", "true", "on")
+
+
+def listed(value: Any) -> tuple[str, ...]:
+    """One a line in ini files, a list in TOML."""
+    entries = value.splitlines() if isinstance(value, str) else value
+    return tuple(text for entry in entries if (text := str(entry).strip()))
+
+
+def settings_of(root: Path) -> Settings:
+    """What the ini file says, and defaults for all else.
+
+    Raises:
+        SettingsError: when the file can't be read, or says what can't be meant.
+    """
+    section = read_ini(root)
+    kinds = {spec.ini: spec.kind for spec in SPECS}
+
+    def ini(key: str) -> Any:
+        value = section.get(key)
+        if value is None or kinds[key] == "text":
+            return value
+        return list(listed(value)) if kinds[key] == "list" else str(value).strip().lower() in _YES
+
+    return read(lambda _: None, ini)
+
+
+def read_ini(root: Path) -> Mapping[str, Any]:
+    """The section that pytest would take, of the nearest file at or above the root.
+
+    Raises:
+        SettingsError: when that file can't be read.
+    """
+    for folder in (root, *root.parents):
+        for name, section_of in _INI_FILES:
+            if (folder / name).is_file() and (section := section_of(folder / name)) is not None:
+                return section
+        if (folder / ".git").exists():
+            break
+    return {}
+
+
+def _toml(path: Path) -> Mapping[str, Any] | None:
+    try:
+        content = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise SettingsError(f"{path.as_posix()}: can't be read: {error}") from None
+    tool = content.get("tool", {}).get("pytest") if path.name == "pyproject.toml" else content.get("pytest")
+    if not isinstance(tool, Mapping):
+        return None
+    inner = tool.get("ini_options")
+    return inner if isinstance(inner, Mapping) else tool
+
+
+def _cfg(path: Path) -> Mapping[str, Any] | None:
+    parser = configparser.ConfigParser(interpolation=None)
+    try:
+        parser.read_string(path.read_text(encoding="utf-8"), path.as_posix())
+    except (OSError, UnicodeDecodeError, configparser.Error) as error:
+        raise SettingsError(f"{path.as_posix()}: can't be read: {error}") from None
+    name = "tool:pytest" if path.name == "setup.cfg" else "pytest"
+    if parser.has_section(name):
+        return dict(parser.items(name))
+    return {} if path.name in ("pytest.ini", ".pytest.ini") else None
+
+
+_INI_FILES = (
+    ("pytest.toml", _toml),
+    (".pytest.toml", _toml),
+    ("pytest.ini", _cfg),
+    (".pytest.ini", _cfg),
+    ("pyproject.toml", _toml),
+    ("tox.ini", _cfg),
+    ("setup.cfg", _cfg),
+)
