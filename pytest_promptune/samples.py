@@ -152,8 +152,8 @@ class Samples:
         """Begin the experiment with the first sample that is asked for: looking at tests leaves none."""
         if self._outbox is not None or self._has_opened:
             return
-        self._has_opened = True
         self._recording.open()
+        self._has_opened = True  # not before: a signal may come in between
         # numpy and jinja2 load while the first samples wait for their model.
         threading.Thread(target=self._load_what_the_end_needs, name="promptune-imports", daemon=True).start()
 

@@ -7,6 +7,7 @@ own to generate ahead, and sends them with a report that xdist passes on before 
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import replace
 from types import SimpleNamespace
@@ -29,6 +30,8 @@ TELL_AFTER_S = 1.0
 #: the time left passes, and a log wants its lines.
 NEWS_AFTER_S = 0.3
 REPEAT_AFTER_S = 5.0
+#: Seconds for which a worker remembers what it sent: a controller that is interrupted may lose a message.
+REMEMBERED_S = 5.0
 
 
 def tell_share(config: pytest.Config, items: Sequence[pytest.Item], *, looks: bool = False) -> Share:
@@ -86,6 +89,9 @@ class Messenger:
         self._stalled_s: float | None = None
         self._progress = Progress(done=0, total=0, in_flight=0)
         self._progress_at = float("-inf")
+        self._knew_at = float("-inf")
+        #: Packed samples that were sent just now, and when.
+        self._recent: deque[tuple[float, str]] = deque()
 
     def tell(self, report: pytest.TestReport) -> None:
         """Send everything that is new along with an item's report."""
@@ -114,13 +120,23 @@ class Messenger:
             self._hang(carrier, packed, progress)
             item.ihook.pytest_runtest_logreport(report=carrier)
 
-    def last_word(self) -> dict[str, Any]:
-        """What is left to send when the worker's session ends, for `take_in`."""
+    def last_word(self, *, is_stopped: bool = False) -> dict[str, Any]:
+        """What is left to send when the worker's session ends, for `take_in`.
+
+        Where the session is stopped, what was sent just now is sent again: the signal may have come while
+        the controller took it in. Samples that it knows it leaves alone.
+        """
         packed = self._session().samples.packed()
-        if packed is None:
+        texts = [packed] if packed is not None else []
+        if is_stopped:
+            since = self._clock() - REMEMBERED_S
+            texts = [*(text for at, text in self._recent if at >= since), *texts]
+            self._has_told = self._has_told and self._knew_at < since
+        if not texts:
             return {}
         carrier = SimpleNamespace()
-        self._hang(carrier, packed, None)
+        joined = ", ".join(text.removeprefix("[").removesuffix("]") for text in texts)
+        self._hang(carrier, f"[{joined}]", None)
         return vars(carrier)
 
     def _news(self, *, waits: bool) -> Progress | None:
@@ -136,6 +152,10 @@ class Messenger:
     def _hang(self, report: Any, packed: str | None, progress: Progress | None) -> None:
         self._told_at = self._clock()
         report.promptune_sample = packed
+        if packed is not None:
+            self._recent.append((self._told_at, packed))
+        while self._recent and self._recent[0][0] < self._told_at - REMEMBERED_S:
+            self._recent.popleft()
         if progress is not None:
             self._progress, self._progress_at = progress, self._told_at
             report.promptune_progress = [self._session().samples.slot, *progress.to_json()]
@@ -143,7 +163,7 @@ class Messenger:
         if stalled_s != self._stalled_s:
             report.promptune_stalled_s = self._stalled_s = stalled_s
         if not self._has_told:
-            self._has_told = True
+            self._has_told, self._knew_at = True, self._told_at
             report.promptune_knowledge = self._session().knowledge()
 
 

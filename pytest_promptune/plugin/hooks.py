@@ -392,7 +392,9 @@ class PromptuneHooks:
             return
         self._session.close()
         if is_xdist_worker(self._config):
-            self._config.workeroutput[LAST_WORD] = self._messenger.last_word()  # type: ignore[attr-defined]
+            self._config.workeroutput[LAST_WORD] = self._messenger.last_word(  # type: ignore[attr-defined]
+                is_stopped=self._stopped is not None
+            )
             return
         remember_for_last_failed(self._config, self.session.rerun)
         self._view = self.session.finish(int(exitstatus))

@@ -337,13 +337,14 @@ def test_what_workers_had_not_sent(one, how):
     process = begin(one.path, "-n", "2", "-p", "xdist.plugin", "--promptune-concurrency=4", hold="c00,c01")
     try:
         wait_until(lambda: len(lines(one.path / "held.log")) == 4, process)  # both runs: all between is done
+        time.sleep(1.0)  # a controller that still loads knows of nothing
         process.send_signal(how)
         output, _ = process.communicate(timeout=UNTIL_S)
     finally:
         process.kill()
     assert process.returncode == 2, output
     assert "INTERNALERROR" not in output
-    assert finished(one.path) == {(f"c0{i}", 1) for i in range(2, 8)}
+    assert finished(one.path) == {(f"c0{i}", 1) for i in range(2, 8)}, output
 
 
 # --- the handler itself ---------------------------------------------------------------------------

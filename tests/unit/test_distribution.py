@@ -132,6 +132,36 @@ def test_it_reads_as_a_setup_that_passed(worker):
     assert (sent.duration, sent.longrepr, sent.sections) == (0, None, [])
 
 
+def test_a_stopped_worker_repeats_what_it_sent_just_now(worker):
+    """The controller may have been interrupted while it took it in; what is older it has."""
+    worker.session.finished.append("[old]")
+    worker.wait(2.0)
+    worker.now += 10.0
+    worker.session.finished.append("[new]")
+    worker.wait(2.0)
+    worker.session.finished.append("[last]")
+    told = worker.messenger.last_word(is_stopped=True)
+    assert told["promptune_sample"] == "[new, last]"
+    assert "promptune_knowledge" not in told
+
+
+def test_a_stopped_worker_repeats_the_knowledge_it_sent_just_now(worker):
+    """Without it the controller could not say what the samples are of."""
+    worker.session.finished.append("[new]")
+    worker.wait(2.0)
+    told = worker.messenger.last_word(is_stopped=True)
+    assert (told["promptune_sample"], told["promptune_knowledge"]) == ("[new]", {"notes": []})
+
+
+def test_the_last_word_of_a_session_that_ends_by_itself_is_what_is_new(worker):
+    """Nothing is repeated there, and nothing said where nothing is left."""
+    worker.session.finished.append("[new]")
+    worker.wait(2.0)
+    assert worker.messenger.last_word() == {}
+    worker.session.finished.append("[last]")
+    assert worker.messenger.last_word()["promptune_sample"] == "[last]"
+
+
 def test_the_controller_takes_it_off(worker):
     """pytest keeps all reports to the end: outputs must not stay with them. Knowledge comes first."""
     worker.session.finished = ["a"]
