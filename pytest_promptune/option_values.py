@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from pytest_promptune.core.prices import Price
 from pytest_promptune.core.stages import STAGES
+
+if TYPE_CHECKING:
+    from pytest_promptune.core.prices import Price
 
 SCOPES = ("suite", "population")
 GATES = ("regression", "non-inferiority", "off")
@@ -134,6 +136,8 @@ def _price(line: str) -> tuple[str, Price]:
         raise expected from None
     if not model or len(usd) not in (2, 3) or not all(0 <= number < float("inf") for number in usd):
         raise expected
+    from pytest_promptune.core.prices import Price  # few give any, and every session reads its options
+
     return model, Price(input=usd[0], output=usd[1], cache_read=usd[2] if len(usd) == 3 else None)
 
 

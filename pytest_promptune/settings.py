@@ -5,11 +5,10 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from pytest_promptune.core.errors import SettingsError
 from pytest_promptune.core.margins import read_sizes
-from pytest_promptune.core.prices import Price
 from pytest_promptune.core.runs import Runs, parse_runs
 from pytest_promptune.core.stages import SIZES, Stage
 from pytest_promptune.option_values import (
@@ -28,6 +27,9 @@ from pytest_promptune.option_values import (
     read_usd,
     read_word,
 )
+
+if TYPE_CHECKING:
+    from pytest_promptune.core.prices import Price
 
 Gate = Literal["regression", "non-inferiority", "off"]
 Scope = Literal["suite", "population"]

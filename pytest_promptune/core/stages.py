@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 Stage = Literal["quick", "medium", "full"]
 
@@ -12,8 +11,7 @@ Stage = Literal["quick", "medium", "full"]
 STAGES: tuple[Stage, ...] = ("quick", "medium", "full")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Size:
+class Size(NamedTuple):
     """What a stage measures of each test."""
 
     cases: int
