@@ -19,7 +19,7 @@ hookspec = pluggy.HookspecMarker("pytest")
 
 
 @hookspec
-def pytest_promptune_variants(config: pytest.Config) -> Iterable[Variant]:  # type: ignore[empty-body]
+def pytest_promptune_variants(config: pytest.Config) -> Iterable[Variant]:  # type: ignore[empty-body]  # a spec
     """Give variants beside those in the variants' folder.
 
     Called once per session that compares or measures variants. For example, in ``conftest.py``::
@@ -30,7 +30,7 @@ def pytest_promptune_variants(config: pytest.Config) -> Iterable[Variant]:  # ty
 
 
 @hookspec
-def pytest_promptune_aggregates(  # type: ignore[empty-body]
+def pytest_promptune_aggregates(  # type: ignore[empty-body]  # a spec
     config: pytest.Config,
 ) -> Iterable[Aggregate] | Mapping[str, Callable[..., Any]]:
     """Give metrics of all samples of an app at once, each computed from a pandas DataFrame of them.

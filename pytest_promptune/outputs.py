@@ -73,8 +73,10 @@ def _outputs(
 
         return render_markdown(view, templates=root / settings.templates if settings.templates else None)
 
-    for path in settings.report:
-        found.append((path, lambda path=path: write_text(root / path, report())))  # type: ignore[misc]
+    def written_to(path: Path) -> Callable[[], None]:
+        return lambda: write_text(path, report())
+
+    found += [(path, written_to(root / path)) for path in settings.report]
     if job_summary := os.environ.get("GITHUB_STEP_SUMMARY"):
         from pytest_promptune.report.github import step_summary
 

@@ -16,8 +16,8 @@ import numpy as np
 HERE = Path(__file__).parent
 sys.path[:0] = [str(HERE), str(HERE.parents[1] / "tests" / "core" / "stats")]
 
-from drawing import BLUE, FAINT, GREEN, GREY, INK, ORANGE, PURPLE, Axis, Chart  # noqa: E402
-from simulated_suites import (  # noqa: E402
+from drawing import BLUE, FAINT, GREEN, GREY, INK, ORANGE, PURPLE, Axis, Chart
+from simulated_suites import (
     Change,
     binary,
     broken,
@@ -27,7 +27,7 @@ from simulated_suites import (  # noqa: E402
     shifted,
 )
 
-from pytest_promptune.stats import Comparison, compare  # noqa: E402
+from pytest_promptune.stats import Comparison, compare
 
 CASES = 20
 RUNS = 5

@@ -179,7 +179,8 @@ def _next_item(text: str, position: int) -> int:
 
 
 def _after_space(text: str, position: int) -> int:
-    return _SPACE.match(text, position).end()  # type: ignore[union-attr]
+    space = _SPACE.match(text, position)
+    return space.end() if space else position
 
 
 def _jsonl(text: str, name: str, problems: Problems) -> list[Row]:

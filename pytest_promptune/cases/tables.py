@@ -27,8 +27,8 @@ def read_parquet(path: Path) -> list[Row]:
         CaseError: when pyarrow is missing, or can't read the file.
     """
     try:
-        from pyarrow import ArrowException  # type: ignore[import-untyped]
-        from pyarrow.parquet import read_table  # type: ignore[import-untyped]
+        from pyarrow import ArrowException  # type: ignore[import-untyped]  # it has no stubs
+        from pyarrow.parquet import read_table  # type: ignore[import-untyped]  # it has no stubs
     except ImportError as exc:
         raise CaseError(
             f"{path}: reading parquet needs pyarrow ({exc}). Run: pip install 'pytest-promptune[parquet]'"

@@ -275,10 +275,10 @@ def _seconds(headers: Any) -> float | None:
     return _between(headers.get("date"), value) if seconds is None else seconds
 
 
-def _number(value: object) -> float | None:
+def _number(value: Any) -> float | None:
     """A finite number of 0 or more."""
     try:
-        number = float(value)  # type: ignore[arg-type]
+        number = float(value)
     except (TypeError, ValueError):
         return None
     return number if 0 <= number < float("inf") else None

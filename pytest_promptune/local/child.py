@@ -27,7 +27,7 @@ PROMPT_CACHE = 256
 
 def load(*, gguf: str, api_key: str, alias: str, servers: int) -> list[Any]:
     """Start that many servers of the model, each on a free port of the loopback interface."""
-    import xllamacpp  # type: ignore[import-untyped]
+    import xllamacpp  # type: ignore[import-untyped]  # it has no stubs
 
     params = xllamacpp.CommonParams()
     params.model.path = gguf

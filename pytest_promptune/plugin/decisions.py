@@ -48,7 +48,7 @@ def report_decision(session: pytest.Session, decision: GateItem) -> None:
             location=location,
             keywords={},
             outcome="failed" if failed else "passed",
-            longrepr=GateRepr(decision.message, decision.details) if failed else None,  # type: ignore[arg-type]
+            longrepr=GateRepr(decision.message, decision.details) if failed else None,  # type: ignore[arg-type]  # what can be shown will do
             when=when,
             duration=0.0,
         )

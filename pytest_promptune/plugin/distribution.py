@@ -52,7 +52,7 @@ def tell_share(config: pytest.Config, items: Sequence[pytest.Item], *, looks: bo
     carrier.promptune_slots = found  # type: ignore[attr-defined]  # reports take extra attributes
     if looks:
         numbers = [item.stash[item_key].planned.look if item_key in item.stash else 0 for item in items]
-        carrier.promptune_looks = numbers  # type: ignore[attr-defined]
+        carrier.promptune_looks = numbers  # type: ignore[attr-defined]  # likewise
     config.hook.pytest_collectreport(report=carrier)
     mine = frozenset(
         item.stash[item_key].planned.nodeid

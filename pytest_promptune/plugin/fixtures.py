@@ -14,6 +14,7 @@ import pytest
 
 from pytest_promptune.core.errors import PromptuneError
 from pytest_promptune.core.plan import PlannedItem
+from pytest_promptune.plugin.state import callspec_of
 
 #: What ``@pytest.fixture`` leaves in a module.
 _Definition: Any = type(pytest.fixture(lambda: None))
@@ -140,7 +141,7 @@ def refuse_missing(items: Iterable[tuple[pytest.Item, PlannedItem]]) -> None:
 
 def _is_in_sight(item: pytest.Item, name: str) -> bool:
     """Whether the test's class or module, a conftest.py above it, or a plugin defines the fixture."""
-    if name in item.callspec.params:  # type: ignore[attr-defined]  # every such item is parametrized
+    if name in callspec_of(item).params:
         return True
     places = [getattr(item, "cls", None), getattr(item, "module", None)]
     places += [p for p in item.config.pluginmanager.get_plugins() if _reaches(p, item.path)]

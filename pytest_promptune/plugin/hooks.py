@@ -270,7 +270,7 @@ class PromptuneHooks:
             if isinstance(error, AssertionError):
                 state.missed_inside = state.missed_inside or str(error) or "a subtest missed"
                 report.outcome, report.longrepr = "passed", None
-                report.promptune_subtest = True  # type: ignore[attr-defined]
+                report.promptune_subtest = True  # type: ignore[attr-defined]  # reports take extra attributes
             return report
         if state.is_not_needed:
             self._looks.mark(item, report)
@@ -392,9 +392,8 @@ class PromptuneHooks:
             return
         self._session.close()
         if is_xdist_worker(self._config):
-            self._config.workeroutput[LAST_WORD] = self._messenger.last_word(  # type: ignore[attr-defined]
-                is_stopped=self._stopped is not None
-            )
+            word = self._messenger.last_word(is_stopped=self._stopped is not None)
+            self._config.workeroutput[LAST_WORD] = word  # type: ignore[attr-defined]  # a worker's
             return
         remember_for_last_failed(self._config, self.session.rerun)
         self._view = self.session.finish(int(exitstatus))

@@ -15,7 +15,7 @@ from pytest_promptune.core.plan import Marks, Parameters, PlannedItem, labels, m
 from pytest_promptune.core.results import Outcome, result_of
 from pytest_promptune.core.scoring import Sample
 from pytest_promptune.plugin.fixtures import Homes
-from pytest_promptune.plugin.state import CELL
+from pytest_promptune.plugin.state import CELL, callspec_of
 from pytest_promptune.store.log import SampleKey
 
 _OWN_FIXTURES = frozenset({CELL, "sample", "variant", "request"})
@@ -138,7 +138,7 @@ def _are_equal(one: Any, other: Any) -> bool:
 
 
 def _parameters(item: pytest.Item, numbers: _Numbers) -> Parameters:
-    spec: Any = item.callspec  # type: ignore[attr-defined]  # every such item is parametrized
+    spec = callspec_of(item)
     cases = {name: value for name, value in spec.params.items() if isinstance(value, Case)}
     if len(cases) > 1:
         raise SettingsError(two_cases(item.nodeid, cases))
@@ -156,17 +156,17 @@ def _parameters(item: pytest.Item, numbers: _Numbers) -> Parameters:
 
 
 def _bare_name(item: pytest.Item) -> str:
-    spec: Any = item.callspec  # type: ignore[attr-defined]
+    spec = callspec_of(item)
     return item.nodeid.partition("::")[2].removesuffix(f"[{spec.id}]")
 
 
 def _planned(
     item: pytest.Item, module: str, test: str, given: Parameters, marked: _Marked, homes: Homes
 ) -> PlannedItem:
-    spec: Any = item.callspec  # type: ignore[attr-defined]  # every such item is parametrized
+    spec = callspec_of(item)
     marks, may_not_run = marked.read(item)
     case = next((value for value in spec.params.values() if isinstance(value, Case)), None)
-    if case is None and not _may_give_case(item.fixturenames, marks.app):  # type: ignore[attr-defined]
+    if case is None and not _may_give_case(item.fixturenames, marks.app):  # type: ignore[attr-defined]  # a test's
         raise SettingsError(no_case(item.nodeid, ()))
     return PlannedItem(
         nodeid=item.nodeid,

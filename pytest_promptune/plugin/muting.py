@@ -75,7 +75,7 @@ class Muting:
         for name, stream in (("stdout", sys.stdout), ("stderr", sys.stderr)):
             if self._is_on and id(stream) not in self._streams:
                 with contextlib.suppress(AttributeError):  # one that can't be changed stays as it is
-                    stream.write = self._muted(name, stream.write)  # type: ignore[method-assign]
+                    stream.write = self._muted(name, stream.write)  # type: ignore[method-assign]  # to mute it
                     self._streams[id(stream)] = stream
 
     def _muted(self, name: str, write: Callable[[str], int]) -> Any:

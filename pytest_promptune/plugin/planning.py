@@ -16,7 +16,7 @@ import pytest
 from pytest_promptune.core.plan import PlannedItem
 from pytest_promptune.plugin.fixtures import KnownFixtures, no_app, no_scorer, too_narrow
 from pytest_promptune.plugin.refusing import or_usage_error
-from pytest_promptune.plugin.state import hooks_key, item_key, settings_key
+from pytest_promptune.plugin.state import callspec_of, hooks_key, item_key, settings_key
 
 if TYPE_CHECKING:
     from pytest_promptune.core.planning import Plan
@@ -216,7 +216,7 @@ def _probe_for(item: pytest.Item, ask: Callable[[pytest.FixtureRequest], None]) 
         item.parent,
         name="promptune_probe",
         callobj=probe if of_class is None else MethodType(method, of_class),
-        callspec=item.callspec,  # type: ignore[attr-defined]  # every such item is parametrized
+        callspec=callspec_of(item),
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -21,6 +21,11 @@ LAST_WORD = "promptune_last_word"
 settings_key = pytest.StashKey[Settings]()
 hooks_key: pytest.StashKey[PromptuneHooks] = pytest.StashKey()
 item_key: pytest.StashKey[ItemState] = pytest.StashKey()
+
+
+def callspec_of(item: pytest.Item) -> Any:
+    """What a promptune item is parametrized with."""
+    return item.callspec  # type: ignore[attr-defined]  # every such item is parametrized
 
 
 def is_xdist_controller(config: pytest.Config) -> bool:

@@ -199,7 +199,7 @@ def _optional(tree: nodes.Template) -> set[str]:
 def _references(tree: nodes.Template) -> Iterator[tuple[int, str]]:
     """Templates that must be there for this one to render, where they are named by one constant."""
     kinds = (nodes.Extends, nodes.Include, nodes.Import, nodes.FromImport)
-    for node in tree.find_all(kinds):  # type: ignore[arg-type, unused-ignore]
+    for node in tree.find_all(kinds):  # type: ignore[arg-type, unused-ignore]  # older stubs take one kind
         named = getattr(node, "template", None)
         if isinstance(named, nodes.Const) and isinstance(named.value, str):
             if getattr(node, "ignore_missing", False):
@@ -302,6 +302,6 @@ def _templates_in(value: object) -> Iterator[tuple[str, jinja2.Template]]:
     items: Iterable[tuple[Any, Any]] = ()
     if type(value) is dict:
         items = list(value.items())
-    elif type(value) in (list, tuple):
-        items = enumerate(value)  # type: ignore[arg-type]
+    elif type(value) is list or type(value) is tuple:
+        items = enumerate(value)
     yield from ((f"[{key!r}]", item) for key, item in items if isinstance(item, jinja2.Template))

@@ -83,7 +83,13 @@ class ProviderModel:
             f"{VARIABLE} is PROVIDER:MODEL, such as openai:gpt-4.1-mini; unset, the embedded model is used."
         )
 
-    async def choose(self, chat: list[BaseMessage], *, temperature: float, seed: int | None) -> str:  # noqa: ARG002
+    async def choose(
+        self,
+        chat: list[BaseMessage],
+        *,
+        temperature: float,
+        seed: int | None,  # noqa: ARG002  # for the embedded model: not all providers take one
+    ) -> str:
         answer = await self._model(temperature=temperature).with_structured_output(self.schema).ainvoke(chat)
         topic = answer.get("topic") if isinstance(answer, dict) else None
         if topic not in self.choices:
@@ -96,7 +102,7 @@ class ProviderModel:
         *,
         temperature: float,
         max_tokens: int,
-        seed: int | None,  # noqa: ARG002
+        seed: int | None,  # noqa: ARG002  # likewise
     ) -> str:
         answer = await self._model(temperature=temperature, max_tokens=max(max_tokens, 60)).ainvoke(chat)
         return answer.text

@@ -147,7 +147,7 @@ def value_of_all(evaluator: Evaluator, sizes: Sequence[int]) -> float:
 class _Labels(Protocol):
     """Where the labels of one case come from."""
 
-    def take(self, start: int, size: int) -> FloatArray:
+    def take(self, start: int, size: int, /) -> FloatArray:
         """Labels (samples, size), or (samples, 1) where they are always the same."""
         ...
 
@@ -156,7 +156,7 @@ class _Labels(Protocol):
 class _Fixed:
     labels: FloatArray
 
-    def take(self, start: int, size: int) -> FloatArray:  # noqa: ARG002  # as the others are called
+    def take(self, _start: int, _size: int, /) -> FloatArray:
         return self.labels
 
 
@@ -167,7 +167,7 @@ class _Listed:
     choices: FloatArray
     stride: int
 
-    def take(self, start: int, size: int) -> FloatArray:
+    def take(self, start: int, size: int, /) -> FloatArray:
         chosen = np.arange(start, start + size) // self.stride % self.choices.shape[1]
         labels: FloatArray = self.choices[:, chosen]
         return labels
@@ -179,7 +179,7 @@ class _Drawn:
     n_labelled: int
     n_pooled: int
 
-    def take(self, start: int, size: int) -> FloatArray:  # noqa: ARG002  # as the others are called
+    def take(self, _start: int, size: int, /) -> FloatArray:
         return draw_labels(self.rng, self.n_labelled, self.n_pooled, size)
 
 
@@ -190,7 +190,7 @@ class _Swapped:
     rng: np.random.Generator
     labels: FloatArray
 
-    def take(self, start: int, size: int) -> FloatArray:  # noqa: ARG002  # as the others are called
+    def take(self, _start: int, size: int, /) -> FloatArray:
         swapped = self.rng.integers(0, 2, size=size, dtype=np.int8)
         labels: FloatArray = np.where(swapped == 1, 1 - self.labels, self.labels)
         return labels
