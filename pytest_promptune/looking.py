@@ -22,6 +22,12 @@ def planned_looks(settings: Settings, items: Sequence[PlannedItem]) -> LookPlan 
     return plan_looks(items, lambda item: settings.runs_of(item.marks.runs), alpha=settings.alpha)
 
 
+def look_numbers(settings: Settings, items: Sequence[PlannedItem]) -> tuple[int, ...] | None:
+    """The look before which each of the selected items runs, ``None`` where there are no looks."""
+    found = planned_looks(settings, items)
+    return found.numbers if found else None
+
+
 class Looking:
     """Keeps the looks of a session in order; without looks everything is needed."""
 

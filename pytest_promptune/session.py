@@ -28,7 +28,7 @@ from pytest_promptune.core.sharing import Share, Standing
 from pytest_promptune.core.tally import tally
 from pytest_promptune.core.view import GateItem, LookView, View
 from pytest_promptune.goal_files import find_goals
-from pytest_promptune.looking import Looking, planned_looks
+from pytest_promptune.looking import Looking
 from pytest_promptune.outputs import OutputError, write_outputs
 from pytest_promptune.prompts import AppPrompts
 from pytest_promptune.recording import Recording, experiment_id, facts_of
@@ -99,7 +99,8 @@ class Session:
         self._conclusion: Conclusion | None = None
         #: Of the look after which nothing more was needed.
         self._early_conclusion: Conclusion | None = None
-        self._looking = Looking()
+        #: The looks at the verdict before all runs are there; see `look`.
+        self.looking = Looking()
         #: What could not be written at the end.
         self.output_error: OutputError | None = None
         self._recording = Recording(
@@ -116,15 +117,6 @@ class Session:
             [variant.name for variant in self.variants], most_runs(self.settings.runs_of(marks.runs))
         )
 
-    def look_numbers(self, items: Sequence[PlannedItem]) -> tuple[int, ...] | None:
-        """The look before which each of the selected items runs, ``None`` where there are no looks."""
-        found = planned_looks(self.settings, items)
-        return found.numbers if found else None
-
-    def plan_looks(self, items: Sequence[PlannedItem]) -> bool:
-        """Fix the looks for items that have their numbers and stand in order; whether there are any."""
-        return self._looking.plan(self.settings, items)
-
     def variant(self, name: str) -> Variant:
         """A measured variant by its name."""
         return self._known[name]
@@ -139,6 +131,8 @@ class Session:
         share: Share | None = None,
     ) -> None:
         """Check everything that can be checked before the first call of an app, and take in the plan.
+
+        What the looks are is said before, by `looking.plan`.
 
         Args:
             selected: the items that will run, in their order.
@@ -165,12 +159,11 @@ class Session:
             self._baseline(module)
         self._catalogue.take(selected, collected, whole=whole, everything=everything)
         self._selected = selected
-        self.plan_looks(selected)
         if share is not None:
-            self._looking.standing = share.standing
+            self.looking.standing = share.standing
         facts = facts_of(selected, self.variants, self._prompts.texts(), root=self.root)
         self._recording.prepare(facts, share)
-        self.samples.plan(selected, self.variants, share, look=self._looking.open)
+        self.samples.plan(selected, self.variants, share, look=self.looking.open)
 
     def _prepare_prompts(self) -> None:
         if self._has_prompts:
@@ -227,7 +220,7 @@ class Session:
             "catalogue": self._catalogue.to_json(),
             "samples": self.samples.planned,
             "aggregates": self._aggregates.knowledge(),
-            "looks": self._looking.to_json(),
+            "looks": self.looking.to_json(),
             "plan": list(self._notes),
             **self._recording.knowledge(),
         }
@@ -235,7 +228,7 @@ class Session:
     def know(self, knowledge: Mapping[str, Any]) -> None:
         """Take over the `knowledge` of another process."""
         self._catalogue.take_over(knowledge["catalogue"])
-        self._looking.take_over(knowledge["looks"])
+        self.looking.take_over(knowledge["looks"])
         self._notes |= dict.fromkeys(knowledge["plan"])
         self.samples.know_planned(knowledge["samples"])
         self._aggregates.know(knowledge["aggregates"])
@@ -252,36 +245,24 @@ class Session:
 
     # --- looks ------------------------------------------------------------------------------------
 
-    def is_waiting(self, item: PlannedItem) -> bool:
-        """Whether an item has to wait until a look says that it is needed."""
-        return self._looking.is_due(item)
-
-    def why_not_needed(self, item: PlannedItem) -> str:
-        """Why an item need not run any more, or empty."""
-        return self._looking.why_not_needed(item)
-
     def look(self) -> Standing:
         """Judge what is there: is the verdict clear, or are the runs up to the next look needed?"""
         found = self._concluded() if self._experiment.results else None
         clear = found is not None and is_clear(
             self.settings.mode, found.comparisons, found.gate_without_goals
         )
-        self._looking.taken(clear=clear)
+        self.looking.taken(clear=clear)
         if clear:
             self._early_conclusion = found
         else:
-            self.samples.open_up(self._looking.open)
-        return self._looking.standing
+            self.samples.open_up(self.looking.open)
+        return self.looking.standing
 
     def follow(self, standing: Standing) -> None:
         """In an xdist worker: the controller has looked."""
-        if standing != self._looking.standing:
-            self._looking.standing = standing
-            self.samples.open_up(self._looking.open)
-
-    def item_not_needed(self) -> None:
-        """An item was left out."""
-        self._looking.not_needed += 1
+        if standing != self.looking.standing:
+            self.looking.standing = standing
+            self.samples.open_up(self.looking.open)
 
     # --- the end ----------------------------------------------------------------------------------
 
@@ -313,7 +294,7 @@ class Session:
             recorded=self._recorded(),
             given=self._aggregates.given(),
             goals=self.goals,
-            alpha=self._looking.alpha,
+            alpha=self.looking.alpha,
         )
         return conclude(evidence)
 
@@ -363,7 +344,7 @@ class Session:
     @property
     def _look(self) -> LookView | None:
         """The one that counts, once there is a conclusion."""
-        return self._looking.view if self._conclusion else None
+        return self.looking.view if self._conclusion else None
 
     def _course(self) -> Course:
         return Course(

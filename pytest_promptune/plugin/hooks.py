@@ -6,11 +6,10 @@ from collections.abc import Generator, Sequence
 from dataclasses import replace
 from functools import partial
 from itertools import chain
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
-from pytest_promptune.core.display import clean, cut
 from pytest_promptune.core.errors import PromptuneError
 from pytest_promptune.core.jobs import NotStartedError
 from pytest_promptune.core.model import Case
@@ -18,6 +17,7 @@ from pytest_promptune.core.plan import PlannedItem, ordered
 from pytest_promptune.core.results import Result
 from pytest_promptune.core.scoring import Sample
 from pytest_promptune.core.sharing import Standing
+from pytest_promptune.looking import look_numbers
 from pytest_promptune.plugin.decisions import remember_for_last_failed, report_decision
 from pytest_promptune.plugin.distribution import Messenger, take_in, tell_share
 from pytest_promptune.plugin.fixtures import KnownFixtures, no_app, refuse_missing, too_narrow
@@ -30,6 +30,7 @@ from pytest_promptune.plugin.items import (
     resolve_case,
 )
 from pytest_promptune.plugin.joint_progress import JointLine
+from pytest_promptune.plugin.letters import Letters
 from pytest_promptune.plugin.looks import LookHooks
 from pytest_promptune.plugin.ordering import put_in_order, put_in_order_of_looks
 from pytest_promptune.plugin.progress import ProgressLine
@@ -75,6 +76,7 @@ class PromptuneHooks:
         self._apps: dict[tuple[object, str], object] = {}
         self._scorers = ScorerFixtures()
         config.pluginmanager.register(self._fixtures, "promptune-fixtures")
+        config.pluginmanager.register(Letters(), "promptune-letters")
         self._collected: list[PlannedItem] = []
         #: What an xdist worker found wrong before any item ran; its first item tells the controller.
         self._refusal: PromptuneError | None = None
@@ -154,7 +156,7 @@ class PromptuneHooks:
         put_in_order(items, partial(ordered, variants=names))
         result = yield  # pytest deselects, and keeps items together that share a fixture's parameter
         deselect_beyond(self._config.stash[settings_key].stage, items, self._config)
-        put_in_order_of_looks(items, self.session.look_numbers)
+        put_in_order_of_looks(items, partial(look_numbers, self.session.settings))
         for order_number, item in enumerate(items):
             if item_key in item.stash:
                 state = item.stash[item_key]
@@ -175,7 +177,7 @@ class PromptuneHooks:
             config = self._config
             whole = not config.getoption("lf", False) and not any("::" in arg for arg in config.args)
             typed = config.args_source == config.ArgsSource.ARGS
-            looks = self.session.plan_looks(selected)
+            looks = self.session.looking.plan(self.session.settings, selected)
             if looks and not (config.option.setuponly or config.option.setupplan):
                 config.pluginmanager.register(self._looks, "promptune-looks")
             share = tell_share(config, session.items, looks=looks) if is_xdist_worker(config) else None
@@ -301,32 +303,12 @@ class PromptuneHooks:
             state.is_running = False
 
     @pytest.hookimpl(tryfirst=True)
-    def pytest_report_teststatus(
-        self, report: pytest.TestReport, config: pytest.Config
-    ) -> tuple[str, str, Any] | None:
-        """Letters for what is data and no failure."""
-        if getattr(report, "promptune_subtest", False):
-            return "", "", ""  # the item's own letter says it
-        if getattr(report, "promptune_not_needed", False):
-            return "not needed", "", ("NOT NEEDED", {"light": True})
-        outcome = getattr(report, "promptune", {}).get("outcome")
-        if hasattr(report, "wasxfail") or report.failed:
-            return None
-        if outcome == "missed":
-            why = clean(getattr(report, "promptune", {})["message"]) if config.get_verbosity() > 0 else ""
-            word = f"MISSED ({cut(why, 60)})" if why else "MISSED"
-            return "missed", "m", (word, {"yellow": True})
-        if outcome in ("errored", "missing") and report.when == "setup":
-            return outcome, "e", (outcome.upper(), {"yellow": True})
-        return None
-
-    @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Take in what an item contributes, from here or from an xdist worker."""
         if is_xdist_worker(self._config):
             return
         if getattr(report, "promptune_not_needed", False):
-            self.session.item_not_needed()
+            self.session.looking.not_needed += 1
         contribution = getattr(report, "promptune", None)
         if contribution is not None or hasattr(report, "promptune_sample"):
             self.take_in(report)

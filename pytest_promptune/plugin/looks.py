@@ -38,11 +38,12 @@ class LookHooks:
         session = self._session()
         if self.told is not None:
             session.follow(self.told)
-        while session.is_waiting(state.planned):
+        looking = session.looking
+        while looking.is_due(state.planned):
             if self._waits:  # it was given as the one after the last, and the session ends
                 pytest.skip("not run: the session ends before the look that would need it")
             session.look()
-        reason = session.why_not_needed(state.planned)
+        reason = looking.why_not_needed(state.planned)
         if reason:
             state.is_not_needed = True
             pytest.skip(reason)
@@ -52,6 +53,6 @@ class LookHooks:
         if report.when != "setup":
             return
         line = item.location[1]
-        reason = f"Skipped: {self._session().why_not_needed(item.stash[item_key].planned)}"
+        reason = f"Skipped: {self._session().looking.why_not_needed(item.stash[item_key].planned)}"
         report.longrepr = (str(item.path), 1 + (line or 0), reason)
         report.promptune_not_needed = True  # type: ignore[attr-defined]  # reports take extra attributes
