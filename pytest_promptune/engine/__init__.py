@@ -19,17 +19,16 @@ import random
 import threading
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Hashable, Iterable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from pytest_promptune.core.failures import is_worth_another_try, pause_before
 from pytest_promptune.core.jobs import Counts, Job, NotStartedError, Outcome, SampleTimeoutError
+from pytest_promptune.engine.calling import DaemonExecutor, call_once
 
 if TYPE_CHECKING:
     from aiolimiter import AsyncLimiter
-
-_T = TypeVar("_T")
 
 #: Seconds that cancelled samples get to clean up.
 GRACE_S = 1.0
@@ -103,7 +102,7 @@ class Engine:
         self._loop = asyncio.new_event_loop()
         # LangGraph runs a graph's synchronous nodes in the loop's executor; its default size of a few
         # threads would serialise them.
-        self._loop.set_default_executor(_DaemonExecutor())
+        self._loop.set_default_executor(DaemonExecutor())
         self._thread = threading.Thread(target=self._serve, name="promptune-engine", daemon=True)
         self._thread.start()
 
@@ -351,9 +350,9 @@ class Engine:
         """
         began = time.perf_counter()
         if job.timeout is None and is_first:
-            value, raised = await _attempt(job)
+            value, raised = await call_once(job)
             return Outcome(value=value, error=raised, latency_s=time.perf_counter() - began)
-        attempt = self._begin(_attempt(job))
+        attempt = self._begin(call_once(job))
         try:
             done, _ = await asyncio.wait({attempt}, timeout=job.timeout)
         except asyncio.CancelledError:
@@ -397,70 +396,3 @@ def _refuse(entry: _Entry, reason: str) -> None:
 async def _finish(tasks: set[asyncio.Task[Any]]) -> None:
     if tasks:
         await asyncio.wait(tasks, timeout=GRACE_S)
-
-
-async def _attempt(job: Job) -> tuple[Any, BaseException | None]:
-    """What the call gave or raised; anything but the end of the session is the app's own doing.
-
-    Not only `Exception`: pytest's outcomes and `SystemExit` derive from `BaseException`, and raised in
-    a task they would end the loop.
-    """
-    try:
-        value = await (job.call() if job.is_async else _in_thread(job.call))
-        if inspect.isawaitable(value):
-            value = await value
-    except GeneratorExit:  # the loop is gone, and this with it
-        raise
-    except BaseException as raised:
-        task = asyncio.current_task()
-        if isinstance(raised, asyncio.CancelledError) and task is not None and task.cancelling():
-            raise  # by us, not by the app
-        return None, raised
-    return value, None
-
-
-async def _in_thread(call: Callable[[], Any]) -> Any:
-    """Call in a daemon thread of its own: a call that never returns must not keep the process alive."""
-    loop = asyncio.get_running_loop()
-    future: asyncio.Future[tuple[Any, BaseException | None]] = loop.create_future()
-    context = contextvars.copy_context()
-
-    def settle(value: Any, error: BaseException | None) -> None:
-        if not future.done():  # else timed out or cancelled meanwhile
-            future.set_result((value, error))
-
-    def work() -> None:
-        value: Any = None
-        error: BaseException | None = None
-        try:
-            value = context.run(call)
-        except BaseException as raised:
-            error = raised
-        with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
-            loop.call_soon_threadsafe(settle, value, error)
-
-    threading.Thread(target=work, name="promptune-app", daemon=True).start()
-    value, error = await future
-    if error is not None:
-        raise error
-    return value
-
-
-class _DaemonExecutor(ThreadPoolExecutor):
-    """An executor whose threads end with the process; the standard one joins them at exit."""
-
-    def submit(self, fn: Callable[..., _T], /, *args: Any, **kwargs: Any) -> Future[_T]:
-        future: Future[_T] = Future()
-
-        def work() -> None:
-            if not future.set_running_or_notify_cancel():
-                return
-            try:
-                result = fn(*args, **kwargs)
-            except BaseException as raised:
-                future.set_exception(raised)
-            else:
-                future.set_result(result)
-
-        threading.Thread(target=work, name="promptune-node", daemon=True).start()
-        return future
