@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 from pytest_promptune.core.jobs import Counts, Job, NotStartedError, Outcome
-from pytest_promptune.core.model import Case, Scoring, Usage, Variant
+from pytest_promptune.core.model import Case, Scoring, Variant
 from pytest_promptune.core.plan import PlannedItem
 from pytest_promptune.core.prices import Price
 from pytest_promptune.core.progress import Progress
@@ -18,7 +18,7 @@ from pytest_promptune.engine import Engine
 from pytest_promptune.langgraph.prices import PriceList
 from pytest_promptune.langgraph.prices import load as load_prices
 from pytest_promptune.sampling.apps import BuiltApp
-from pytest_promptune.sampling.budget import SPENT, Budget
+from pytest_promptune.sampling.budget import Budget, Ledger
 from pytest_promptune.sampling.execution import Execution
 from pytest_promptune.sampling.late import LateScorers, Place
 from pytest_promptune.sampling.reach import Reach, folder_of
@@ -69,9 +69,9 @@ class Sampler:
         self._variants = variants
         self._concurrency = concurrency
         self._rate = rate
-        self._budget = budget
         self._prices = PriceList(prices or {})
-        self._scorers = Scorers(self._prices, self._spend)
+        self._ledger = Ledger(budget, self._halt)
+        self._scorers = Scorers(self._prices, self._ledger.scored)
         self._late = LateScorers(
             self._scorers,
             following=self._following,
@@ -109,9 +109,6 @@ class Sampler:
         self._elsewhere = 0
         #: Samples that were taken from an earlier session.
         self._reused: set[SampleKey] = set()
-        self._errored = 0
-        self._lost = 0
-        self._cost_usd: float | None = None
         self._started = 0.0
 
     # --- what the session asks ------------------------------------------------------------------------
@@ -277,10 +274,10 @@ class Sampler:
             done=counts.done + len(self._reused),
             total=max(len(self._uses) - self._elsewhere - self._later, counts.done + len(self._reused)),
             in_flight=counts.in_flight,
-            errored=self._errored,
-            missing=self._lost,
+            errored=self._ledger.errored,
+            missing=self._ledger.lost,
             retries=counts.retries,
-            cost_usd=self._cost_usd,
+            cost_usd=self._ledger.cost_usd,
             reused=len(self._reused),
             seconds=time.perf_counter() - self._started if self._engine else 0.0,
         )
@@ -381,15 +378,12 @@ class Sampler:
     ) -> LoggedSample | Awaitable[LoggedSample]:
         """In the engine's thread: count it, have it scored, and hand it on."""
         logged = execution.logged(outcome)
-        if logged.record.error is not None:
-            self._lost += logged.record.error.infrastructure
-            self._errored += not logged.record.error.infrastructure
-        self._add_cost(logged.record.usage)
+        self._ledger.sampled(logged.record)
         if scorers and logged.record.error is None:
-            self._charge(execution.spent)
+            self._ledger.charge(execution.spent)
             return self._scored(logged, item, case, scorers)
         self._finished(logged)
-        self._charge(execution.spent)
+        self._ledger.charge(execution.spent)
         return logged
 
     async def _scored(
@@ -408,25 +402,9 @@ class Sampler:
         self._uses.note(key, self._use(item, case))
         return self._order.get(item.nodeid, 0)
 
-    def _add_cost(self, usage: Usage) -> None:
-        if usage.cost_usd is not None:
-            self._cost_usd = (self._cost_usd or 0.0) + usage.cost_usd
-
-    def _spend(self, spent: Iterable[Usage]) -> None:
-        """In the engine's thread: scorers have used this."""
-        calls = list(spent)
-        for usage in calls:
-            self._add_cost(usage)
-        self._charge(calls)
-
-    def _charge(self, spent: Iterable[Usage]) -> None:
-        """In the engine's thread: see whether the budget is spent."""
-        if self._budget is None or self._engine is None:
-            return
-        for usage in spent:
-            self._budget.spend(usage.cost_usd)
-        if self._budget.is_spent:
-            self._engine.halt(f"{SPENT}: {self._budget}")
+    def _halt(self, reason: str) -> None:
+        if self._engine is not None:
+            self._engine.halt(reason)
 
     def _fingerprint(self, case: Case) -> str:
         known = self._fingerprints.get(id(case))
