@@ -17,9 +17,10 @@ from pytest_promptune.core.aggregates.rows import (
 )
 from pytest_promptune.core.aggregates.subjects import classes_of, subjects_of
 from pytest_promptune.core.baseline import Baseline
-from pytest_promptune.core.comparison import AggregateMatch, Rules, is_named
+from pytest_promptune.core.comparison import Rules
 from pytest_promptune.core.errors import AggregateError
 from pytest_promptune.core.experiment import Column, Experiment
+from pytest_promptune.core.matching import AggregateMatch, is_named
 from pytest_promptune.core.view import ClassesRow, GateItem, MetricName, MetricRow
 from pytest_promptune.settings import Settings
 

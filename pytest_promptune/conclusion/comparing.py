@@ -9,16 +9,7 @@ from pytest_promptune.conclusion.aggregation import Aggregation
 from pytest_promptune.conclusion.evidence import Conclusion, Evidence
 from pytest_promptune.core import remarks
 from pytest_promptune.core.baseline import obstacle_to_times
-from pytest_promptune.core.comparison import (
-    AggregateMatch,
-    Match,
-    Rules,
-    Side,
-    baseline_side,
-    compare,
-    is_gated,
-    match,
-)
+from pytest_promptune.core.comparison import Rules, compare
 from pytest_promptune.core.experiment import Column
 from pytest_promptune.core.gate import (
     gate_items,
@@ -26,6 +17,7 @@ from pytest_promptune.core.gate import (
     replay_hint,
     rerun_hint,
 )
+from pytest_promptune.core.matching import AggregateMatch, Match, Side, baseline_side, is_gated, match
 from pytest_promptune.core.quotes import examples
 from pytest_promptune.core.rerun import behind
 from pytest_promptune.core.silence import (

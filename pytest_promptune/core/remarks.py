@@ -7,9 +7,9 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
 from pytest_promptune.core.baseline import Baseline, BaselineMetric
-from pytest_promptune.core.comparison import is_named
 from pytest_promptune.core.display import count
 from pytest_promptune.core.experiment import Experiment
+from pytest_promptune.core.matching import is_named
 from pytest_promptune.core.silence import Silence
 from pytest_promptune.core.view import ComparisonRow, MetricName
 from pytest_promptune.core.wording import against

@@ -8,10 +8,10 @@ from dataclasses import dataclass, field, replace
 
 from pytest_promptune.core.baseline import Baseline
 from pytest_promptune.core.checks import APP_METRICS
-from pytest_promptune.core.comparison import is_named
 from pytest_promptune.core.display import clean, count, cut
 from pytest_promptune.core.experiment import Experiment
 from pytest_promptune.core.gate import gate_nodeid
+from pytest_promptune.core.matching import is_named
 from pytest_promptune.core.results import Result
 from pytest_promptune.core.scorers import Unscored
 from pytest_promptune.core.view import ComparisonRow, GateItem, MetricName

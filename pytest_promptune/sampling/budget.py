@@ -32,7 +32,7 @@ class Budget:
 
 
 class Ledger:
-    """Adds up costs and failures, and stops what spends more than the budget; in the engine's thread alone."""
+    """Adds up costs and failures, and stops what spends more than the budget; in one thread."""
 
     def __init__(self, budget: Budget | None, stop: Callable[[str], None]) -> None:
         """Nothing is used yet.

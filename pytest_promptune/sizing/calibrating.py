@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_promptune.core.comparison import specification
 from pytest_promptune.core.errors import BaselineError, SettingsError
+from pytest_promptune.core.matching import is_named
 from pytest_promptune.core.stats.model import Scope, Verdict
 from pytest_promptune.core.view import MetricName
 from pytest_promptune.settings import SPECS
@@ -127,8 +128,6 @@ def as_stored(
 
 
 def _sizes(pool: Pool, option: str, given: Sequence[str]) -> Mapping[str, float]:
-    from pytest_promptune.core.comparison import is_named
-
     try:
         sizes: Mapping[str, float] = next(spec for spec in SPECS if spec.name == option).parse(given)
     except ValueError as error:

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from pytest_promptune.core.baseline import Baseline, BaselineMetric
-from pytest_promptune.core.comparison import is_gated, is_named
 from pytest_promptune.core.errors import BaselineError, SettingsError, StoreError
 from pytest_promptune.core.experiment import Column, Experiment, Scores
+from pytest_promptune.core.matching import is_gated, is_named
 from pytest_promptune.core.model import CURRENT
 from pytest_promptune.core.stats.model import Direction, Kind
 from pytest_promptune.core.view import MetricName

@@ -6,19 +6,10 @@ from typing import Any
 import pytest
 
 from pytest_promptune.core.baseline import Baseline, BaselineMetric, Recorded
-from pytest_promptune.core.comparison import (
-    Rules,
-    Side,
-    baseline_side,
-    compare,
-    is_gated,
-    is_named,
-    match,
-    measured,
-    short_name,
-)
+from pytest_promptune.core.comparison import Rules, compare, measured
 from pytest_promptune.core.experiment import Column, Experiment
 from pytest_promptune.core.margins import Percent
+from pytest_promptune.core.matching import Side, baseline_side, is_gated, is_named, match, short_name
 from pytest_promptune.core.results import Result, SampleFacts
 from pytest_promptune.core.view import CaseLists, MetricName
 

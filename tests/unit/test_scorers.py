@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 from log_samples import result, sample
 
-from pytest_promptune.core.comparison import is_gated
 from pytest_promptune.core.errors import ScoreError, SettingsError
 from pytest_promptune.core.experiment import Experiment
 from pytest_promptune.core.jobs import Job
+from pytest_promptune.core.matching import is_gated
 from pytest_promptune.core.model import Case, SampleError, SampleRecord, ScorerScore, Scoring, Usage
 from pytest_promptune.core.plan import Cell, Marks, PlannedItem, read_marks
 from pytest_promptune.core.results import Result, SampleFacts, result_of

@@ -8,8 +8,9 @@ from dataclasses import dataclass, replace
 from typing import Protocol
 
 from pytest_promptune.core.baseline import Baseline
-from pytest_promptune.core.comparison import AggregateMatch, Rules, is_named, specification_beside
+from pytest_promptune.core.comparison import Rules, specification_beside
 from pytest_promptune.core.errors import AggregateError
+from pytest_promptune.core.matching import AggregateMatch, is_named
 from pytest_promptune.core.stats.aggregates import (
     Aggregated,
     AggregatePair,
