@@ -145,6 +145,28 @@ class ModelCall:
     site: str | None = None
 
 
+#: The messages of one model call, role and text.
+Prompt = tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """What a model answered in one call: enough to tell forms and choices apart, not to read it whole."""
+
+    #: Its beginning; without a text, the tools that it calls as ``name({"argument": 1})``.
+    text: str
+    #: Characters of the whole.
+    length: int
+    #: Which of the node's ways of calling gave it.
+    way: int = 0
+    #: Names of the tools that it calls.
+    tools: tuple[str, ...] = ()
+    #: Calls of tools whose arguments can't be read.
+    broken: int = 0
+    #: Tools that it calls again after they failed.
+    retried: int = 0
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NodeRun:
     """What one node of the graph did in one sample: its model calls added up."""
@@ -156,7 +178,7 @@ class NodeRun:
     usage: Usage = NO_USAGE
     models: tuple[str, ...] = ()
     #: The rendered prompt of the node's last model call, role and text.
-    prompt: tuple[tuple[str, str], ...] = ()
+    prompt: Prompt = ()
     #: Model calls that failed.
     errors: int = 0
     #: Seconds in which the node ran: executions at the same time count once.
@@ -169,6 +191,10 @@ class NodeRun:
     error_types: Mapping[str, int] = field(default_factory=dict)
     #: The different ways in which it calls models, in order of the first call.
     ways: tuple[ModelCall, ...] = ()
+    #: The last prompt of each of the first ways; empty where there is one, whose prompt is `prompt`.
+    prompts: tuple[Prompt, ...] = ()
+    #: The first answers.
+    answers: tuple[Answer, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -235,3 +261,5 @@ class SampleRecord:
     unpriced: tuple[str, ...] = ()
     #: What scorers made of the output.
     scorings: tuple[Scoring, ...] = ()
+    #: Nodes of the graph that ran and called no model, as far as LangChain tells.
+    silent: tuple[str, ...] = ()

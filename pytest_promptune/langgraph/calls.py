@@ -9,10 +9,11 @@ from functools import cached_property
 from typing import Any
 
 from langchain_core.messages import AIMessage
-from langchain_core.outputs import ChatGeneration, LLMResult
+from langchain_core.outputs import ChatGeneration, Generation, LLMResult
 
-from pytest_promptune.core.model import ModelCall, Usage
+from pytest_promptune.core.model import Answer, ModelCall, Prompt, Usage
 from pytest_promptune.core.prices import Tokens
+from pytest_promptune.langgraph.answers import answer_of
 from pytest_promptune.langgraph.prices import Model, PriceList
 
 #: What providers call the limit of an answer's length.
@@ -26,12 +27,15 @@ class Call:
         self,
         node: str,
         metadata: Mapping[str, Any],
-        prompt: tuple[tuple[str, str], ...],
+        prompt: Prompt,
         serialized: Mapping[str, Any] | None,
         prices: PriceList,
     ) -> None:
         self.node = node
         self.prompt = prompt
+        #: Tools that failed right before it.
+        self.failed_tools: frozenset[str] = frozenset()
+        self.answer: Answer | None = None
         #: Seconds of `time.perf_counter`.
         self.began = time.perf_counter()
         self.ended: float | None = None
@@ -69,6 +73,8 @@ class Call:
             return
         said: Mapping[str, Any] = {}
         for generation in response.generations[0][:1] if response.generations else ():
+            if isinstance(generation, Generation):
+                self.answer = answer_of(generation, self.failed_tools)
             if isinstance(generation, ChatGeneration) and isinstance(generation.message, AIMessage):
                 said = generation.message.response_metadata
                 self.tokens = _tokens(generation.message.usage_metadata or {})

@@ -6,11 +6,14 @@ asks for handlers, so the app passes nothing on; subgraphs, parallel nodes, retr
 
 from __future__ import annotations
 
+import itertools
+import sys
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
+from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
@@ -19,7 +22,8 @@ from langchain_core.messages import BaseMessage
 from langchain_core.outputs import LLMResult
 from langchain_core.tracers.context import register_configure_hook
 
-from pytest_promptune.core.model import ModelCall, NodeRun, Usage
+from pytest_promptune.core.model import Answer, ModelCall, NodeRun, Prompt, Usage
+from pytest_promptune.langgraph.answers import failed_tools
 from pytest_promptune.langgraph.calls import Call, total, way_of
 from pytest_promptune.langgraph.prices import PriceList
 from pytest_promptune.langgraph.sites import call_site
@@ -30,6 +34,10 @@ NO_NODE = "(no node)"
 
 #: Different ways to call models that are kept of a node.
 MOST_WAYS = 20
+#: Of the first of these the prompt is kept, too.
+MOST_PROMPTS = 5
+#: Answers that are kept of a node.
+MOST_ANSWERS = 10
 
 
 class Trace(BaseCallbackHandler):
@@ -46,6 +54,8 @@ class Trace(BaseCallbackHandler):
         self._spans: list[Span] = []
         #: Of executions of nodes: a second one of the same task is a retry.
         self._tasks: set[str] = set()
+        #: Paths of nodes that ran, in that order.
+        self._ran: dict[str, None] = {}
         #: Paths of the nodes in which something was tried again; nodes may run in threads.
         self._retries: list[str] = []
         #: Exceptions by the node in which they came up; from there they pass through what called.
@@ -66,7 +76,8 @@ class Trace(BaseCallbackHandler):
     ) -> None:
         """A chat model is called."""
         prompt = tuple((m.type, m.text if isinstance(m.text, str) else str(m.content)) for m in messages[0])
-        self._start(run_id, prompt, serialized, metadata, tags, parent_run_id, kwargs)
+        call = self._start(run_id, prompt, serialized, metadata, tags, parent_run_id, kwargs)
+        call.failed_tools = failed_tools(messages[0])
 
     def on_llm_start(
         self,
@@ -86,18 +97,19 @@ class Trace(BaseCallbackHandler):
     def _start(
         self,
         run_id: UUID,
-        prompt: tuple[tuple[str, str], ...],
+        prompt: Prompt,
         serialized: Mapping[str, Any] | None,
         metadata: Mapping[str, Any] | None,
         tags: Sequence[str] | None,
         parent: UUID | None,
         more: Mapping[str, Any],
-    ) -> None:
+    ) -> Call:
         metadata = metadata or {}
         call = self._calls[run_id] = Call(node_path(metadata), metadata, prompt, serialized, self._prices)
         self._note_retry(call.node, tags)
         asked = {**(more.get("options") or {}), **(more.get("invocation_params") or {})}
         call.way = way_of(metadata, asked, self._site(parent))
+        return call
 
     def on_llm_end(self, response: LLMResult, *, run_id: UUID, **kwargs: Any) -> None:
         """A model answered."""
@@ -130,6 +142,7 @@ class Trace(BaseCallbackHandler):
         if not is_node or not any(tag.startswith("graph:step:") for tag in tags or ()):
             return
         self._callers[run_id] = (None, None, path)  # what runs the graph calls no model
+        self._ran[path] = None
         task = str(metadata.get("langgraph_checkpoint_ns"))
         if task in self._tasks:
             self._retries.append(path)
@@ -172,6 +185,13 @@ class Trace(BaseCallbackHandler):
         found = self._times(by_node)
         return tuple(self._add_up(node, calls, found.get(node)) for node, calls in by_node.items())
 
+    @property
+    def silent(self) -> tuple[str, ...]:
+        """Nodes that ran without any call that was seen, in themselves or further inside."""
+        called = [f"{call.node}/" for call in list(self._calls.values())]
+        ran = (path for path in list(self._ran) if not any(each.startswith(f"{path}/") for each in called))
+        return tuple(map(sys.intern, ran))
+
     def _times(self, by_node: Mapping[str, Sequence[Call]]) -> dict[str, Times]:
         """Seconds by node that calls models; where no execution ended, those of its calls."""
         spans = [span for span in list(self._spans) if span.node in by_node]
@@ -185,6 +205,8 @@ class Trace(BaseCallbackHandler):
     def _add_up(self, node: str, calls: Sequence[Call], spent: Times | None) -> NodeRun:
         seconds = (spent.total, spent.wall, spent.part) if spent is not None else (None, None, None)
         names = (call.model.names[0] for call in calls if call.answered and call.model.names)
+        by_way = [(call, call.way) for call in calls]  # a call that ends by now may still change its own
+        ways = tuple(dict.fromkeys(way for _, way in by_way))[:MOST_WAYS]
         return NodeRun(
             node=node,
             calls=len(calls),
@@ -197,7 +219,9 @@ class Trace(BaseCallbackHandler):
             part_s=seconds[2],
             retries=self._retries.count(node),
             error_types=self._error_types(node),
-            ways=_distinct(calls),
+            ways=ways,
+            prompts=_prompts(by_way, ways),
+            answers=_answers(by_way, ways),
         )
 
     def _error_types(self, node: str) -> dict[str, int]:
@@ -236,8 +260,18 @@ class Trace(BaseCallbackHandler):
         return site
 
 
-def _distinct(calls: Sequence[Call]) -> tuple[ModelCall, ...]:
-    return tuple(dict.fromkeys(call.way for call in calls))[:MOST_WAYS]
+def _prompts(calls: Sequence[tuple[Call, ModelCall]], ways: Sequence[ModelCall]) -> tuple[Prompt, ...]:
+    """The last prompt of each way; nothing for one alone."""
+    last = {way: call.prompt for call, way in calls}
+    return tuple(last[way] for way in ways[:MOST_PROMPTS]) if len(ways) > 1 else ()
+
+
+def _answers(calls: Sequence[tuple[Call, ModelCall]], ways: Sequence[ModelCall]) -> tuple[Answer, ...]:
+    """The first answers, each with the number of its way."""
+    numbers = {way: number for number, way in enumerate(ways)}
+    found = ((call.answer, numbers[way]) for call, way in calls if way in numbers)
+    given = (replace(answer, way=number) for answer, number in found if answer is not None)
+    return tuple(itertools.islice(given, MOST_ANSWERS))
 
 
 def _is_control_flow(error: BaseException) -> bool:

@@ -108,6 +108,7 @@ class Execution:
             usage=trace.usage if trace else NO_USAGE,
             nodes=trace.nodes() if trace else (),
             unpriced=trace.unpriced if trace else (),
+            silent=trace.silent if trace else (),
         )
 
 

@@ -15,7 +15,7 @@ import pytest
 from log_samples import CONDITIONS, LOST, finish, manifest, result, sample, write
 
 from pytest_promptune.core.errors import SettingsError, StoreError
-from pytest_promptune.core.model import ModelCall, NodeRun, SampleError, Usage
+from pytest_promptune.core.model import Answer, ModelCall, NodeRun, SampleError, Usage
 from pytest_promptune.core.node_facts import NodeFacts
 from pytest_promptune.core.redaction import REDACTED
 from pytest_promptune.core.results import SampleFacts
@@ -116,8 +116,14 @@ def test_nodes_come_back(location):
         retries=1,
         error_types={"ValueError": 1},
         ways=(way, ModelCall()),
+        prompt=(("system", "Be kind."),),
+        prompts=((("system", "Be kind."),), (("human", "Why?"),)),
+        answers=(
+            Answer(text="billing", length=7),
+            Answer(text='find({"q": 1})', length=14, way=1, tools=("find",), broken=2, retried=1),
+        ),
     )
-    one = sample(nodes=(full,))
+    one = sample(nodes=(full,), silent=("count", "send"))
     writer = write(location, one)
     nodes = (NodeFacts(node="say", calls=3),)
     writer.result(result(sample=SampleFacts(latency_s=0.25, nodes=nodes)))
@@ -135,7 +141,18 @@ def test_nodes_of_an_older_version():
     for node in row["nodes"]:
         for name in ("wall_s", "part_s", "retries", "error_types", "ways"):
             del node[name]
+    assert texts["prompts"] == {"say": [["system", "Be kind."]]}
     assert sample_from_json([row, texts]) == sample()
+
+
+def test_answers_are_stored_without_secrets(location):
+    """As prompts are."""
+    answer = Answer(text="the key is sk-abcdefghijklmnopqrstuvwx", length=38)
+    writer = write(location, sample(nodes=(NodeRun(node="say", calls=1, answers=(answer,)),)))
+    with ExperimentLog(location) as log:
+        ((found,),) = (node.answers for node in next(log.samples("last")).record.nodes)
+    writer.close()
+    assert found == Answer(text=f"the key is {REDACTED}", length=38)
 
 
 def test_results_come_back(location):

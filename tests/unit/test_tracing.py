@@ -11,7 +11,14 @@ from typing import Annotated, Any, TypedDict
 import pytest
 from langchain_core.language_models.chat_models import BaseChatModel
 from langchain_core.language_models.fake import FakeListLLM
-from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage, HumanMessage, SystemMessage
+from langchain_core.messages import (
+    AIMessage,
+    AIMessageChunk,
+    BaseMessage,
+    HumanMessage,
+    SystemMessage,
+    ToolMessage,
+)
 from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
 from langchain_core.prompts import ChatPromptTemplate
 from langchain_core.runnables import RunnableLambda, RunnableParallel
@@ -19,11 +26,12 @@ from langgraph.graph import END, START, StateGraph
 from langgraph.types import Command, RetryPolicy, Send
 from pydantic import Field
 
-from pytest_promptune.core.model import CURRENT, NodeRun, Usage, Variant
+from pytest_promptune.core.model import CURRENT, Answer, NodeRun, Usage, Variant
 from pytest_promptune.core.prices import Price
+from pytest_promptune.langgraph.answers import ANSWER_LENGTH
 from pytest_promptune.langgraph.app import adapt
 from pytest_promptune.langgraph.prices import PriceList
-from pytest_promptune.langgraph.tracing import MOST_WAYS, NO_NODE, Trace, tracing
+from pytest_promptune.langgraph.tracing import MOST_ANSWERS, MOST_WAYS, NO_NODE, Trace, tracing
 
 
 class Scripted(BaseChatModel):
@@ -456,6 +464,82 @@ def test_parameters():
     assert [way.is_structured for way in (first, second, third)] == [False, True, True]
     assert (second.temperature, second.max_tokens, second.tools) == (1.5, None, ())
     assert (first.model, first.provider) == ("m", "scripted")
+
+
+def test_answers():
+    """The beginning of each of the first answers, their whole length, and which way of calling gave them."""
+    with tracing() as trace:
+        Scripted().invoke("yes")
+        Scripted().invoke("x " * 500, temperature=1)
+        for _ in range(2 * MOST_ANSWERS):
+            Scripted().invoke("yes")
+    (found,) = trace.nodes()
+    assert found.answers[0] == Answer(text="m: yes", length=6)
+    assert (found.answers[1].way, found.answers[1].length) == (1, 1002)
+    assert found.answers[1].text.startswith("m: x x x")
+    assert len(found.answers[1].text) <= ANSWER_LENGTH
+    assert len(found.answers) == MOST_ANSWERS
+    assert found.answers[0].text is found.answers[2].text  # labels are in memory once
+
+
+def test_prompts_of_each_way():
+    """The last one of each; nothing beside `prompt` where there is one way."""
+    with tracing() as trace:
+        Scripted().invoke("one")
+        for text in ("two", "three"):
+            Scripted().invoke(text, temperature=1)
+    (found,) = trace.nodes()
+    assert found.prompts == ((("human", "one"),), (("human", "three"),))
+    with tracing() as trace:
+        Scripted().invoke("one")
+    assert trace.nodes()[0].prompts == ()
+
+
+class Calling(Scripted):
+    """Calls a tool, as often as there is a call left."""
+
+    calls: list[dict[str, Any]] = []  # noqa: RUF012  # a field of a model
+
+    def _message(self, messages: list[BaseMessage]) -> AIMessage:
+        given = self.calls.pop(0)
+        is_broken = "error" in given
+        return AIMessage(
+            "", tool_calls=[] if is_broken else [given], invalid_tool_calls=[given] if is_broken else []
+        )
+
+
+def test_answers_that_call_tools():
+    """Names, arguments in a fixed order, calls that can't be read, and tools that are tried again."""
+    find = {"name": "find", "args": {"q": 1, "all": True}, "id": "1", "type": "tool_call"}
+    other = {"name": "other", "args": {}, "id": "2", "type": "tool_call"}
+    broken = {"name": "find", "args": "{", "error": "no JSON", "id": "3", "type": "invalid_tool_call"}
+    model = Calling(calls=[dict(find), dict(other), dict(find), broken])
+    asked = AIMessage("", tool_calls=[find])
+    failed = ToolMessage("no such thing", tool_call_id="1", status="error")
+    with tracing() as trace:
+        for prompt in (["x"], [asked, failed], ["x", asked, failed], ["x", asked, failed, "again"]):
+            model.invoke(prompt)
+    found = trace.nodes()[0].answers
+    assert [answer.text for answer in found] == [
+        'find({"all": true, "q": 1})',
+        "other({})",
+        'find({"all": true, "q": 1})',
+        "",
+    ]
+    assert [answer.tools for answer in found] == [("find",), ("other",), ("find",), ()]
+    assert [answer.retried for answer in found] == [0, 0, 1, 0]
+    assert found[3].broken == 1
+
+
+def test_nodes_that_call_nothing():
+    """Those that ran without a call that was seen, also further inside, in the order in which they ran."""
+
+    def plain(state: State) -> State:
+        return {"out": ["x"]}
+
+    inner = chain(("deep", node(Scripted())), ("shallow", plain))
+    trace = run(chain(("before", plain), ("ask", node(Scripted())), ("sub", inner), ("after", plain)))
+    assert trace.silent == ("before", "sub/shallow", "after")
 
 
 def test_odd_parameters_are_unknown():

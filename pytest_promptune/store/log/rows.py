@@ -9,8 +9,10 @@ from typing import Any
 from pytest_promptune.core.codec import sha256, to_jsonable
 from pytest_promptune.core.errors import ScoreError
 from pytest_promptune.core.model import (
+    Answer,
     ModelCall,
     NodeRun,
+    Prompt,
     SampleError,
     SampleRecord,
     ScorerScore,
@@ -71,8 +73,8 @@ def snapshot(sample: LoggedSample) -> tuple[Row, Row]:
         "nodes": [_node_row(node) for node in record.nodes],
         "scorings": [_scoring_row(scoring) for scoring in record.scorings],
     }
-    prompts = {node.node: [list(message) for message in node.prompt] for node in record.nodes if node.prompt}
-    return row, {"output": output, "prompts": prompts}
+    prompts: dict[str, Any] = {node.node: said for node in record.nodes if (said := _said(node))}
+    return row, {"output": output, "prompts": dict.fromkeys(record.silent) | prompts}
 
 
 def sample_from(row: Stored, *, prompts: Mapping[str, Any], output: Any) -> LoggedSample:
@@ -91,7 +93,8 @@ def sample_from(row: Stored, *, prompts: Mapping[str, Any], output: Any) -> Logg
         error=error,
         latency_s=row["latency_s"],
         usage=_usage_from(row),
-        nodes=tuple(_node_from(node, prompts.get(node["node"], ())) for node in row["nodes"]),
+        nodes=tuple(_node_from(node, prompts.get(node["node"])) for node in row["nodes"]),
+        silent=tuple(node for node, said in prompts.items() if said is None),
         scorings=tuple(_scoring_from(scoring) for scoring in row["scorings"]),
     )
     return LoggedSample(
@@ -130,14 +133,44 @@ def _node_row(node: NodeRun) -> Row:
     }
 
 
-def _node_from(row: Mapping[str, Any], prompt: Any) -> NodeRun:
+def _said(node: NodeRun) -> Any:
+    """What was said to models and what they answered; the last prompt alone as older versions wrote it."""
+    prompt = _messages(node.prompt)
+    if not node.answers and not node.prompts:
+        return prompt
+    return {
+        "prompt": prompt,
+        "prompts": [_messages(each) for each in node.prompts],
+        "answers": [[getattr(answer, name) for name in _ANSWER] for answer in node.answers],
+    }
+
+
+def _messages(prompt: Prompt) -> list[list[str]]:
+    return [list(message) for message in prompt]
+
+
+def _prompt_from(stored: Any) -> Prompt:
+    return tuple((role, text) for role, text in stored)
+
+
+def _answer_from(stored: Sequence[Any]) -> Answer:
+    values = dict(zip(_ANSWER, stored, strict=True))
+    return Answer(**values | {"tools": tuple(values["tools"])})
+
+
+#: The order in which an answer's values are stored.
+_ANSWER = ("text", "length", "way", "tools", "broken", "retried")
+
+
+def _node_from(row: Mapping[str, Any], stored: Any) -> NodeRun:
+    said = stored if isinstance(stored, Mapping) else {"prompt": stored or ()}
     return NodeRun(
         node=row["node"],
         calls=row["calls"],
         latency_s=row["latency_s"],
         usage=_usage_from(row),
         models=tuple(row["models"]),
-        prompt=tuple((role, text) for role, text in prompt),
+        prompt=_prompt_from(said["prompt"]),
         errors=row["errors"],
         # what logs of older versions don't have
         wall_s=row.get("wall_s"),
@@ -145,6 +178,8 @@ def _node_from(row: Mapping[str, Any], prompt: Any) -> NodeRun:
         retries=row.get("retries", 0),
         error_types=row.get("error_types", {}),
         ways=tuple(ModelCall(**(way | {"tools": tuple(way["tools"])})) for way in row.get("ways", ())),
+        prompts=tuple(map(_prompt_from, said.get("prompts", ()))),
+        answers=tuple(map(_answer_from, said.get("answers", ()))),
     )
 
 

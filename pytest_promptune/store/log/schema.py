@@ -165,7 +165,7 @@ outputs = Table(
     Column("experiment", Integer, primary_key=True, autoincrement=False),
     Column("sample", Integer, primary_key=True, autoincrement=False),
     Column("output", _json),
-    # rendered prompts by node
+    # by node: its rendered prompts and the beginnings of answers; null where it ran and called no model
     Column("prompts", _json, nullable=False),
     ForeignKeyConstraint(
         ["experiment", "sample"],
