@@ -220,11 +220,11 @@ def _nodes_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _nodes(arguments: argparse.Namespace) -> Answer:
-    from pytest_promptune.inspecting.finding import inspect_project, rows
-    from pytest_promptune.inspecting.project import read_project
+    from pytest_promptune.inspecting.asking import ask
+    from pytest_promptune.inspecting.finding import rows
     from pytest_promptune.inspecting.telling import node_lines, node_markdown
 
-    found = inspect_project(read_project(Path(arguments.root).resolve(), arguments.graph))
+    found = ask(arguments)
     text = node_markdown(found) if arguments.markdown else _text(node_lines, found)
     return Answer(text=text, data=rows(found), status=found.status)
 

@@ -14,7 +14,9 @@ from functools import cached_property
 from typing import Any, Literal, TypeGuard
 
 from pytest_promptune.core.literals import PLACEHOLDER
+from pytest_promptune.core.node_merging import LIMITS
 from pytest_promptune.core.nodes import Finding, ModelCall, ModelUse, Node
+from pytest_promptune.core.run_findings import is_choice, run_findings
 
 Task = Literal["decision", "extraction", "generation", "agent"]
 
@@ -29,14 +31,6 @@ _CHARACTERS_PER_TOKEN = 4
 #: Instruction words in a human message that would belong to a system message.
 _INSTRUCTION = 15
 
-_LIMITS = (
-    "max_tokens",
-    "max_completion_tokens",
-    "max_output_tokens",
-    "num_predict",
-    "max_new_tokens",
-    "max_tokens_to_sample",
-)
 _REJECTS_TEMPERATURE = re.compile(r"(?:^|/)(?:o[134]\b|gpt-5|deepseek-reasoner)")
 
 _WORD = re.compile(r"[^\W\d_]+(?:['’-][^\W\d_]+)*")
@@ -92,11 +86,16 @@ def find(node: Node) -> Node:
         for rule in _RULES:
             for finding in rule(subject):
                 found.setdefault(finding.rule, finding)
+    for finding in run_findings(node, task_of):
+        found.setdefault(finding.rule, finding)
     return replace(node, findings=tuple(found[rule] for rule in sorted(found)))
 
 
 def task_of(call: ModelCall) -> Task | None:
-    """The kind of task, by the output's schema, else by tools, else by the wording; None without a hint."""
+    """The kind of task; None without a hint.
+
+    By the output's schema, else by tools, else by the wording, else by the answers of stored runs.
+    """
     return _Subject(call).task
 
 
@@ -127,11 +126,18 @@ class _Subject:
             return "decision" if any(model.decides for model in self.call.models) else "extraction"
         if any(model.tools for model in self.call.models):
             return "agent"
-        if not self.instruction.strip():
-            return None
         if _DECISION.search(self.instruction):
             return "decision"
-        return "extraction" if _EXTRACTION.search(self.instruction) else "generation"
+        if _EXTRACTION.search(self.instruction):
+            return "extraction"
+        if self.is_choice:
+            return "decision"
+        return "generation" if self.instruction.strip() else None
+
+    @cached_property
+    def is_choice(self) -> bool:
+        """Whether stored runs have few different short answers."""
+        return self.call.traced is not None and is_choice(self.call.traced.answers)
 
     @property
     def is_short_answer(self) -> bool:
@@ -140,7 +146,10 @@ class _Subject:
     @property
     def why(self) -> str:
         """What the kind of task was seen from."""
-        return f"schema {self.schema}" if self.schema else "its wording"
+        if self.schema:
+            return f"schema {self.schema}"
+        by_answers = self.is_choice and not _DECISION.search(self.instruction)
+        return "its few different answers" if by_answers and self.task == "decision" else "its wording"
 
 
 def words(text: str) -> int:
@@ -224,7 +233,7 @@ def _temperature(of: _Subject) -> Iterator[Finding]:
 
 def _max_tokens(of: _Subject) -> Iterator[Finding]:
     model = of.model
-    given = [name for name in _LIMITS if name in model.params]
+    given = [name for name in LIMITS if name in model.params]
     most = model.params[given[0]] if given else None
     if given and of.task == "decision" and _is_number(most) and most > MOST_TOKENS_OF_A_DECISION:
         evidence = f"{given[0]} = {most:g} for a decision"
@@ -255,7 +264,8 @@ def _in_human_message(of: _Subject) -> Iterator[Finding]:
 
 
 def _long(of: _Subject) -> Iterator[Finding]:
-    tokens = tokens_of(of.text)
+    sent = of.call.traced.prompt if of.call.traced else ()
+    tokens = tokens_of("\n".join(text for _, text in sent) or of.text)
     if tokens <= LONG_PROMPT:
         return
     first = PLACEHOLDER.search(of.text)

@@ -6,6 +6,7 @@ import ast
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 
 #: Placeholders of str.format, f-strings and Jinja2; a literal is cut at them.
 PLACEHOLDER = re.compile(r"\{\{.*?\}\}|\{%.*?%\}|\{[A-Za-z_][^{}\n]*\}|%\(\w+\)[sd]|%s", re.DOTALL)
@@ -76,6 +77,42 @@ class LiteralIndex:
         covered = [(_span(literal.segments, text), literal) for literal in self._literals]
         span, best = max(covered, key=lambda each: each[0], default=(0, None))
         return best if 2 * span >= len(text) > 0 else None
+
+    def rank(self, rendered: str) -> list[Literal]:
+        """The literals that a rendered prompt may have been made from, those that cover most of it first.
+
+        Of each its segments are looked for in their order; half of its text must be there, since branches of
+        a template are left out. White space counts as one space: what is dedented or wrapped is still found.
+        """
+        text = " ".join(rendered.split())
+        found = []
+        for literal, segments, whole in self._spaced:
+            span = _covered(segments, text)
+            if span and 2 * span >= whole:
+                found.append((span, whole, literal))
+        found.sort(key=lambda each: (-each[0], each[1]))
+        return [literal for _, _, literal in found]
+
+    @cached_property
+    def _spaced(self) -> list[tuple[Literal, tuple[str, ...], int]]:
+        """Literals with their segments, and how many characters those have."""
+        spaced = []
+        for literal in self._literals:
+            segments = tuple(" ".join(segment.split()) for segment in literal.segments)
+            if segments:
+                spaced.append((literal, segments, sum(map(len, segments))))
+        return spaced
+
+
+def _covered(segments: tuple[str, ...], text: str) -> int:
+    """Characters of `text` that those of the segments cover which occur in their order."""
+    position = span = 0
+    for segment in segments:
+        found = text.find(segment, position)
+        if found >= 0:
+            position = found + len(segment)
+            span += len(segment)
+    return span
 
 
 def _span(segments: tuple[str, ...], text: str) -> int:

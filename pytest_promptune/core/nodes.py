@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from pytest_promptune.core.traces import TracedCall, TracedNode
+
 Evidence = Literal["live", "trace", "both"]
 #: Of a message. ``None``: the text reaches the call in a way that doesn't say.
 Role = Literal["system", "human", "ai"]
@@ -49,6 +51,8 @@ class ModelCall:
     prompt: tuple[PromptText, ...] = ()
     file: str | None = None
     line: int | None = None
+    #: What samples showed of it.
+    traced: TracedCall | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,6 +76,12 @@ class Node:
     calls: tuple[ModelCall, ...]
     findings: tuple[Finding, ...] = ()
     evidence: Evidence = "live"
+    #: What samples showed of it, by app.
+    traced: tuple[TracedNode, ...] = ()
+    #: In some sample it ran, and in none it called a model, as far as LangChain tells.
+    is_silent: bool = False
+    #: The graph doesn't have it: it was made while the app ran.
+    is_dynamic: bool = False
 
     @property
     def models(self) -> tuple[ModelUse, ...]:

@@ -17,7 +17,19 @@ def nodes_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--markdown", action="store_true", help="answer in Markdown: all prompts and findings, node by node"
     )
+    parser.add_argument(
+        "--experiment",
+        metavar="ID",
+        help="whose samples to read beside the source (`last` for the newest; default: the newest, if any)",
+    )
+    parser.add_argument(
+        "--store",
+        metavar="URL",
+        help="the experiment log (default: promptune_store; empty to read the source alone)",
+    )
     parser.epilog = (
         "The app is imported, but neither its graph nor a model is called, and nothing is sent to LangSmith "
-        "(LANGSMITH_TRACING=false). Exit status: 1 with findings or without a node that calls a model."
+        "(LANGSMITH_TRACING=false). What the samples of a stored experiment showed is merged in: models, "
+        "parameters, prompts, tokens, times, answers that flip. Exit status: 1 with findings or without a "
+        "node that calls a model."
     )

@@ -6,12 +6,13 @@ import contextlib
 import os
 import sys
 import warnings
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from pytest_promptune.core.findings import find
 from pytest_promptune.core.nodes import Node, to_json
+from pytest_promptune.core.traces import Trace
 from pytest_promptune.inspecting.project import Project
 
 #: LangSmith's switches, under their old and new names.
@@ -25,6 +26,33 @@ class Inspection:
     nodes: tuple[Node, ...]
     #: All nodes of the graphs, those that call no model included.
     looked_at: tuple[str, ...]
+    #: Paths of all nodes by graph, those of subgraphs included.
+    paths: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    #: What samples of an experiment showed of them.
+    trace: Trace | None = None
+    #: App and case of those that failed in that experiment.
+    failed: frozenset[tuple[str, str]] = frozenset()
+    #: What else is worth knowing.
+    notes: tuple[str, ...] = ()
+
+    @property
+    def never_executed(self) -> tuple[str, ...]:
+        """Nodes that call a model and that no sample reached."""
+        return self._without_trace(is_silent=False)
+
+    @property
+    def silent(self) -> tuple[str, ...]:
+        """Nodes that ran, and of which no model call was seen."""
+        return self._without_trace(is_silent=True)
+
+    def _without_trace(self, *, is_silent: bool) -> tuple[str, ...]:
+        known = self.nodes if self.trace is not None else ()
+        return tuple(node.node for node in known if not node.traced and node.is_silent == is_silent)
+
+    @property
+    def dynamic(self) -> tuple[str, ...]:
+        """Nodes that samples showed and that the graph doesn't have."""
+        return tuple(node.node for node in self.nodes if node.is_dynamic)
 
     @property
     def status(self) -> int:
@@ -42,21 +70,23 @@ def inspect_project(project: Project) -> Inspection:
     """
     with _importing(project):
         from pytest_promptune.langgraph.nodes.loading import load_graph
-        from pytest_promptune.langgraph.nodes.scanning import names_of, scan
+        from pytest_promptune.langgraph.nodes.scanning import names_of, paths_of, scan
         from pytest_promptune.langgraph.nodes.sources import Sources
 
         sources, declared = Sources(project.root), frozenset(project.calls)
         nodes: list[Node] = []
         looked_at: list[str] = []
+        paths: dict[str, tuple[str, ...]] = {}
         for name, spec in project.graphs.items():
             graph = load_graph(spec, root=project.root)
             prefix = f"{name}:" if len(project.graphs) > 1 else ""
             looked_at += [prefix + each for each in names_of(graph)]
+            paths[name] = paths_of(graph)
             nodes += [
                 find(replace(node, node=prefix + node.node))
                 for node in scan(graph, sources, declared=declared)
             ]
-    return Inspection(nodes=tuple(nodes), looked_at=tuple(looked_at))
+    return Inspection(nodes=tuple(nodes), looked_at=tuple(looked_at), paths=paths)
 
 
 def rows(found: Inspection) -> list[dict[str, Any]]:

@@ -4,13 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from pytest_promptune.core.display import clean, count, cut
+from pytest_promptune.core.display import clean, count, cut, money, seconds
+from pytest_promptune.core.headroom import Headroom, headroom_of
 from pytest_promptune.core.lines import BAD, BOLD, DIM, INDENT, WARN, Line, line, paragraph, table
-from pytest_promptune.core.nodes import Node, PromptText
+from pytest_promptune.core.node_wording import share, whole
+from pytest_promptune.core.nodes import ModelCall, Node, PromptText
+from pytest_promptune.core.redaction import beginning
 from pytest_promptune.inspecting.finding import Inspection
 from pytest_promptune.report import escape
 
 UNKNOWN = "–"
+#: Characters shown of one message as it was sent.
+_LONGEST_SENT = 4000
+HEADROOM = (
+    "Shares are measured; they bound what a change of the node can gain, and promise nothing. A case has "
+    "failed if it missed or errored in some run; all nodes that ran in it share it."
+)
 _NOTE = (
     "Read from the source: the app was imported, neither its graph nor a model was called, nothing was "
     "sent to LangSmith (LANGSMITH_TRACING=false)."
@@ -22,13 +31,80 @@ def node_lines(found: Inspection, *, width: int) -> list[Line]:
     width = max(width, 20)
     if not found.nodes:
         return [*paragraph(_without(found), width, BAD), Line(), *paragraph(_NOTE, width, DIM)]
-    rows = [[clean(node.node), _place(node), _model(node), _rules(node)] for node in found.nodes]
-    made = table(["node", "place", "model", "findings"], rows, width, ())
+    traced = found.trace is not None
+    rows = [
+        [clean(node.node), _place(node), _model(node), *([node.evidence] if traced else []), _rules(node)]
+        for node in found.nodes
+    ]
+    header = ["node", "place", "model", *(["evidence"] if traced else []), "findings"]
+    made = table(header, rows, width, ())
     lines = paragraph(_title(found), width, BOLD)
+    for text in covered(found):
+        lines += paragraph(text, width)
     lines += [*(line(text, DIM) for text in made.header), *(line(text) for row in made.rows for text in row)]
     for node in found.nodes:
-        lines += [Line(), *_details(node, width)]
-    return [*lines, Line(), *paragraph(_NOTE, width, DIM)]
+        lines += [Line(), *_details(node, found, width)]
+    for text in (*found.notes, _NOTE):
+        lines += [Line(), *paragraph(text, width, DIM)]
+    return lines
+
+
+def covered(found: Inspection) -> Iterator[str]:
+    """Where the traces are from, which nodes no case reached, and which the graph doesn't have."""
+    trace = found.trace
+    if trace is None:
+        return
+    of = f"{count(trace.samples, 'sample')} of {count(trace.cases, 'case')}"
+    if trace.is_fake:
+        yield f"Traces: a dry run, {of}. Models were fake: their answers, times and costs mean nothing."
+    else:
+        yield f"Traces: experiment {trace.id}, variant {trace.variant}, {of}."
+    ran = [node for node in found.nodes if node.traced]
+    yield f"{len(ran):,} of {count(len(found.nodes), 'node')} that call a model ran."
+    for names, what in (
+        (found.never_executed, "Never executed by these cases (a coverage gap)"),
+        (found.silent, "Ran without a model call that LangChain tells of (an SDK, or a branch not taken)"),
+        (found.dynamic, "Dynamic: ran, and the graph doesn't have them"),
+    ):
+        if names:
+            yield f"{what}: {', '.join(names)}."
+
+
+def measured(node: Node, found: Inspection) -> Iterator[str]:
+    """What samples showed of a node, one sentence for each app; its headroom."""
+    trace = found.trace
+    if trace is None:
+        return
+    if not node.traced:
+        yield "ran, but called no model that was seen" if node.is_silent else "never executed by these cases"
+        return
+    for each in node.traced:
+        usage = each.usage
+        calls = f"{count(usage.calls, 'call')} in {count(usage.samples, 'sample')}"
+        if trace.is_fake:
+            yield f"traced ({each.app}): {calls}, by a fake model"
+            continue
+        yield (
+            f"traced ({each.app}): {calls}, tokens {whole(usage.input_tokens)} in, "
+            f"{whole(usage.output_tokens)} out, {seconds(usage.latency_s.mean)} a sample, "
+            f"{money(usage.cost_usd)} in all"
+        )
+    if not trace.is_fake:
+        room = headroom_of(node, found.failed)
+        yield (
+            f"measured headroom: ran in {_failed(room)} failed cases, {share(room.latency)} of time, "
+            f"{share(room.cost)} of cost"
+        )
+
+
+def _failed(room: Headroom) -> str:
+    if room.failed_cases is None:
+        return UNKNOWN
+    return f"{room.failed:,} of {room.of_failed:,} ({share(room.failed_cases)})"
+
+
+def _no_prompt(node: Node) -> str:
+    return "prompt not found in the source" + (" or the traces" if node.traced else "")
 
 
 def _title(found: Inspection) -> str:
@@ -45,7 +121,7 @@ def _without(found: Inspection) -> str:
     )
 
 
-def _details(node: Node, width: int) -> Iterator[Line]:
+def _details(node: Node, found: Inspection, width: int) -> Iterator[Line]:
     yield from paragraph(clean(node.node), width, BOLD)
     yield from paragraph(f"at {_place(node)}", width, None, INDENT)
     for model in node.models:
@@ -56,7 +132,9 @@ def _details(node: Node, width: int) -> Iterator[Line]:
         role = f"{text.role}: " if text.role else ""
         yield line(cut(f"{INDENT}prompt {_stand(text)}  {role}{clean(text.text)}", width))
     if not node.prompt:
-        yield from paragraph("prompt not found in the source", width, DIM, INDENT)
+        yield from paragraph(_no_prompt(node), width, DIM, INDENT)
+    for told in measured(node, found):
+        yield from paragraph(told, width, None, INDENT)
     for finding in node.findings:
         yield from paragraph(f"{finding.rule} {finding.message}: {finding.evidence}", width, WARN, INDENT)
         yield from paragraph(finding.fix, width, DIM, INDENT * 2)
@@ -94,18 +172,42 @@ def node_markdown(found: Inspection) -> str:
     parts = ["# Nodes that call a language model", ""]
     if not found.nodes:
         return "\n".join([*parts, str(escape.text(_without(found))), "", str(escape.text(_NOTE)), ""])
-    parts += ["| node | place | model | findings |", "|---|---|---|---|"]
+    for text in covered(found):
+        parts += [str(escape.text(text)), ""]
+    traced = found.trace is not None
+    seen = (" evidence |", "---|") if traced else ("", "")
+    parts += [f"| node | place | model |{seen[0]} findings |", f"|---|---|---|{seen[1]}---|"]
     parts += [
         f"| {escape.code(node.node)} | {escape.code(_place(node))} | {escape.text(_model(node))} "
-        f"| {_rules(node)} |"
+        f"|{f' {node.evidence} |' if traced else ''} {_rules(node)} |"
         for node in found.nodes
     ]
+    if traced:
+        parts += ["", *_headroom_table(found)]
     for node in found.nodes:
-        parts += ["", *_section(node)]
-    return "\n".join([*parts, "", str(escape.text(_NOTE)), ""])
+        parts += ["", *_section(node, found)]
+    return "\n".join([*parts, "", *(f"{escape.text(text)}\n" for text in (*found.notes, _NOTE))])
 
 
-def _section(node: Node) -> Iterator[str]:
+def _headroom_table(found: Inspection) -> Iterator[str]:
+    """What was measured of each node; nothing is said about what a change would gain."""
+    if found.trace is None or found.trace.is_fake:
+        return
+    yield "| node | samples | calls | failed cases in which it ran | of time | of cost |"
+    yield "|---|---|---|---|---|---|"
+    for node in found.nodes:
+        room = headroom_of(node, found.failed)
+        samples = sum(each.usage.samples for each in node.traced)
+        calls = sum(each.usage.calls for each in node.traced)
+        yield (
+            f"| {escape.code(node.node)} | {samples:,} | {calls:,} | {_failed(room)} "
+            f"| {share(room.latency)} | {share(room.cost)} |"
+        )
+    yield ""
+    yield str(escape.text(HEADROOM))
+
+
+def _section(node: Node, found: Inspection) -> Iterator[str]:
     yield f"## {escape.text(node.node)}"
     yield ""
     yield f"- Place: {escape.code(_place(node))}"
@@ -116,12 +218,27 @@ def _section(node: Node) -> Iterator[str]:
         yield f"\nPrompt{role}, {escape.code(_stand(text))}:\n"
         yield str(escape.fence(_lines(text.text)))
     if not node.prompt:
-        yield "- Prompt: not found in the source"
+        yield f"- {_no_prompt(node).capitalize()}"
+    for told in measured(node, found):
+        yield f"- {escape.text(told[0].upper() + told[1:])}"
+    for call in node.calls:
+        yield from _sent(call)
     if node.findings:
         yield "\n| rule | finding | evidence | what to try |\n|---|---|---|---|"
     for finding in node.findings:
         cells: Sequence[str] = (finding.message, finding.evidence, finding.fix)
         yield f"| {finding.rule} | {' | '.join(str(escape.text(cell)) for cell in cells)} |"
+
+
+def _sent(call: ModelCall) -> Iterator[str]:
+    """A prompt as it was sent, where that isn't its text already."""
+    sent = call.traced
+    if sent is None or [text for _, text in sent.prompt] == [text.text for text in call.prompt]:
+        return
+    if sent.prompt:
+        yield f"\nAs it was sent (case {escape.code(sent.case_id)}, run {sent.run}):\n"
+        for role, text in sent.prompt:
+            yield str(escape.fence(_lines(f"[{role}]\n{beginning(text, _LONGEST_SENT)}")))
 
 
 def _lines(text: str) -> list[str]:

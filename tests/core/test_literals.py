@@ -55,3 +55,30 @@ def test_the_longest_wins():
     ]
     found = LiteralIndex(literals).find("You are a helpful bot. Answer it politely, please.")
     assert found.line == 2
+
+
+def rank(rendered: str, *texts: str) -> list[int]:
+    """Numbers of the texts that may have been what was rendered."""
+    literals = [Literal(file="a.py", line=number, text=text) for number, text in enumerate(texts)]
+    return [literal.line for literal in LiteralIndex(literals).rank(rendered)]
+
+
+def test_prompts_with_much_in_them():
+    """What is filled in may be far longer than the template."""
+    template = "Answer from these documents: {docs}"
+    assert rank("Answer from these documents: " + "lorem ipsum " * 500, template) == [0]
+    assert index().find("Answer from these documents: " + "lorem ipsum " * 500) is None
+
+
+def test_the_one_that_covers_most_comes_first():
+    """Of equal ones the one of which less is missing; texts that don't occur are left out."""
+    whole = "You are a clerk of the shop. {more} Answer with one word, please."
+    texts = ["You are a clerk of the shop.", whole, "Answer with two words, please.", "{everything}", "word"]
+    assert rank("You are a clerk of the shop. Be kind. Answer with one word, please.", *texts) == [1, 0]
+
+
+def test_branches_of_a_template_and_its_white_space():
+    """A branch that was left out, and indents that were taken away; half of the template must be there."""
+    template = "  You sort the mail.\n\n    {% if vip %}They are special to us.{% endif %}\n  One word only."
+    assert rank("You sort the mail.\nOne word only.", template) == [0]
+    assert rank("One word only, they said.", template) == []

@@ -42,6 +42,15 @@ def names_of(graph: Graph) -> tuple[str, ...]:
     return tuple(name for name in graph.nodes if name != _START)
 
 
+def paths_of(graph: Graph) -> tuple[str, ...]:
+    """Paths of all its nodes, those of subgraphs as ``research/writer``."""
+    found = [name for name in graph.nodes if name != _START]
+    for namespace, inner in graph.get_subgraphs(recurse=True):
+        path = namespace.replace("|", "/")
+        found += [f"{path}/{name}" for name in getattr(inner, "nodes", ()) if name != _START]
+    return tuple(found)
+
+
 class _Scan:
     def __init__(self, sources: Sources, declared: frozenset[str]) -> None:
         self._sources = sources

@@ -102,6 +102,18 @@ class Sources:
         literals = [literal for file in files for literal in self._literals(file)]
         return LiteralIndex([*literals, *self.text_files.values()]).find(text)
 
+    def made_from(self, rendered: str) -> Literal | None:
+        """The text of the project that a rendered prompt was made from, the one that covers most of it."""
+        return next(iter(self._every_text.rank(rendered)), None)
+
+    @cached_property
+    def _every_text(self) -> LiteralIndex:
+        from pytest_promptune.langgraph.nodes.texts import texts_of  # parsers that only this needs
+
+        of_python = (literal for file in self._python_files for literal in self._literals(file))
+        of_others = (literal for file in self.text_files.values() for literal in texts_of(file))
+        return LiteralIndex([*of_python, *of_others])
+
     def _files_beside(self, file: str) -> dict[str, str]:
         """The imported modules of the installed package that a file belongs to, and their texts."""
         package = self.name(file).partition("/")[0]

@@ -1,0 +1,121 @@
+"""What the experiment log says about an app's nodes, beside what its source says."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pytest_promptune.core.errors import SettingsError, StoreError
+from pytest_promptune.core.findings import find
+from pytest_promptune.core.headroom import failed_cases
+from pytest_promptune.core.model import CURRENT
+from pytest_promptune.core.node_merging import Places, merge
+from pytest_promptune.core.results import Result
+from pytest_promptune.core.traces import Trace, TraceBuilder
+from pytest_promptune.inspecting.finding import Inspection
+from pytest_promptune.store.log import ExperimentLog, locate
+
+if TYPE_CHECKING:
+    from pytest_promptune.store.log import ExperimentSummary, Location
+
+#: Experiments that are looked at for one with samples.
+_MOST_LOOKED_AT = 50
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stored:
+    """One variant of an experiment, as far as nodes are concerned."""
+
+    trace: Trace
+    #: What its items contributed.
+    results: tuple[Result, ...] = ()
+    #: The results document; empty where the experiment didn't finish.
+    document: Mapping[str, object]
+
+
+def read_trace(
+    root: Path, *, store: str | None, experiment: str | None, is_fake: bool = False
+) -> Stored | None:
+    """The newest experiment with samples, or the one that is asked for; `None` where there is none.
+
+    Of its variants `current` is read, or the first.
+
+    Args:
+        root: of the project.
+        store: URL, empty for no store, ``None`` for the default one.
+        experiment: id, its beginning, or ``last``; ``None`` for the newest, if there is one.
+        is_fake: its models were fakes.
+
+    Raises:
+        SettingsError: when an experiment is asked for and nothing is stored.
+        StoreError: when the log can't be read, or lacks what was asked for.
+    """
+    if store == "":
+        if experiment is not None:
+            raise SettingsError("--store: is empty, and --experiment reads from it.")
+        return None
+    location = locate(store, root=root)
+    if location.path is not None and not location.path.exists():
+        if experiment is None:
+            return None
+        raise StoreError(
+            f"{location}: there is no experiment log. Run pytest first, or say where with --store."
+        )
+    with ExperimentLog(location) as log:
+        found = _chosen(log, experiment, location)
+        return None if found is None else _read(log, found, is_fake=is_fake)
+
+
+def _chosen(log: ExperimentLog, name: str | None, location: Location) -> ExperimentSummary | None:
+    if name is None:
+        newest = log.history(_MOST_LOOKED_AT)
+        return next((each for each in newest if each.samples and each.replay_of is None), None)
+    found = log.experiment(name)
+    if not found.samples:
+        raise StoreError(f"{location}: experiment {found.id} has no samples. Take another one.")
+    return found
+
+
+def _read(log: ExperimentLog, found: ExperimentSummary, *, is_fake: bool) -> Stored | None:
+    builders: dict[str, TraceBuilder] = {}
+    for sample in log.samples(found.id):
+        builders.setdefault(sample.key.variant, TraceBuilder()).add(sample.key.app, sample.record)
+    if not builders:
+        return None
+    variant = CURRENT if CURRENT in builders else next(iter(builders))
+    results = tuple(result for result in log.results(found.id) if result.variant == variant)
+    trace = builders[variant].trace(found.id, variant, labels=_labels(results), is_fake=is_fake)
+    return Stored(trace=trace, results=results, document=log.results_of(found.id))
+
+
+def _labels(results: tuple[Result, ...]) -> dict[tuple[str, str], tuple[str, ...]]:
+    """By app and case, what its tests expect."""
+    found: dict[tuple[str, str], dict[str, None]] = {}
+    for result in results:
+        if result.classification is not None:
+            expected = str(result.classification.expected)
+            found.setdefault((result.app, result.case_id), {})[expected] = None
+    return {place: tuple(labels) for place, labels in found.items()}
+
+
+def with_trace(found: Inspection, stored: Stored, *, root: Path) -> Inspection:
+    """The nodes with what the samples of an experiment showed of them, and findings made of both."""
+    trace = stored.trace
+    from pytest_promptune.langgraph.nodes.sources import Sources
+
+    sources = Sources(root)
+    merged = merge(found.nodes, trace, found.paths, Places(locate=sources.made_from, name=sources.name))
+    notes = [
+        f"App {app} of experiment {trace.id} has no node of this graph: it is left out."
+        for app in merged.foreign
+    ]
+    nodes = tuple(find(node) for node in merged.nodes)
+    return replace(
+        found,
+        nodes=nodes,
+        trace=trace,
+        failed=frozenset(failed_cases(stored.results)),
+        notes=(*found.notes, *notes),
+    )
