@@ -21,11 +21,12 @@ def ask(arguments: argparse.Namespace) -> Inspection:
     """
     root = Path(arguments.root).resolve()
     found = inspect_project(read_project(root, arguments.graph))
-    store = settings_of(root).store if arguments.store is None else arguments.store
+    settings = settings_of(root)
+    store = settings.store if arguments.store is None else arguments.store
     try:
         stored = read_trace(root, store=store, experiment=arguments.experiment)
     except StoreError as error:
         if arguments.experiment is not None:
             raise
         return replace(found, notes=(*found.notes, f"Without the experiment log: {error}"))
-    return found if stored is None else with_trace(found, stored, root=root)
+    return found if stored is None else with_trace(found, stored, root=root, alpha=settings.alpha)

@@ -12,6 +12,7 @@ from typing import Any
 
 from pytest_promptune.core.findings import find
 from pytest_promptune.core.nodes import Node, to_json
+from pytest_promptune.core.priority import Priority, Unmet
 from pytest_promptune.core.traces import Trace
 from pytest_promptune.inspecting.project import Project
 
@@ -32,6 +33,9 @@ class Inspection:
     trace: Trace | None = None
     #: App and case of those that failed in that experiment.
     failed: frozenset[tuple[str, str]] = frozenset()
+    #: Which nodes to work on first, and for what; empty where nothing was measured.
+    priorities: tuple[Priority, ...] = ()
+    unmet: Unmet | None = None
     #: What else is worth knowing.
     notes: tuple[str, ...] = ()
 

@@ -9,7 +9,9 @@ from pytest_promptune.core.headroom import Headroom, headroom_of
 from pytest_promptune.core.lines import BAD, BOLD, DIM, INDENT, WARN, Line, line, paragraph, table
 from pytest_promptune.core.node_wording import share, whole
 from pytest_promptune.core.nodes import ModelCall, Node, PromptText
+from pytest_promptune.core.priority import Priority, Unmet
 from pytest_promptune.core.redaction import beginning
+from pytest_promptune.inspecting import matrix
 from pytest_promptune.inspecting.finding import Inspection
 from pytest_promptune.report import escape
 
@@ -44,9 +46,19 @@ def node_lines(found: Inspection, *, width: int) -> list[Line]:
     lines += [*(line(text, DIM) for text in made.header), *(line(text) for row in made.rows for text in row)]
     for node in found.nodes:
         lines += [Line(), *_details(node, found, width)]
+    if found.unmet is not None:
+        lines += [Line(), *_matrix(found.priorities, found.unmet, width)]
     for text in (*found.notes, _NOTE):
         lines += [Line(), *paragraph(text, width, DIM)]
     return lines
+
+
+def _matrix(rows: Sequence[Priority], unmet: Unmet, width: int) -> Iterator[Line]:
+    made = table(matrix.HEADER, matrix.cells(rows), width, ())
+    yield from paragraph("What to work on first", width, BOLD)
+    yield from (line(text, DIM) for text in made.header)
+    yield from (line(text) for row in made.rows for text in row)
+    yield from paragraph(matrix.rule_of(unmet), width, DIM)
 
 
 def covered(found: Inspection) -> Iterator[str]:
@@ -184,6 +196,8 @@ def node_markdown(found: Inspection) -> str:
     ]
     if traced:
         parts += ["", *_headroom_table(found)]
+    if found.unmet is not None:
+        parts += ["", *_matrix_table(found.priorities, found.unmet)]
     for node in found.nodes:
         parts += ["", *_section(node, found)]
     return "\n".join([*parts, "", *(f"{escape.text(text)}\n" for text in (*found.notes, _NOTE))])
@@ -205,6 +219,16 @@ def _headroom_table(found: Inspection) -> Iterator[str]:
         )
     yield ""
     yield str(escape.text(HEADROOM))
+
+
+def _matrix_table(rows: Sequence[Priority], unmet: Unmet) -> Iterator[str]:
+    yield "## What to work on first"
+    yield ""
+    yield f"| {' | '.join(matrix.HEADER)} |\n|{'---|' * len(matrix.HEADER)}"
+    for name, *values in matrix.cells(rows):
+        yield f"| {escape.code(name)} | {' | '.join(str(escape.text(value)) for value in values)} |"
+    yield ""
+    yield str(escape.text(matrix.rule_of(unmet)))
 
 
 def _section(node: Node, found: Inspection) -> Iterator[str]:

@@ -5,15 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pytest_promptune.core.errors import SettingsError, StoreError
 from pytest_promptune.core.findings import find
 from pytest_promptune.core.headroom import failed_cases
 from pytest_promptune.core.model import CURRENT
 from pytest_promptune.core.node_merging import Places, merge
+from pytest_promptune.core.priority import priorities, unmet_goals
 from pytest_promptune.core.results import Result
 from pytest_promptune.core.traces import Trace, TraceBuilder
+from pytest_promptune.inspecting.efforts import efforts
 from pytest_promptune.inspecting.finding import Inspection
 from pytest_promptune.store.log import ExperimentLog, locate
 
@@ -32,7 +34,7 @@ class Stored:
     #: What its items contributed.
     results: tuple[Result, ...] = ()
     #: The results document; empty where the experiment didn't finish.
-    document: Mapping[str, object]
+    document: Mapping[str, Any]
 
 
 def read_trace(
@@ -100,22 +102,32 @@ def _labels(results: tuple[Result, ...]) -> dict[tuple[str, str], tuple[str, ...
     return {place: tuple(labels) for place, labels in found.items()}
 
 
-def with_trace(found: Inspection, stored: Stored, *, root: Path) -> Inspection:
-    """The nodes with what the samples of an experiment showed of them, and findings made of both."""
-    trace = stored.trace
+def with_trace(found: Inspection, stored: Stored, *, root: Path, alpha: float) -> Inspection:
+    """The nodes with what the samples of an experiment showed of them, and findings made of both.
+
+    Args:
+        found: in the source.
+        stored: the experiment.
+        root: of the project.
+        alpha: error level of the comparisons to come.
+    """
     from pytest_promptune.langgraph.nodes.sources import Sources
 
-    sources = Sources(root)
+    trace, sources = stored.trace, Sources(root)
     merged = merge(found.nodes, trace, found.paths, Places(locate=sources.made_from, name=sources.name))
     notes = [
         f"App {app} of experiment {trace.id} has no node of this graph: it is left out."
         for app in merged.foreign
     ]
     nodes = tuple(find(node) for node in merged.nodes)
+    together = replace(found, nodes=nodes, trace=trace, notes=(*found.notes, *notes))
+    if trace.is_fake:
+        return together
+    unmet = unmet_goals(stored.document.get("goals", ()), stored.results, variant=trace.variant)
+    costs = efforts(trace, stored.results, unmet.measures, alpha=alpha)
     return replace(
-        found,
-        nodes=nodes,
-        trace=trace,
+        together,
         failed=frozenset(failed_cases(stored.results)),
-        notes=(*found.notes, *notes),
+        priorities=priorities(nodes, unmet, costs),
+        unmet=unmet,
     )

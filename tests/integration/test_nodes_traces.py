@@ -226,6 +226,26 @@ def test_markdown(bot):
     assert "[system]\nSort the letters of Example Ltd into refund and other." in text
 
 
+def test_what_to_work_on_first(bot):
+    """Impact, mechanical fixes, and runs times the cost of a run; the rule stands below; goals count."""
+    bot.measure()
+    _, text, _ = bot.nodes("--markdown")
+    matrix = text[text.index("## What to work on first") :]
+    rows = {line.split("|")[1].strip(): line for line in matrix.splitlines() if line.startswith("| `")}
+    assert [list(rows)[0], list(rows)[-1], len(rows)] == ["`classify`", "`escalate`", 4]
+    assert "failed cases 100 %" in rows["`classify`"]
+    assert " runs × $" in rows["`classify`"]
+    assert rows["`escalate`"].split("|")[2].strip() == "–"
+    assert "no goals were judged in this experiment" in matrix
+    (bot.root / "fine-tune.md").write_text("- Latency: 10 seconds or less\n- Accuracy: 99% or higher\n")
+    bot.measure("--promptune-gate=off")
+    _, text, _ = bot.nodes()
+    words = " ".join(text.split())
+    assert "What to work on first" in words
+    assert "the unmet goals (Accuracy)." in words
+    assert "classify 100 % ★★★" in words
+
+
 def test_workers(bot):
     """Samples of xdist workers show the same."""
     pytest.importorskip("xdist")
