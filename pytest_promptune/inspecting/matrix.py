@@ -50,8 +50,9 @@ def rule_of(unmet: Unmet) -> str:
         about = "all goals are met, so nothing counts"
     return (
         "Impact: the node's measured share, on average over what counts: failed cases in which it ran, of "
-        f"time, of cost; {about}. It bounds a gain and promises none. Feasibility: findings that a parameter or "
-        "another form mends (P103, P201, P202, P301, P401, P402, P404). Cost: runs per case that find a change of "
+        f"time, of cost; {about}. It bounds a gain and promises none. "
+        "Feasibility: findings that a parameter or another form mends "
+        "(P103, P201, P202, P301, P401, P402, P404). Cost: runs per case that find a change of "
         f"{DIFFERENCE:.2f} (10 % of times and costs) with a power of {POWER}, times the cost of one run over "
         "all cases; each variant costs that much. Stars: impact ★ above 0, ★★ from 20 %, ★★★ from 50 %; "
         f"feasibility one for each finding, at most 3. Order: impact, then feasibility. {UNKNOWN}: not known."

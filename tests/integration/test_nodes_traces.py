@@ -232,7 +232,7 @@ def test_what_to_work_on_first(bot):
     _, text, _ = bot.nodes("--markdown")
     matrix = text[text.index("## What to work on first") :]
     rows = {line.split("|")[1].strip(): line for line in matrix.splitlines() if line.startswith("| `")}
-    assert [list(rows)[0], list(rows)[-1], len(rows)] == ["`classify`", "`escalate`", 4]
+    assert [next(iter(rows)), list(rows)[-1], len(rows)] == ["`classify`", "`escalate`", 4]
     assert "failed cases 100 %" in rows["`classify`"]
     assert " runs × $" in rows["`classify`"]
     assert rows["`escalate`"].split("|")[2].strip() == "–"
