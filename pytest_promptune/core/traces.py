@@ -68,6 +68,8 @@ class Trace:
     nodes: tuple[TracedNode, ...]
     #: App and path of nodes that ran in some sample, and called no model in any.
     silent: frozenset[tuple[str, str]] = frozenset()
+    #: Samples without an output, by the name of the exception.
+    errors: Mapping[str, int] = field(default_factory=dict)
     #: The models were fakes: what they answered, took and cost says nothing.
     is_fake: bool = False
 
@@ -93,11 +95,14 @@ class TraceBuilder:
         self._silent: dict[tuple[str, str], None] = {}
         self._cases: set[tuple[str, str]] = set()
         self._samples = 0
+        self._errors: Counter[str] = Counter()
 
     def add(self, app: str, record: SampleRecord) -> None:
         """Take in one sample of an app."""
         self._samples += 1
         self._cases.add((app, record.case_id))
+        if record.error is not None:
+            self._errors[record.error.type] += 1
         self._silent.update(dict.fromkeys((app, path) for path in record.silent))
         usage = self._usages.setdefault(app, NodeUsage())
         facts = [facts_of_node(run) for run in record.nodes]
@@ -139,6 +144,7 @@ class TraceBuilder:
             cases=len({case for _, case in self._cases}),
             nodes=tuple(nodes),
             silent=frozenset(self._silent) - called,
+            errors=dict(self._errors.most_common()),
             is_fake=is_fake,
         )
 

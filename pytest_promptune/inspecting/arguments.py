@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import argparse
 
+#: Of a dry run.
+MOST_RUNS = 1000
+
 
 def nodes_arguments(parser: argparse.ArgumentParser) -> None:
     """Of ``pytest-promptune nodes``."""
@@ -27,9 +30,27 @@ def nodes_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="URL",
         help="the experiment log (default: promptune_store; empty to read the source alone)",
     )
-    parser.epilog = (
-        "The app is imported, but neither its graph nor a model is called, and nothing is sent to LangSmith "
-        "(LANGSMITH_TRACING=false). What the samples of a stored experiment showed is merged in: models, "
-        "parameters, prompts, tokens, times, answers that flip. Exit status: 1 with findings or without a "
-        "node that calls a model."
+    parser.add_argument(
+        "--dry-run",
+        action="store_true",
+        help="run the project's cases with fake models instead, which answer from JSON schemas: says which "
+        "nodes are reached. No provider is called, no key is needed; tests and the app's tools do run",
     )
+    parser.add_argument(
+        "--runs", type=_runs, metavar="N", help="how often --dry-run runs each case (default: 1)"
+    )
+    parser.epilog = (
+        "The app is imported; without --dry-run neither its graph nor a model is called. Nothing is sent to "
+        "LangSmith (LANGSMITH_TRACING=false). What the samples of a stored experiment showed is merged in: "
+        "models, parameters, prompts, tokens, times, answers that flip. Exit status: 1 with findings or "
+        "without a node that calls a model."
+    )
+
+
+def _runs(text: str) -> int:
+    number = int(text) if text.isdecimal() else 0
+    if not 1 <= number <= MOST_RUNS:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is not valid; expected a whole number from 1 to {MOST_RUNS}."
+        )
+    return number

@@ -26,13 +26,17 @@ _NOTE = (
     "Read from the source: the app was imported, neither its graph nor a model was called, nothing was "
     "sent to LangSmith (LANGSMITH_TRACING=false)."
 )
+_DRY_RUN_NOTE = (
+    "Read from the source, and from a run of the cases with fake models: no provider was called, no host "
+    "but this one was reached, nothing was sent to LangSmith (LANGSMITH_TRACING=false)."
+)
 
 
 def node_lines(found: Inspection, *, width: int) -> list[Line]:
     """What the terminal shows, in lines of at most `width` columns."""
     width = max(width, 20)
     if not found.nodes:
-        return [*paragraph(_without(found), width, BAD), Line(), *paragraph(_NOTE, width, DIM)]
+        return [*paragraph(_without(found), width, BAD), Line(), *paragraph(_note(found), width, DIM)]
     traced = found.trace is not None
     rows = [
         [clean(node.node), _place(node), _model(node), *([node.evidence] if traced else []), _rules(node)]
@@ -48,7 +52,7 @@ def node_lines(found: Inspection, *, width: int) -> list[Line]:
         lines += [Line(), *_details(node, found, width)]
     if found.unmet is not None:
         lines += [Line(), *_matrix(found.priorities, found.unmet, width)]
-    for text in (*found.notes, _NOTE):
+    for text in (*found.notes, _note(found)):
         lines += [Line(), *paragraph(text, width, DIM)]
     return lines
 
@@ -71,6 +75,10 @@ def covered(found: Inspection) -> Iterator[str]:
         yield f"Traces: a dry run, {of}. Models were fake: their answers, times and costs mean nothing."
     else:
         yield f"Traces: experiment {trace.id}, variant {trace.variant}, {of}."
+    if trace.errors:
+        shown = ", ".join(f"{times:,} {name}" for name, times in trace.errors.items())
+        failed = count(sum(trace.errors.values()), "sample")
+        yield f"{failed} ended in an error ({shown}): what would have come after it didn't run."
     ran = [node for node in found.nodes if node.traced]
     yield f"{len(ran):,} of {count(len(found.nodes), 'node')} that call a model ran."
     for names, what in (
@@ -117,6 +125,10 @@ def _failed(room: Headroom) -> str:
 
 def _no_prompt(node: Node) -> str:
     return "prompt not found in the source" + (" or the traces" if node.traced else "")
+
+
+def _note(found: Inspection) -> str:
+    return _DRY_RUN_NOTE if found.trace is not None and found.trace.is_fake else _NOTE
 
 
 def _title(found: Inspection) -> str:
@@ -183,7 +195,7 @@ def node_markdown(found: Inspection) -> str:
     """The optimisation target list: each node with its model, its prompt, and what to try."""
     parts = ["# Nodes that call a language model", ""]
     if not found.nodes:
-        return "\n".join([*parts, str(escape.text(_without(found))), "", str(escape.text(_NOTE)), ""])
+        return "\n".join([*parts, str(escape.text(_without(found))), "", str(escape.text(_note(found))), ""])
     for text in covered(found):
         parts += [str(escape.text(text)), ""]
     traced = found.trace is not None
@@ -200,7 +212,7 @@ def node_markdown(found: Inspection) -> str:
         parts += ["", *_matrix_table(found.priorities, found.unmet)]
     for node in found.nodes:
         parts += ["", *_section(node, found)]
-    return "\n".join([*parts, "", *(f"{escape.text(text)}\n" for text in (*found.notes, _NOTE))])
+    return "\n".join([*parts, "", *(f"{escape.text(text)}\n" for text in (*found.notes, _note(found)))])
 
 
 def _headroom_table(found: Inspection) -> Iterator[str]:
