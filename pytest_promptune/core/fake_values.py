@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from pytest_promptune.core.fake_patterns import text_of_pattern
@@ -36,7 +36,11 @@ _FORMATS: Mapping[str, str] = {
     "uri": "https://example.com/fake",
     "url": "https://example.com/fake",
 }
-_CHOICES = re.compile(r"([\w-]+(?:, ?[\w-]+)*,? (?:or|and|\|) [\w-]+|[\w-]+(?: ?\| ?[\w-]+)+)")
+#: A word, or an article and one or two: more would be the sentence around it.
+_OPTION = r"(?:\b(?:an?|the) [\w-]+(?: [\w-]+)?|[\w-]+)"
+_CHOICES = re.compile(
+    rf"{_OPTION}(?:, ?{_OPTION})*,? (?:or|and|\|) {_OPTION}|[\w-]+(?: ?\| ?[\w-]+)+", re.IGNORECASE
+)
 _BETWEEN = re.compile(r", ?(?:or |and )?| (?:or|and|\|) | ?\| ?")
 _MANY = 3
 
@@ -68,12 +72,14 @@ class Faker:
         self._visits[place] += 1
         return options[(visits + shift * (visits // len(options))) % len(options)]
 
-    def text(self, prompt: str, place: str) -> str:
-        """An answer in words: one of the choices that the prompt names last, if it names any."""
-        found = _CHOICES.findall(prompt)
-        options = [word for word in _BETWEEN.split(found[-1]) if word] if found else []
-        has_choice = len(options) >= _MANY or set(map(str.lower, options)) == {"yes", "no"}
-        return str(self.turn(place, options)) if has_choice else self.words(3)
+    def text(self, prompts: Iterable[str], place: str) -> str:
+        """An answer in words: one of the choices that the first of the prompts to name any names last."""
+        for prompt in prompts:
+            for choice in reversed(_CHOICES.findall(prompt)):
+                options = [word for word in _BETWEEN.split(choice) if word]
+                if len(options) >= _MANY or set(map(str.lower, options)) == {"yes", "no"}:
+                    return str(self.turn(place, options))
+        return self.words(3)
 
     def words(self, number: int) -> str:
         """Some words."""

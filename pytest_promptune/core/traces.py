@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from pytest_promptune.core.display import clean, cut
 from pytest_promptune.core.model import Answer, ModelCall, NodeRun, Prompt, SampleRecord
 from pytest_promptune.core.node_facts import facts_of_node
 from pytest_promptune.core.node_usage import NodeUsage
@@ -68,7 +69,7 @@ class Trace:
     nodes: tuple[TracedNode, ...]
     #: App and path of nodes that ran in some sample, and called no model in any.
     silent: frozenset[tuple[str, str]] = frozenset()
-    #: Samples without an output, by the name of the exception.
+    #: Samples without an output, by exception and beginning of its message.
     errors: Mapping[str, int] = field(default_factory=dict)
     #: The models were fakes: what they answered, took and cost says nothing.
     is_fake: bool = False
@@ -82,6 +83,7 @@ class Trace:
 
 #: Exceptions of what reads a model's answer.
 PARSE_ERRORS = frozenset({"OutputParserException", "ValidationError", "JSONDecodeError", "OutputParserError"})
+_ERROR_LENGTH = 100
 #: Different ways that are kept of one place.
 _MOST_WAYS = 20
 
@@ -102,7 +104,7 @@ class TraceBuilder:
         self._samples += 1
         self._cases.add((app, record.case_id))
         if record.error is not None:
-            self._errors[record.error.type] += 1
+            self._errors[cut(clean(str(record.error)), _ERROR_LENGTH)] += 1
         self._silent.update(dict.fromkeys((app, path) for path in record.silent))
         usage = self._usages.setdefault(app, NodeUsage())
         facts = [facts_of_node(run) for run in record.nodes]

@@ -16,6 +16,7 @@ from pytest_promptune.inspecting.finding import Inspection
 from pytest_promptune.report import escape
 
 UNKNOWN = "–"
+_MOST_ERRORS = 3
 #: Characters shown of one message as it was sent.
 _LONGEST_SENT = 4000
 HEADROOM = (
@@ -76,7 +77,7 @@ def covered(found: Inspection) -> Iterator[str]:
     else:
         yield f"Traces: experiment {trace.id}, variant {trace.variant}, {of}."
     if trace.errors:
-        shown = ", ".join(f"{times:,} {name}" for name, times in trace.errors.items())
+        shown = "; ".join(f"{times:,} {error}" for error, times in list(trace.errors.items())[:_MOST_ERRORS])
         failed = count(sum(trace.errors.values()), "sample")
         yield f"{failed} ended in an error ({shown}): what would have come after it didn't run."
     ran = [node for node in found.nodes if node.traced]

@@ -149,7 +149,8 @@ class _Fake:
         if schema is not None:
             value = self._faker.value(schema, f"{node}/{schema.get('title', '')}")
             return AIMessage(json.dumps(value, ensure_ascii=False), additional_kwargs={"parsed": value})
-        said = "\n".join(m.text for m in messages if m.type in ("system", "human"))
+        roles = ("system", "human")  # what a person writes may name choices of another kind
+        said = ("\n".join(m.text for m in messages if m.type == role) for role in roles)
         return AIMessage(self._faker.text(said, node))
 
     def _tool(

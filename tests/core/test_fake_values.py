@@ -140,16 +140,26 @@ def test_what_is_said_of_all():
     [
         ("Answer with one word: billing, bug or other.", ["billing", "bug", "other", "billing"]),
         ("Is it urgent? Say yes or no.", ["yes", "no", "yes", "no"]),
+        (
+            "Is it a payment, a late parcel or a product? Say so.",
+            ["a payment", "a late parcel", "a product", "a payment"],
+        ),
         ("Reply refund|bug|other", ["refund", "bug", "other", "refund"]),
     ],
 )
 def test_choices_in_words(prompt, answers):
     """Those that a prompt names come in turn."""
     faker = Faker(Random(0))
-    assert [faker.text(prompt, "node") for _ in range(4)] == answers
+    assert [faker.text([prompt], "node") for _ in range(4)] == answers
 
 
 def test_texts_without_a_choice():
     """Some words, as of a reply; two words with an "or" are no choice."""
     faker = Faker(Random(0))
-    assert len(faker.text("Write to the customer or friend.", "node").split()) == 3
+    assert len(faker.text(["Write to the customer or friend."], "node").split()) == 3
+
+
+def test_the_first_prompt_that_names_a_choice():
+    """What a system message says goes before what a person writes."""
+    faker = Faker(Random(0))
+    assert faker.text(["Be kind.", "Say x, y or z.", "I saw a, b and c."], "node") == "x"
