@@ -195,7 +195,7 @@ def _billed(asked: str | None, billed: Sequence[str], *, alone: bool) -> str | N
 def _prompt(live: Sequence[PromptText], traced: TracedCall, places: Places) -> list[PromptText]:
     """The texts of the source with their roles and places, and those of messages that it doesn't have.
 
-    A message without any text of the project, as the user's question, is shown only where nothing else is.
+    A person's message without any text of the project is the input: it is shown only where nothing else is.
     """
     messages = [(role, text) for role, text in traced.prompt if role in _ROLES and text.strip()]
     texts = [_with_place(text, messages, places) for text in live]
@@ -210,7 +210,8 @@ def _prompt(live: Sequence[PromptText], traced: TracedCall, places: Places) -> l
         elif all((each.file, each.line) != (found.file, found.line) for each in texts):
             made = PromptText(text=found.text, file=found.file, line=found.line, role=_ROLES[role])
             texts.append(made)
-    return texts if texts or not bare else bare
+    system = [text for text in bare if text.role == "system"]
+    return [*system, *texts] or bare
 
 
 def _with_place(text: PromptText, messages: Sequence[tuple[str, str]], places: Places) -> PromptText:

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from pytest_promptune.core.errors import SettingsError, StoreError
+from pytest_promptune.core.redaction import Redactor
 from pytest_promptune.ini_files import settings_of
 from pytest_promptune.inspecting.dry_run import dry_run, with_keys
 from pytest_promptune.inspecting.finding import Inspection, inspect_project
@@ -28,8 +29,8 @@ def ask(arguments: argparse.Namespace) -> Inspection:
         found = inspect_project(read_project(root, arguments.graph))
     settings = settings_of(root)
     if arguments.dry_run:
-        stored = dry_run(root, runs=arguments.runs or 1)
-        return with_trace(found, stored, root=root, alpha=settings.alpha)
+        stored = dry_run(root, runs=arguments.runs or 1, redactor=Redactor(settings.redact))
+        return with_trace(found, stored, root=root, settings=settings)
     store = settings.store if arguments.store is None else arguments.store
     try:
         read = read_trace(root, store=store, experiment=arguments.experiment)
@@ -37,7 +38,7 @@ def ask(arguments: argparse.Namespace) -> Inspection:
         if arguments.experiment is not None:
             raise
         return replace(found, notes=(*found.notes, f"Without the experiment log: {error}"))
-    return found if read is None else with_trace(found, read, root=root, alpha=settings.alpha)
+    return found if read is None else with_trace(found, read, root=root, settings=settings)
 
 
 def _check(arguments: argparse.Namespace) -> None:

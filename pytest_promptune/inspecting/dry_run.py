@@ -12,6 +12,7 @@ from pathlib import Path
 
 from pytest_promptune.core.display import clean, cut
 from pytest_promptune.core.errors import AppError
+from pytest_promptune.core.redaction import Redactor
 from pytest_promptune.inspecting.traces import Stored, read_trace
 from pytest_promptune.langgraph.providers import PROVIDERS
 
@@ -48,7 +49,7 @@ def with_keys() -> Iterator[None]:
                 os.environ.pop(name, None)
 
 
-def dry_run(root: Path, *, runs: int, seed: int = 0) -> Stored:
+def dry_run(root: Path, *, runs: int, redactor: Redactor, seed: int = 0) -> Stored:
     """What ran when the cases were run with fake models.
 
     Nothing is recorded, reported or left in the project. Tests run whole, with fixtures and the app's tools.
@@ -56,6 +57,7 @@ def dry_run(root: Path, *, runs: int, seed: int = 0) -> Stored:
     Args:
         root: of the project, where pytest is started.
         runs: of each case.
+        redactor: takes the secrets out of what pytest said.
         seed: of the fakes.
 
     Raises:
@@ -78,7 +80,7 @@ def dry_run(root: Path, *, runs: int, seed: int = 0) -> Stored:
             store = f"sqlite:///{database.as_posix()}"
             stored = read_trace(root, store=store, experiment=None, is_fake=True)
         if stored is None:
-            raise AppError(_explained(done))
+            raise AppError(redactor.text(_explained(done)))
         return stored
 
 

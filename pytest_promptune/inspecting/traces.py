@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pytest_promptune.core.errors import SettingsError, StoreError
 from pytest_promptune.core.findings import find
 from pytest_promptune.core.headroom import failed_cases
+from pytest_promptune.core.literals import Literal, LiteralIndex
 from pytest_promptune.core.model import CURRENT
 from pytest_promptune.core.node_merging import Places, merge
 from pytest_promptune.core.priority import priorities, unmet_goals
+from pytest_promptune.core.redaction import Redactor
 from pytest_promptune.core.results import Result
 from pytest_promptune.core.traces import Trace, TraceBuilder
 from pytest_promptune.inspecting.efforts import efforts
@@ -20,6 +23,7 @@ from pytest_promptune.inspecting.finding import Inspection
 from pytest_promptune.store.log import ExperimentLog, locate
 
 if TYPE_CHECKING:
+    from pytest_promptune.settings import Settings
     from pytest_promptune.store.log import ExperimentSummary, Location
 
 #: Experiments that are looked at for one with samples.
@@ -102,19 +106,20 @@ def _labels(results: tuple[Result, ...]) -> dict[tuple[str, str], tuple[str, ...
     return {place: tuple(labels) for place, labels in found.items()}
 
 
-def with_trace(found: Inspection, stored: Stored, *, root: Path, alpha: float) -> Inspection:
+def with_trace(found: Inspection, stored: Stored, *, root: Path, settings: Settings) -> Inspection:
     """The nodes with what the samples of an experiment showed of them, and findings made of both.
 
     Args:
         found: in the source.
         stored: the experiment.
         root: of the project.
-        alpha: error level of the comparisons to come.
+        settings: of the project: secrets that aren't shown, error level of the comparisons to come.
     """
     from pytest_promptune.langgraph.nodes.sources import Sources
 
     trace, sources = stored.trace, Sources(root)
-    merged = merge(found.nodes, trace, found.paths, Places(locate=sources.made_from, name=sources.name))
+    texts = _Texts(sources.every_text, Redactor(settings.redact))
+    merged = merge(found.nodes, trace, found.paths, Places(locate=texts.locate, name=sources.name))
     notes = [
         f"App {app} of experiment {trace.id} has no node of this graph: it is left out."
         for app in merged.foreign
@@ -124,10 +129,27 @@ def with_trace(found: Inspection, stored: Stored, *, root: Path, alpha: float) -
     if trace.is_fake:
         return together
     unmet = unmet_goals(stored.document.get("goals", ()), stored.results, variant=trace.variant)
-    costs = efforts(trace, stored.results, unmet.measures, alpha=alpha)
+    costs = efforts(trace, stored.results, unmet.measures, alpha=settings.alpha)
     return replace(
         together,
         failed=frozenset(failed_cases(stored.results)),
         priorities=priorities(nodes, unmet, costs),
         unmet=unmet,
     )
+
+
+class _Texts:
+    """The project's texts without secrets, as stored prompts are; read when one is looked for."""
+
+    def __init__(self, read: Callable[[], Iterable[Literal]], redactor: Redactor) -> None:
+        self._read = read
+        self._redactor = redactor
+
+    @cached_property
+    def _index(self) -> LiteralIndex:
+        clean = self._redactor.text
+        return LiteralIndex(replace(each, text=clean(each.text)) for each in self._read())
+
+    def locate(self, rendered: str) -> Literal | None:
+        """The one that a rendered prompt was made from: that which covers most of it."""
+        return next(iter(self._index.rank(self._redactor.text(rendered))), None)

@@ -119,6 +119,14 @@ def test_a_prompt_that_only_samples_show():
     assert found.prompt == (PromptText(text="From a database.", role="system"),)
 
 
+def test_a_system_message_that_stands_nowhere():
+    """It is shown beside what the source has; the user's question isn't."""
+    live = PromptText(text="Something about the format of answers.", file="bot.py", line=9)
+    sent = (("system", "From a database."), ("human", "Where is it?"))
+    found = only(merged([node(call(prompt=(live,)))], trace([run(prompt=sent)])))
+    assert found.prompt == (PromptText(text="From a database.", role="system"), live)
+
+
 def test_nodes_that_only_one_side_has():
     """Never executed, silent, not seen by the scan, and dynamic."""
     nodes = [node(call(), name=name) for name in ("say", "never", "sdk")]

@@ -221,11 +221,13 @@ def test_what_cannot_be_run(bot):
     status, text, errors = bot.nodes("--dry-run")
     assert (status, text) == (2, "")
     assert "has no promptune tests to run" in errors
-    (bot.root / "test_bot.py").write_text("import not_there\n", encoding="utf-8")
+    source = "import not_there  # sk-abcdefghijklmnopqrstuvwx\n"
+    (bot.root / "test_bot.py").write_text(source, encoding="utf-8")
     status, text, errors = bot.nodes("--dry-run")
     assert (status, text) == (2, "")
     assert "ended with status 2" in errors
     assert "No module named 'not_there'" in errors
+    assert "sk-abc" not in errors
 
 
 def test_contradictions(bot):

@@ -57,7 +57,8 @@ llm = Scripted()
 
 def prompt_of(state):
     from pathlib import Path
-    return (Path(__file__).parent / "prompts" / "classify.md").read_text().replace("{shop}", "Example Ltd")
+    (path,) = (Path(__file__).parent / "prompts").iterdir()
+    return path.read_text().replace("{shop}", "Example Ltd")
 
 
 def classify(state):
@@ -274,6 +275,20 @@ def test_which_experiment(bot):
         assert (status, text) == (2, "")
         assert expected in errors
         assert "Traceback" not in errors
+
+
+def test_secrets(bot):
+    """A text of the project that only samples lead to is shown without them, too."""
+    secret = "sk-abcdefghijklmnopqrstuvwx"
+    (bot.root / "prompts" / "classify.md").write_text(f"{PROMPT}The key is {secret}, INTERN-4711.", "utf-8")
+    bot.measure()
+    with (bot.root / "pytest.ini").open("a") as ini:
+        ini.write("promptune_redact = INTERN-\\d+\n")
+    for words in ((), ("--markdown",), ("--json",)):
+        _, text, _ = bot.nodes(*words)
+        assert secret not in text
+        assert "The key is [redacted]" in text or words == ()
+    assert "INTERN" not in json.dumps(bot.rows())
 
 
 def test_a_damaged_log(bot):

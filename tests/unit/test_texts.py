@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from pytest_promptune.core.literals import Literal
+from pytest_promptune.core.literals import Literal, LiteralIndex
 from pytest_promptune.langgraph.nodes.sources import Sources
 from pytest_promptune.langgraph.nodes.texts import texts_of
 
@@ -60,6 +60,7 @@ def test_a_rendered_prompt_is_found(tmp_path: Path, name, text, line):
     (tmp_path / name).parent.mkdir(exist_ok=True)
     (tmp_path / name).write_text(text, encoding="utf-8")
     (tmp_path / "other.py").write_text('P = "Something quite different for nobody."\n', encoding="utf-8")
-    found = Sources(tmp_path).made_from("Sort the mail of Example Ltd carefully.")
+    index = LiteralIndex(Sources(tmp_path).every_text())
+    (found,) = index.rank("Sort the mail of Example Ltd carefully.")
     assert (found.file, found.line) == (name, line)
-    assert Sources(tmp_path).made_from("Where is my parcel, please?") is None
+    assert index.rank("Where is my parcel, please?") == []

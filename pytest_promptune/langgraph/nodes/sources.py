@@ -7,6 +7,7 @@ import os
 import re
 import sys
 import sysconfig
+from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
 from types import CodeType
@@ -102,17 +103,14 @@ class Sources:
         literals = [literal for file in files for literal in self._literals(file)]
         return LiteralIndex([*literals, *self.text_files.values()]).find(text)
 
-    def made_from(self, rendered: str) -> Literal | None:
-        """The text of the project that a rendered prompt was made from, the one that covers most of it."""
-        return next(iter(self._every_text.rank(rendered)), None)
-
-    @cached_property
-    def _every_text(self) -> LiteralIndex:
+    def every_text(self) -> Iterator[Literal]:
+        """All literals of the app's Python files, and the texts in other files."""
         from pytest_promptune.langgraph.nodes.texts import texts_of  # parsers that only this needs
 
-        of_python = (literal for file in self._python_files for literal in self._literals(file))
-        of_others = (literal for file in self.text_files.values() for literal in texts_of(file))
-        return LiteralIndex([*of_python, *of_others])
+        for python in self._python_files:
+            yield from self._literals(python)
+        for other in self.text_files.values():
+            yield from texts_of(other)
 
     def _files_beside(self, file: str) -> dict[str, str]:
         """The imported modules of the installed package that a file belongs to, and their texts."""
