@@ -144,7 +144,9 @@ def _merged_call(call: ModelCall, traced: TracedCall, billed: Sequence[str], pla
     ways = traced.ways[::-1]  # what came up last is what holds
     used = [_model(way, call.models, billed, alone=len(ways) == 1) for way in ways]
     asked = {way.model for way in ways}
-    rest = [model for model in call.models if len(call.models) > 1 and model.model not in asked]
+    rest = [model for model in call.models if model.model is not None and model.model not in asked]
+    if len(call.models) == 1:  # the one that was called, whatever its name is
+        rest = []
     if call.traced is not None:  # another app has the node, too
         traced = replace(traced, answers=call.traced.answers + traced.answers)
     return replace(
@@ -162,8 +164,9 @@ def _once(models: Iterable[ModelUse]) -> tuple[ModelUse, ...]:
 
 def _model(way: Way, live: Sequence[ModelUse], billed: Sequence[str], *, alone: bool) -> ModelUse:
     """The model of a call: what the call said, and of the rest what the source says of the same model."""
-    same = [model for model in live if model.model is not None and model.model == way.model]
-    base = next(iter(same or (live if len(live) == 1 else [])), ModelUse())
+    same = [model for model in live if model.model == way.model]
+    unnamed = [model for model in live if model.model is None]
+    base = next(iter(same or unnamed or (live if len(live) == 1 else [])), ModelUse())
     params: dict[str, Any] = dict(base.params)
     if way.temperature is not None:
         params["temperature"] = way.temperature
@@ -205,13 +208,18 @@ def _prompt(live: Sequence[PromptText], traced: TracedCall, places: Places) -> l
         if index.rank(text):
             continue
         found = places.locate(text)
-        if found is None:
+        if found is None or (_ROLES[role] != "system" and _is_input(found, text)):
             bare.append(PromptText(text=text, role=_ROLES[role]))
         elif all((each.file, each.line) != (found.file, found.line) for each in texts):
             made = PromptText(text=found.text, file=found.file, line=found.line, role=_ROLES[role])
             texts.append(made)
     system = [text for text in bare if text.role == "system"]
     return [*system, *texts] or bare
+
+
+def _is_input(found: Found, text: str) -> bool:
+    """Whether a literal is what a person wrote, in a file of cases, and no prompt."""
+    return not found.file.endswith(".py") and found.text.split() == text.split()
 
 
 def _with_place(text: PromptText, messages: Sequence[tuple[str, str]], places: Places) -> PromptText:

@@ -81,7 +81,7 @@ def covered(found: Inspection) -> Iterator[str]:
         failed = count(sum(trace.errors.values()), "sample")
         yield f"{failed} ended in an error ({shown}): what would have come after it didn't run."
     ran = [node for node in found.nodes if node.traced]
-    yield f"{len(ran):,} of {count(len(found.nodes), 'node')} that call a model ran."
+    yield f"{len(ran):,} of {len(found.nodes):,} nodes that call a model ran."
     for names, what in (
         (found.never_executed, "Never executed by these cases (a coverage gap)"),
         (found.silent, "Ran without a model call that LangChain tells of (an SDK, or a branch not taken)"),
@@ -149,10 +149,8 @@ def _without(found: Inspection) -> str:
 def _details(node: Node, found: Inspection, width: int) -> Iterator[Line]:
     yield from paragraph(clean(node.node), width, BOLD)
     yield from paragraph(f"at {_place(node)}", width, None, INDENT)
-    for model in node.models:
-        yield from paragraph(
-            f"model {model.model or 'not known'}{_settings(model.params)}", width, None, INDENT
-        )
+    for model in _models(node):
+        yield from paragraph(f"model {model}", width, None, INDENT)
     for text in node.prompt:
         role = f"{text.role}: " if text.role else ""
         yield line(cut(f"{INDENT}prompt {_stand(text)}  {role}{clean(text.text)}", width))
@@ -171,6 +169,12 @@ def _place(node: Node) -> str:
 
 def _stand(text: PromptText) -> str:
     return clean(f"{text.file}:{text.line}") if text.file else UNKNOWN
+
+
+def _models(node: Node) -> list[str]:
+    """Each model with what is set, those that look the same once."""
+    every = ((model.model or "not known") + _settings(model.params) for model in node.models)
+    return list(dict.fromkeys(every))
 
 
 def _model(node: Node) -> str:
@@ -248,8 +252,8 @@ def _section(node: Node, found: Inspection) -> Iterator[str]:
     yield f"## {escape.text(node.node)}"
     yield ""
     yield f"- Place: {escape.code(_place(node))}"
-    for model in node.models:
-        yield f"- Model: {escape.text((model.model or 'not known') + _settings(model.params))}"
+    for model in _models(node):
+        yield f"- Model: {escape.text(model)}"
     for text in node.prompt:
         role = f" ({text.role})" if text.role else ""
         yield f"\nPrompt{role}, {escape.code(_stand(text))}:\n"

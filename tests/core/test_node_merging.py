@@ -127,6 +127,27 @@ def test_a_system_message_that_stands_nowhere():
     assert found.prompt == (PromptText(text="From a database.", role="system"), live)
 
 
+def test_inputs_are_no_prompts():
+    """A question that a file of cases holds is the input; an instruction that a file holds is a prompt."""
+    cases = LiteralIndex([Literal(file="cases.yaml", line=3, text="Where is my parcel, please?")])
+    places = Places(locate=lambda text: next(iter(cases.rank(text)), None), name=str)
+    live = PromptText(text=TEMPLATE, file="prompts.py", line=7)
+    sent = (*SENT[:1], ("human", "Where is my parcel, please?"))
+    nodes = [node(call(prompt=(live,)))]
+    found = only(merge(nodes, trace([run(prompt=sent)]), {"": ["say"]}, places))
+    assert [text.file for text in found.prompt] == ["prompts.py"]
+    sent = (*SENT[:1], ("human", "Where is my parcel, please? Answer in German."))
+    found = only(merge(nodes, trace([run(prompt=sent)]), {"": ["say"]}, places))
+    assert [text.file for text in found.prompt] == ["prompts.py", "cases.yaml"]
+
+
+def test_a_model_without_a_name_gets_one():
+    """What is chosen at run time is what was called; its parameters stay."""
+    live = [ModelUse(params={"seed": 1}), ModelUse(params={"seed": None})]
+    found = only(merged([node(call(*live))], trace([run(models=("m-1",))])))
+    assert [(model.model, model.params) for model in found.models] == [("m-1", {"seed": 1})]
+
+
 def test_nodes_that_only_one_side_has():
     """Never executed, silent, not seen by the scan, and dynamic."""
     nodes = [node(call(), name=name) for name in ("say", "never", "sdk")]

@@ -59,6 +59,7 @@ def test_a_rendered_prompt_is_found(tmp_path: Path, name, text, line):
     """In every kind of file, with its line."""
     (tmp_path / name).parent.mkdir(exist_ok=True)
     (tmp_path / name).write_text(text, encoding="utf-8")
+    (tmp_path / "test_p.py").write_text('P = "Sort the mail of Example Ltd carefully."\n', encoding="utf-8")
     (tmp_path / "other.py").write_text('P = "Something quite different for nobody."\n', encoding="utf-8")
     index = LiteralIndex(Sources(tmp_path).every_text())
     (found,) = index.rank("Sort the mail of Example Ltd carefully.")

@@ -23,6 +23,8 @@ _MOST_FILES = 2000
 _LARGEST = 500_000
 _PLAIN = re.compile(r"[^\n\t\"'{}\\\\]{4,60}")
 _MOST_PIECES = 6
+#: Modules of tests, which hold inputs of cases.
+_TEST = re.compile(r"test_.*\.py|.*_test\.py|conftest\.py")
 _INSTALLED = ("site-packages", "dist-packages")
 
 
@@ -104,11 +106,12 @@ class Sources:
         return LiteralIndex([*literals, *self.text_files.values()]).find(text)
 
     def every_text(self) -> Iterator[Literal]:
-        """All literals of the app's Python files, and the texts in other files."""
+        """All literals of the app's Python files but tests, and the texts in other files."""
         from pytest_promptune.langgraph.nodes.texts import texts_of  # parsers that only this needs
 
         for python in self._python_files:
-            yield from self._literals(python)
+            if not _TEST.fullmatch(Path(python).name):
+                yield from self._literals(python)
         for other in self.text_files.values():
             yield from texts_of(other)
 
