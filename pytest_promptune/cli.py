@@ -8,12 +8,12 @@ import argparse
 import json
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
 from pytest_promptune.core.display import clean_lines
 from pytest_promptune.core.errors import PromptuneError
+from pytest_promptune.core.values import dataclass
 
 if TYPE_CHECKING:
     from pytest_promptune.core.lines import Line

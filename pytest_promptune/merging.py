@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,7 @@ from pytest_promptune.core.shards.combining import (
 )
 from pytest_promptune.core.shards.shard import Document, ShardError, from_json
 from pytest_promptune.core.tally import Tally, hash_of_tests, tally
+from pytest_promptune.core.values import dataclass
 from pytest_promptune.core.view import Decision, ExperimentView, GateItem, View
 from pytest_promptune.goal_files import find_goals
 from pytest_promptune.outputs import write_outputs

@@ -7,9 +7,10 @@ answer of a model reaches the terminal as a command to it.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from pytest_promptune.core.display import clean, columns, cut, visible, wrap
+from pytest_promptune.core.values import dataclass
 
 _NARROWEST_NAME = 12
 INDENT = "  "

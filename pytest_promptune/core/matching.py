@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from pytest_promptune.core.baseline import Baseline
 from pytest_promptune.core.experiment import Column, Scores
+from pytest_promptune.core.values import dataclass
 from pytest_promptune.core.view import CaseLists, MetricName
 
 if TYPE_CHECKING:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import TypeAlias
+
+from pytest_promptune.core.values import dataclass
 
 _NUMBER = re.compile(r"[0-9]+")
 #: What stands in error messages where neither was given.

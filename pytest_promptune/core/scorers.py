@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from pytest_promptune.core.display import clean, count, cut
@@ -13,6 +12,7 @@ from pytest_promptune.core.model import ScorerScore, Scoring
 from pytest_promptune.core.redaction import beginning
 from pytest_promptune.core.scoring import Score, number_of
 from pytest_promptune.core.stats.model import Kind
+from pytest_promptune.core.values import dataclass
 
 #: What an evaluator may ask for, by keyword: the case's input, the app's output, what was expected.
 ARGUMENTS = ("inputs", "outputs", "reference_outputs")

@@ -7,11 +7,12 @@ import os
 import sys
 import warnings
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from pytest_promptune.core.findings import find
 from pytest_promptune.core.nodes import Node, to_json
+from pytest_promptune.core.values import dataclass
 from pytest_promptune.inspecting.project import Project
 
 #: LangSmith's switches, under their old and new names.

@@ -6,7 +6,7 @@ import importlib.util
 import os
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 from pytest_promptune.core.codec import canonical
@@ -16,6 +16,7 @@ from pytest_promptune.core.model import Case, Variant
 from pytest_promptune.core.planning import Check, Estimate, MatrixRow, Place
 from pytest_promptune.core.prices import Price, Tokens
 from pytest_promptune.core.rough import RoughApp, rough_estimate
+from pytest_promptune.core.values import dataclass
 from pytest_promptune.langgraph.held import held_models
 from pytest_promptune.langgraph.prices import Model, PriceList
 from pytest_promptune.langgraph.providers import (

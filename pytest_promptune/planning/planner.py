@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from pytest_promptune.core.plan import PlannedItem
 from pytest_promptune.core.planning import Check, Entry, Estimate, Place, Plan, matrix
 from pytest_promptune.core.scorers import scorer_of
 from pytest_promptune.core.stages import SIZES
+from pytest_promptune.core.values import dataclass
 from pytest_promptune.engine import Engine
 from pytest_promptune.goal_files import find_goals
 from pytest_promptune.looking import planned_looks

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from markupsafe import Markup
 
@@ -22,6 +21,7 @@ from pytest_promptune.core.display import (
     probability,
     signed,
 )
+from pytest_promptune.core.values import dataclass
 from pytest_promptune.core.view import ComparisonRow, MetricRow, View
 from pytest_promptune.report.escape import code, codes, sentence
 

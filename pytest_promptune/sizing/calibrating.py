@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING, Any
 
 from pytest_promptune.core.comparison import specification
 from pytest_promptune.core.errors import BaselineError, SettingsError
 from pytest_promptune.core.matching import is_named
 from pytest_promptune.core.stats.model import Scope, Verdict
+from pytest_promptune.core.values import dataclass
 from pytest_promptune.core.view import MetricName
 from pytest_promptune.settings import SPECS
 from pytest_promptune.sizing.sources import RECORD, Pool

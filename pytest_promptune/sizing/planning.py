@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from pytest_promptune.core.errors import SettingsError
 from pytest_promptune.core.margins import Percent
 from pytest_promptune.core.matching import is_named
+from pytest_promptune.core.values import dataclass
 from pytest_promptune.core.view import MetricName
 from pytest_promptune.sizing.arguments import DIFFERENCE
 from pytest_promptune.sizing.calibrating import as_stored

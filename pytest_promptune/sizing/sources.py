@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
@@ -14,6 +13,7 @@ from pytest_promptune.core.experiment import Column, Experiment, Scores
 from pytest_promptune.core.matching import is_gated, is_named
 from pytest_promptune.core.model import CURRENT
 from pytest_promptune.core.stats.model import Direction, Kind
+from pytest_promptune.core.values import dataclass
 from pytest_promptune.core.view import MetricName
 from pytest_promptune.store.baselines import FOLDER, baseline_path, read_baseline
 from pytest_promptune.store.log import ExperimentLog, locate

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Protocol
 
 from pytest_promptune.core.baseline import Baseline
@@ -19,6 +19,7 @@ from pytest_promptune.core.stats.aggregates import (
     measure_aggregate,
 )
 from pytest_promptune.core.stats.resampling import Statistic, value_of_all
+from pytest_promptune.core.values import dataclass
 from pytest_promptune.core.view import CaseLists, GateItem, MetricName, MetricRow
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from pytest_promptune.core.aggregates.given import Aggregate
@@ -14,6 +14,7 @@ from pytest_promptune.core.baseline import Baseline
 from pytest_promptune.core.errors import SettingsError
 from pytest_promptune.core.experiment import Column, Experiment
 from pytest_promptune.core.stats.classes import ClassMeasure, confusions
+from pytest_promptune.core.values import dataclass
 from pytest_promptune.core.view import ClassesRow, MetricName
 
 if TYPE_CHECKING:

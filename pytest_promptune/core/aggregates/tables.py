@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from pytest_promptune.core.aggregates.labels import Classified, Labels, classified
 from pytest_promptune.core.baseline import Baseline
 from pytest_promptune.core.experiment import Column, Experiment
+from pytest_promptune.core.values import dataclass
 
 PLACE = ("case", "run", "variant")
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pytest_promptune.core.goals.quantities import plain
+from pytest_promptune.core.values import dataclass
 
 if TYPE_CHECKING:
     from markdown_it.token import Token

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Literal
 
 from pytest_promptune.core.experiment import Column, Scores
@@ -13,6 +13,7 @@ from pytest_promptune.core.stats.aggregates import describe_aggregate
 from pytest_promptune.core.stats.goals import goal_attainment
 from pytest_promptune.core.stats.model import Scope
 from pytest_promptune.core.stats.percentiles import Percentile
+from pytest_promptune.core.values import dataclass
 from pytest_promptune.core.view import GoalRow, Interval, MetricName, MetricRow
 
 Place = tuple[str, str]

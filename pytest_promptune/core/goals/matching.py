@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from pytest_promptune.core.goals.model import Goal
 from pytest_promptune.core.goals.quantities import amount
 from pytest_promptune.core.goals.words import ACCURACY, MACRO_F1, TOTAL_TOKENS, normal
 from pytest_promptune.core.matching import is_named, short_name
+from pytest_promptune.core.values import dataclass
 from pytest_promptune.core.view import MetricName
 
 #: Units of metrics by the unit of a target.

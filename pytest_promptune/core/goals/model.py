@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal
 
 from pytest_promptune.core.stats.model import Direction
+from pytest_promptune.core.values import dataclass
 
 #: ``%`` of 1, seconds, money, or tokens; ``None`` for a plain number.
 Unit = Literal["%", "s", "USD", "JPY", "EUR", "GBP", "tokens"]

@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 from pytest_promptune.core.goals.model import Target, Unit
 from pytest_promptune.core.stats.model import Direction
+from pytest_promptune.core.values import dataclass
 
 _NUMBER = r"(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?|\.\d+"
 #: By unit as written: the unit it is kept in, and what to multiply with.

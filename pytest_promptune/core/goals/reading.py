@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 
 from pytest_promptune.core.goals.blocks import Block, read_blocks
 from pytest_promptune.core.goals.model import Goal, Goals, Meaning, ReadLine, Rule, Target
 from pytest_promptune.core.goals.quantities import EXAMPLE, find_target, has_number, shown, stated_at
 from pytest_promptune.core.goals.rules import read_rule, shown_rule, without_count
 from pytest_promptune.core.goals.words import DIRECTIONS, measure_of, normal, percentile_of, words_in
+from pytest_promptune.core.values import dataclass
 
 _LABEL = re.compile(r"(?P<label>[^:]{1,60}?)\s*:(?!//)\s*(?P<rest>.*)")
 _SECTIONS = {

@@ -5,13 +5,14 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Hashable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from pytest_promptune.core.display import count, cut
 from pytest_promptune.core.experiment import Experiment
 from pytest_promptune.core.results import Result, SampleFacts, SampleIdentity
 from pytest_promptune.core.shards.shard import Document, ModulePart, Shard, ShardError
+from pytest_promptune.core.values import dataclass
 from pytest_promptune.core.view import UsageView
 
 _SampleKey = tuple[str, str, str, str, int]

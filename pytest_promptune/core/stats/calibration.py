@@ -11,7 +11,6 @@ by one and the same amount on the logit scale, so that their mean gets worse by 
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
@@ -23,6 +22,7 @@ from pytest_promptune.core.stats.judging import judge
 from pytest_promptune.core.stats.measuring import case_differences
 from pytest_promptune.core.stats.model import Interval, MetricSpec, Pair, Scope, Scores, Verdict
 from pytest_promptune.core.stats.permutation import TailProbabilities, flip_signs, relabel_runs
+from pytest_promptune.core.values import dataclass
 
 #: Splits of the stored runs, and simulated sessions of each drop.
 SPLITS = 200

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Hashable, Mapping, Sequence
-from dataclasses import dataclass
 from numbers import Real
 from typing import Any, TypeAlias
 
@@ -15,6 +14,7 @@ from pytest_promptune.core.codec import unboxed
 from pytest_promptune.core.errors import AggregateError
 from pytest_promptune.core.stats.cells import FloatArray, IntArray
 from pytest_promptune.core.stats.resampling import Evaluator
+from pytest_promptune.core.values import dataclass
 
 #: One sample: column -> value; ``None`` = missing.
 SampleRow: TypeAlias = Mapping[str, Any]

@@ -6,7 +6,6 @@ Both sides of the comparisons to come are taken to be as noisy as these runs are
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
@@ -19,6 +18,7 @@ from pytest_promptune.core.stats.planning import (
     runs_needed,
     variance_components,
 )
+from pytest_promptune.core.values import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
