@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from pytest_promptune.conclusion import Conclusion, Evidence, conclude
+from pytest_promptune.core.aggregates.given import Aggregate, Given
 from pytest_promptune.core.baseline import Baseline, Recorded
 from pytest_promptune.core.experiment import Experiment
 from pytest_promptune.core.model import SampleError, Usage
@@ -79,6 +80,7 @@ def concluded(tmp_path: Path) -> Callable[..., Conclusion]:
         collected: Mapping[str, frozenset[str]] | None = None,
         whole: bool = True,
         recorded: Recorded = RECORDED,
+        aggregates: Sequence[Aggregate] = (),
         **settings: Any,
     ) -> Conclusion:
         experiment = Experiment()
@@ -100,6 +102,7 @@ def concluded(tmp_path: Path) -> Callable[..., Conclusion]:
                 recorded=recorded,
                 is_whole=whole,
                 is_everything=whole,
+                given=Given(aggregates=aggregates),
             )
         )
 
@@ -922,3 +925,30 @@ def test_long_comments_are_cut(concluded):
     (item,) = [item for item in found.gate if "bot::judge" in item.nodeid]
     assert item.examples
     assert all(len(text) < 230 for text in item.examples)
+
+
+# --- aggregates -----------------------------------------------------------------------------------
+
+
+def test_an_aggregate_that_some_drawn_sets_lack_is_compared(concluded):
+    """A function that divides by what is rare works on what was measured: that decides."""
+    rare = Aggregate("per_miss", lambda samples: len(samples) / int((samples["test_a"] == 0).sum()))
+    parts = results(lambda case, run: "missed" if (case, run) == ("c0", 1) else "passed")
+    concluded(parts, aggregates=[rare], baseline=True)
+    found = concluded(parts, aggregates=[rare], gate_metrics=("per_miss",))
+    assert not any(item.failed for item in found.gate), found.gate
+    (row,) = [row for row in found.comparisons if row.aggregate]
+    assert (row.reference_mean, row.p) == (30.0, 1.0)
+
+
+def test_an_aggregate_that_rests_on_run_numbers_is_not_comparable(concluded):
+    """In drawn tables runs are numbered anew: where it has no value then it says so, not that cases lack."""
+    fifth = Aggregate("fifth", lambda samples: samples.loc[samples["run"] == 5, "test_a"].tolist()[0])
+    concluded(results(), aggregates=[fifth], baseline=True)
+    late = [one for one in results() if one.run > 1]
+    found = concluded(late, aggregates=[fifth], gate_metrics=("fifth",))
+    (row,) = [row for row in found.comparisons if row.aggregate]
+    assert row.reason == (
+        "Not comparable: it has no value where `run` and `variant` are others. Let it depend on neither."
+    )
+    assert f"bot::fifth is gated but was not judged. {row.reason}" in found.warnings

@@ -21,6 +21,10 @@ from pytest_promptune.core.stats.aggregates import (
 from pytest_promptune.core.stats.resampling import Statistic, value_of_all
 from pytest_promptune.core.view import CaseLists, GateItem, MetricName, MetricRow
 
+_RESTS_ON_PLACE = (
+    "Not comparable: it has no value where `run` and `variant` are others. Let it depend on neither."
+)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Source:
@@ -139,7 +143,10 @@ def match_aggregate(asked: Question, rules: Rules, *, hypotheses: int) -> Aggreg
     if None in values:
         side = asked.reference if values[0] is None else asked.candidate
         return replace(found, obstacle=f"Not comparable: it has no value in {side}.")
-    return replace(found, measured=_measure(asked, kept, values, rules, hypotheses))
+    measured = _measure(asked, kept, values, rules, hypotheses)
+    if measured.row.p_value is None:
+        return replace(found, obstacle=_RESTS_ON_PLACE)
+    return replace(found, measured=measured)
 
 
 def _measure(
