@@ -52,7 +52,7 @@ class Behaviour:
     verdicts: Mapping[Verdict, int]
     #: Share of simulated sessions that find a drop, by drop; empty for other than 0/1 metrics.
     power: Mapping[float, float | None]
-    #: Smallest change found with 80 % power; unknown for other cases than these.
+    #: Smallest loss that fails the gate with 80 % power; unknown for other cases than these.
     minimum: float | None
 
 
@@ -143,10 +143,11 @@ def _behaviour(
     name: MetricName, each: Stored, stored: Sequence[Stored], questions: Questions, alarms: FalseAlarms
 ) -> Behaviour:
     from pytest_promptune.core.stats.calibration import family_of, power_of
-    from pytest_promptune.core.stats.sizing import Design, Wanted, size_of
+    from pytest_promptune.core.stats.sizing import Design, Wanted, size_of, smallest_failing
 
     family = family_of(each, stored)
-    known = size_of(each, Wanted(amount=DROPS[1]), Design(alpha=questions.alpha, family=family))
+    design = Design(alpha=questions.alpha, family=family)
+    known = size_of(each, Wanted(amount=DROPS[1]), design)
     runs = [len(values) for values in each.scores.values()]
     return Behaviour(
         name=name,
@@ -168,7 +169,7 @@ def _behaviour(
         }
         if name.kind == "binary"
         else {},
-        minimum=known.minimum if known and questions.scope == "suite" else None,
+        minimum=smallest_failing(each, design) if questions.scope == "suite" else None,
     )
 
 

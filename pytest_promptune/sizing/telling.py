@@ -95,7 +95,7 @@ def _power(found: Calibration, width: int) -> list[Line]:
     lines = [*paragraph(title, width, BOLD), *_table(made.header, made.rows)]
     lines += paragraph(note, width, DIM, INDENT)
     if scope == "suite":
-        lines += paragraph("smallest: the change that is found four times of five.", width, DIM, INDENT)
+        lines += paragraph("smallest: the change that fails four times of five.", width, DIM, INDENT)
     else:
         text = "smallest: unknown for inputs like these; plan-runs tells how many cases a change needs."
         lines += paragraph(text, width, DIM, INDENT)

@@ -238,6 +238,18 @@ def test_what_is_tolerated_is_no_false_alarm(tmp_path):
     assert calibrate(pool, replace(strictly, tolerances=["words=10"])).alarms.failed == 0
 
 
+def test_what_is_tolerated_is_not_found(tmp_path):
+    """A drop within the tolerance passes the gate: power and smallest change know it."""
+    record(tmp_path, runs=60)
+    pool = find(Asked(root=tmp_path, metrics=["test_a"]))
+    (strict,), (tolerant,) = (
+        calibrate(pool, replace(QUESTIONS, tolerances=tolerances)).metrics
+        for tolerances in ([], ["test_a=0.2"])
+    )
+    assert (strict.power[0.20] > 0.8, tolerant.power[0.20] < 0.1) == (True, True)
+    assert strict.minimum < 0.2 < tolerant.minimum
+
+
 def test_too_few_runs_say_how_to_record_more(tmp_path):
     record(tmp_path, runs=3)
     with pytest.raises(

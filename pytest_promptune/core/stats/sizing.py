@@ -11,7 +11,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from pytest_promptune.core.stats.calibration import Stored
-from pytest_promptune.core.stats.measuring import Prepared, change_of, prepare, squared_errors
+from pytest_promptune.core.stats.measuring import (
+    Prepared,
+    change_of,
+    prepare,
+    squared_errors,
+    tolerance,
+)
 from pytest_promptune.core.stats.model import Pair, Scores, VarianceComponents
 from pytest_promptune.core.stats.planning import (
     cases_needed,
@@ -103,6 +109,25 @@ def size_of(stored: Stored, wanted: Wanted, design: Design, *, others: Sequence[
     if cells.n.max() == 1 or not size.difference:
         return size
     return _sized(size, prepared, design, _change_variance(stored, others))
+
+
+def smallest_failing(stored: Stored, design: Design) -> float | None:
+    """The smallest loss over these cases that fails the gate, in the metric's own unit.
+
+    That is `Size.minimum` where there is no tolerance. Where there is one, the interval has to lie beyond it,
+    and that is the interval of one comparison, whatever the family. ``None`` where no case has two runs.
+    Raises StatsError as ``compare`` does.
+    """
+    prepared = _beside(stored, stored.scores)
+    if prepared is None or prepared.scaled is None or prepared.scaled.reference.n.max() == 1:
+        return None
+    error = math.sqrt(sum(squared_errors(prepared)))
+    found = detection_factor(design.alpha, design.power, design.family) * error
+    ignored = tolerance(prepared)
+    if not ignored:
+        return prepared.to_unit(found)
+    beyond = prepared.to_scale(ignored) + detection_factor(design.alpha, design.power, 1) * error
+    return prepared.to_unit(max(found, beyond))
 
 
 def _sized(size: Size, prepared: Prepared, design: Design, change_variance: float | None) -> Size:
