@@ -90,6 +90,15 @@ def missing_baseline(
     )
 
 
+def not_judged(name: MetricName, candidate: str, obstacle: str) -> GateItem:
+    """The failed decision on a gated metric that has a baseline and can't be compared with it."""
+    return GateItem(
+        nodeid=gate_nodeid(name, candidate),
+        failed=True,
+        message=f"{name.metric}: {obstacle} It is gated, and --promptune-require-baseline is set.",
+    )
+
+
 def rerun_hint(mode: Mode, against: str, variant: str) -> str:
     """The command that runs the tests behind a failed decision."""
     option = " --promptune-compare" if mode == "compare" else _measured_as(variant)

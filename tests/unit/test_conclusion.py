@@ -952,3 +952,74 @@ def test_an_aggregate_that_rests_on_run_numbers_is_not_comparable(concluded):
         "Not comparable: it has no value where `run` and `variant` are others. Let it depend on neither."
     )
     assert f"bot::fifth is gated but was not judged. {row.reason}" in found.warnings
+
+
+def share(samples):
+    """Of the misses; no value where there is none."""
+    missed = int((samples["test_a"] == 0).sum())
+    return missed / len(samples) if missed else None
+
+
+SHARE = Aggregate("share", share, direction="lower")
+
+
+def aggregate_failures(found: Conclusion) -> list[str]:
+    return [item.message for item in found.gate if item.failed and item.message.startswith("bot::share")]
+
+
+@pytest.mark.parametrize(
+    ("now", "says"),
+    [
+        (results(alternating), []),
+        (results(alternating, cases=CASES[:3]), []),
+        (
+            [*results(alternating), *results("missed", cases=["c9"])],
+            ["bot::share: no baseline for c9 in"],
+        ),
+        (
+            results(alternating, hashes={"c0": "new"}),
+            ["bot::share: no baseline for c0 (its content changed) in"],
+        ),
+        (
+            results(alternating, hashes=dict.fromkeys(CASES, "new")),
+            ["bot::share: no baseline for c0 (its content changed), c1 (its content changed), c2"],
+        ),
+        (results(alternating, test="test_b"), ["bot::share can't be computed"]),
+        (
+            results(),
+            [
+                "bot::share: Not comparable: it has no value in current. It is gated, and "
+                "--promptune-require-baseline is set."
+            ],
+        ),
+    ],
+    ids=["same", "fewer", "new case", "changed case", "all changed", "another test", "no value"],
+)
+def test_requiring_a_baseline_of_an_aggregate(concluded, now, says):
+    """New and changed cases fail as with other metrics; what isn't comparable says why."""
+    concluded(results(alternating), aggregates=[SHARE], baseline=True)
+    found = concluded(now, aggregates=[SHARE], gate_metrics=("share",), require_baseline=True)
+    told = aggregate_failures(found)
+    assert len(told) == len(says), told
+    assert all(text.startswith(start) for text, start in zip(told, says, strict=True)), told
+
+
+def test_an_aggregate_of_what_the_baseline_lacks(concluded):
+    """A score that is new has no column in the baseline: recording it again is the cure."""
+    words = Aggregate("share", lambda samples: samples["test_a::words"].mean())
+    concluded(results(alternating), baseline=True)
+    now = results(alternating, score=lambda case, run: 1.5)
+    (told,) = aggregate_failures(
+        concluded(now, aggregates=[words], gate_metrics=("share",), require_baseline=True)
+    )
+    assert told.startswith("bot::share: no baseline in tests/__promptune__/test_m.main.json")
+
+
+def test_a_new_case_without_a_value_is_not_missed(concluded):
+    """Nothing of it could be recorded: the next session would fail for it again."""
+    concluded(results(alternating), aggregates=[SHARE], baseline=True)
+    lost = results("missing", cases=["c9"])
+    found = concluded(
+        results(alternating), lost, aggregates=[SHARE], gate_metrics=("share",), require_baseline=True
+    )
+    assert aggregate_failures(found) == []

@@ -117,7 +117,7 @@ def match_aggregate(asked: Question, rules: Rules, *, hypotheses: int) -> Aggreg
         cases=CaseLists(),
     )
     if isinstance(asked.sides, str):
-        return replace(found, obstacle=asked.sides)
+        return replace(found, obstacle=asked.sides, is_unrecorded=True)
     before, now = asked.sides
     hashes = asked.hashes
     common = set(before.samples) & set(now.samples)
@@ -128,7 +128,7 @@ def match_aggregate(asked: Question, rules: Rules, *, hypotheses: int) -> Aggreg
         cases=CaseLists(
             changed=tuple(sorted(changed)),
             only_reference=tuple(sorted(set(kept[0].samples) - set(kept[1].samples))),
-            only_candidate=tuple(sorted(set(kept[1].samples) - set(kept[0].samples))),
+            only_candidate=tuple(sorted(_present(kept[1].samples) - set(kept[0].samples))),
         ),
     )
     try:
@@ -137,7 +137,8 @@ def match_aggregate(asked: Question, rules: Rules, *, hypotheses: int) -> Aggreg
         if not error.lacking:
             raise
         needs = _columns(error.lacking)
-        return replace(found, obstacle=f"Not comparable with the baseline: needs {needs}.")
+        obstacle = f"Not comparable with the baseline: needs {needs}."
+        return replace(found, obstacle=obstacle, is_unrecorded=True)
     if not common - changed:
         return replace(found, obstacle="No case has samples on both sides, so there is nothing to compare.")
     if None in values:
@@ -172,6 +173,11 @@ def _columns(names: Sequence[str]) -> str:
 
 def _without(source: Source, cases: set[str]) -> Source:
     return replace(source, samples={c: runs for c, runs in source.samples.items() if c not in cases})
+
+
+def _present(samples: Samples) -> set[str]:
+    """Cases with a sample; of the others nothing could be recorded either."""
+    return {case for case, runs in samples.items() if any(run is not None for run in runs)}
 
 
 def _only(source: Source, cases: set[str]) -> Source:
