@@ -10,6 +10,7 @@ from pytest_promptune.conclusion.evidence import Conclusion, Evidence
 from pytest_promptune.conclusion.goals import judge_goals
 from pytest_promptune.conclusion.recording import record_all
 from pytest_promptune.core import remarks
+from pytest_promptune.core.aggregates.rows import failure
 from pytest_promptune.core.comparison import measured
 from pytest_promptune.core.experiment import Column
 from pytest_promptune.core.gate import decide
@@ -49,7 +50,6 @@ def conclude(evidence: Evidence) -> Conclusion:
         record_all(evidence, columns, found)
     else:
         compare_all(evidence, columns, aggregation, found)
-        found.gate.extend(aggregation.failures)
     judge_goals(evidence, columns, found)
     names = [*(column.name for column in columns), *aggregation.names]
     if evidence.is_whole:  # else a name may belong to what was left out
@@ -67,6 +67,7 @@ def conclude(evidence: Evidence) -> Conclusion:
         against=settings.against,
         runs=runs,
         variant=evidence.variants[0],
+        uncomputed=[name.metric for name, _ in aggregation.failures],
     )
     found.decision = with_goals(
         found.decision,
@@ -74,9 +75,8 @@ def conclude(evidence: Evidence) -> Conclusion:
         variant=evidence.variants[0],
         missed=any(item.failed for item in found.goal_items),
     )
+    found.gate.extend(failure(name, what) for name, what in aggregation.failures)
     found.gate.extend(found.goal_items)  # they are no regressions, so the decision doesn't count them
-    if settings.mode == "baseline":  # it is recorded all the same
-        found.gate.extend(aggregation.failures)
     return found
 
 

@@ -11,7 +11,6 @@ from pytest_promptune.core.aggregates.rows import (
     Source,
     Subject,
     describe,
-    failure,
     is_gated,
     match_aggregate,
 )
@@ -21,7 +20,7 @@ from pytest_promptune.core.comparison import Rules
 from pytest_promptune.core.errors import AggregateError
 from pytest_promptune.core.experiment import Column, Experiment
 from pytest_promptune.core.matching import AggregateMatch, is_named
-from pytest_promptune.core.view import ClassesRow, GateItem, MetricName, MetricRow
+from pytest_promptune.core.view import ClassesRow, MetricName, MetricRow
 from pytest_promptune.settings import Settings
 
 
@@ -60,7 +59,7 @@ class Aggregation:
         self._baselines = baselines
         self._collected = collected
         self._given = given
-        self._failures: dict[tuple[str, str], GateItem] = {}
+        self._failures: dict[tuple[str, str], tuple[MetricName, str]] = {}
         self._subjects = subjects_of(
             experiment, columns, given.aggregates, tags=given.tags, gate_metrics=settings.gate_metrics
         )
@@ -166,20 +165,20 @@ class Aggregation:
             try:
                 compute(subject)
             except AggregateError as error:
-                self._failures[key] = failure(subject.name, str(error))
+                self._failures[key] = (subject.name, str(error))
 
     @property
-    def failures(self) -> list[GateItem]:
-        """Failed decisions: on functions that raise or give no number, and on gated ones that are absent."""
-        return [*self._failures.values(), *self._absent_gated()]
+    def failures(self) -> list[tuple[MetricName, str]]:
+        """What fails by itself, and why: what raises or gives no number, and gated ones that are absent."""
+        return [*self._failures.values(), *((name, self._given.why_absent) for name in self._absent_gated())]
 
-    def _absent_gated(self) -> list[GateItem]:
+    def _absent_gated(self) -> list[MetricName]:
         found = []
         for name in self._absent():
             mine = [c for c in self._columns if (c.name.module, c.name.app) == (name.module, name.app)]
             wanted = [*self._settings.gate_metrics, *(gated for c in mine for gated in c.gate or ())]
             if is_named(name, wanted):
-                found.append(failure(name, self._given.why_absent))
+                found.append(name)
         return found
 
     def _absent(self) -> list[MetricName]:

@@ -229,6 +229,35 @@ def test_failed_without_a_row():
     assert decided("check", failed=True).action == "investigate"
 
 
+@pytest.mark.parametrize("mode", ["check", "compare"])
+@pytest.mark.parametrize("rows", [[], [row("improved")], [row(), versus("v1", "improved")]])
+def test_an_aggregate_that_cannot_be_computed(mode, rows):
+    """Nothing lacked and nothing got worse: it is said what failed, and no command would mend it."""
+    found = decided(mode, *rows, uncomputed=["bot::bad"])
+    assert (found.action, found.command) == ("investigate", "")
+    assert found.reason == "bot::bad can't be computed: its message says why."
+
+
+def test_a_recorded_baseline_and_an_aggregate_that_cannot_be_computed():
+    """The file is good, the session failed: both are said."""
+    found = decided("baseline", uncomputed=["a::bad", "b::bad", "a::bad"])
+    assert (found.action, found.command) == ("investigate", "")
+    assert found.reason == (
+        "The baseline is recorded: commit it. a::bad, b::bad can't be computed: their messages say why."
+    )
+
+
+def test_a_failed_gate_and_an_aggregate_that_cannot_be_computed():
+    """What the gate failed for comes first."""
+    found = decided("check", row("regressed"), failed=True, uncomputed=["bot::bad"])
+    assert found.command == "pytest --lf"
+    assert found.reason.startswith("Look at the cases behind it; ")
+    assert found.reason.endswith(" bot::bad can't be computed: its message says why.")
+    assert "for want of something to compare: its messages say what. bot::bad can't" in (
+        decided("check", failed=True, uncomputed=["bot::bad"]).reason
+    )
+
+
 @pytest.mark.parametrize(
     ("against", "command"),
     [("main", "pytest --promptune-baseline"), ("dev", "pytest --promptune-baseline --promptune-against=dev")],

@@ -163,6 +163,9 @@ def test_a_function_that_fails(counted, body, words):
             assert word in " ".join(ran.out.split()), word
         assert "Traceback" not in ran.text
         assert ran.metric("test_answer")["mean"] == 1.0
+        assert ran.json["decision"]["action"] == "investigate"
+        told = ran.json["decision"]["reason"].removeprefix("The baseline is recorded: commit it. ")
+        assert told == "bot::bad can't be computed: its message says why."
     assert counted.baseline.exists()
 
 
