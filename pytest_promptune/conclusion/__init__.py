@@ -33,15 +33,7 @@ def conclude(evidence: Evidence) -> Conclusion:
         for variant in evidence.variants:
             if column.scores(variant):
                 found.metrics.append(measured(column, variant, alpha=settings.alpha))
-    aggregation = Aggregation(
-        settings,
-        evidence.experiment,
-        columns,
-        variants=evidence.variants,
-        baselines=evidence.baselines,
-        collected=evidence.collected,
-        given=evidence.given,
-    )
+    aggregation = Aggregation(evidence, columns)
     found.metrics.extend(aggregation.described())
     found.classes.extend(aggregation.classes())
     found.warnings.extend(aggregation.warnings())
