@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from pytest_promptune.conclusion.evidence import Evidence
 from pytest_promptune.core.aggregates.given import HOOK
+from pytest_promptune.core.aggregates.labels import Classified
 from pytest_promptune.core.aggregates.rows import (
     Question,
     Source,
@@ -27,23 +28,27 @@ from pytest_promptune.core.view import ClassesRow, MetricName, MetricRow
 class Aggregation:
     """All aggregate metrics of a session."""
 
-    def __init__(self, evidence: Evidence, columns: Sequence[Column]) -> None:
+    def __init__(
+        self, evidence: Evidence, columns: Sequence[Column], classifying: Sequence[Classified]
+    ) -> None:
         """Nothing is computed yet.
 
         Args:
             evidence: of the session.
             columns: its other metrics.
+            classifying: its tests that classify.
 
         Raises:
             SettingsError: when an aggregate is named like a metric that there is.
         """
         self._evidence = evidence
         self._columns = columns
+        self._classifying = classifying
         self._failures: dict[tuple[str, str], tuple[MetricName, str]] = {}
         given = evidence.given
         self._subjects = subjects_of(
-            evidence.experiment,
             columns,
+            classifying,
             given.aggregates,
             tags=given.tags,
             gate_metrics=evidence.settings.gate_metrics,
@@ -56,7 +61,7 @@ class Aggregation:
 
     def classes(self) -> list[ClassesRow]:
         """Which class was taken for which."""
-        return classes_of(self._evidence.experiment, self._columns, self._evidence.variants)
+        return classes_of(self._classifying, self._evidence.variants)
 
     def described(self) -> list[MetricRow]:
         """One row for each under each variant; what can't be computed is among the `failures`."""

@@ -8,13 +8,14 @@ from typing import Any
 import pytest
 
 from pytest_promptune.conclusion import Conclusion, Evidence, conclude
+from pytest_promptune.core.aggregates import labels
 from pytest_promptune.core.aggregates.given import Aggregate, Given
 from pytest_promptune.core.baseline import Baseline, Recorded
 from pytest_promptune.core.experiment import Experiment
 from pytest_promptune.core.model import SampleError, Usage
 from pytest_promptune.core.results import Result, SampleFacts
 from pytest_promptune.core.scorers import Unscored
-from pytest_promptune.core.scoring import Score
+from pytest_promptune.core.scoring import Classification, Score
 from pytest_promptune.settings import Settings
 from pytest_promptune.store.baselines import baseline_path, read_baseline, write_baseline
 
@@ -1023,3 +1024,18 @@ def test_a_new_case_without_a_value_is_not_missed(concluded):
         results(alternating), lost, aggregates=[SHARE], gate_metrics=("share",), require_baseline=True
     )
     assert aggregate_failures(found) == []
+
+
+@pytest.mark.parametrize("is_recording", [True, False])
+def test_what_classifies_is_found_once(concluded, monkeypatch, is_recording):
+    """It takes a walk through all results, which long sessions would pay for by module and by look."""
+    known = []
+    plain = labels.Classified
+    monkeypatch.setattr(labels, "Classified", lambda **of: known.append(of["column"].name) or plain(**of))
+    parts = [
+        results(module=module, classification=Classification(predicted="a", expected="a"))
+        for module in (MODULE, "tests/test_n.py")
+    ]
+    found = concluded(*parts, aggregates=[SHARE], baseline=is_recording)
+    assert [name.module for name in known] == [MODULE, "tests/test_n.py"]
+    assert [row.name for row in found.classes] == known
