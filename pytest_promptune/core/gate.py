@@ -57,8 +57,13 @@ def _failing_cases(row: ComparisonRow) -> str:
     for case in row.failing_cases[:MOST_CASES]:
         before, now = row.case_means.get(case, (None, None))
         cases.append(f"{clean(case)} ({mean(row.name, before)} to {mean(row.name, now)})")
-    rest = len(row.failing_cases) - len(cases)
-    return f" Worse by themselves: {', '.join(cases)}{f' and {rest:,} more' if rest else ''}."
+    return f" Worse by themselves: {_and_more(cases, len(row.failing_cases))}."
+
+
+def _and_more(shown: Sequence[str], of: int) -> str:
+    """Those that are shown, and how many there are beside them."""
+    rest = of - len(shown)
+    return f"{', '.join(shown)}{f' and {rest:,} more' if rest else ''}"
 
 
 def gate_items(rows: Iterable[ComparisonRow]) -> list[GateItem]:
@@ -82,7 +87,8 @@ def missing_baseline(
     Args:
         cases: those without a baseline; empty when the metric has none at all.
     """
-    what = f"no baseline for {', '.join(cases)}" if cases else "no baseline"
+    named = _and_more([clean(case) for case in cases[:MOST_CASES]], len(cases))
+    what = f"no baseline for {named}" if cases else "no baseline"
     return GateItem(
         nodeid=gate_nodeid(name, candidate),
         failed=True,

@@ -182,6 +182,14 @@ def test_missing_cases():
     assert "no baseline for c1, c2 in p" in item.message
 
 
+def test_many_missing_cases():
+    """A message has room for some, told harmlessly, and for how many there are beside."""
+    cases = ["c\n0", *(f"c{number}" for number in range(1, 2_000))]
+    item = missing_baseline(NAME, "current", path="p", cases=cases, against="main")
+    named = "c 0, c1, c2, c3, c4, c5, c6, c7, c8, c9"
+    assert f"no baseline for {named} and 1,990 more in p" in item.message
+
+
 # --- what to do next ------------------------------------------------------------------------------
 
 
