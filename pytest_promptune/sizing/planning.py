@@ -90,7 +90,7 @@ def _wanted(name: MetricName, goals: Goals) -> Wanted:
 
     own = [value for metric, value in goals.differences if metric and is_named(name, [metric])]
     if own:
-        return Wanted(amount=own[-1], is_share=False, is_relative=isinstance(own[-1], Percent))
+        return Wanted(amount=own[-1], counts="mean" if isinstance(own[-1], Percent) else "unit")
     general = [value for metric, value in goals.differences if not metric]
     return Wanted(amount=general[-1] if general else DIFFERENCE)
 

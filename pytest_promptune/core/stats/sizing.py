@@ -6,7 +6,8 @@ Both sides of the comparisons to come are taken to be as noisy as these runs are
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Literal
 
 import numpy as np
 
@@ -32,10 +33,10 @@ class Wanted:
     """A change that is to be found, ``amount`` being positive."""
 
     amount: float
-    #: A share of one for rates and scores within [0, 1], of the mean for all others; else in the own unit.
-    is_share: bool = True
-    #: A share of the mean, whatever the metric is (except for 0/1 metrics and latency).
-    is_relative: bool = False
+    #: ``points``: a share of one for rates and scores within [0, 1], of the mean for all others; ``unit``: in
+    #: the metric's own, which is a share of the mean for latency; ``mean``: a share of the mean, of one for
+    #: 0/1 metrics.
+    counts: Literal["points", "unit", "mean"] = "points"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -147,12 +148,8 @@ def _sized(size: Size, prepared: Prepared, design: Design, change_variance: floa
             **level,
         )
 
-    return Size(
-        cases=size.cases,
-        runs=size.runs,
-        mean=size.mean,
-        components=size.components,
-        difference=size.difference,
+    return replace(
+        size,
         minimum=prepared.to_unit(factor * math.sqrt(2 * variance / size.runs / size.cases)),
         runs_both=runs(None),
         runs_candidate=runs(size.runs),
@@ -186,9 +183,9 @@ def _beside(stored: Stored, scores: Scores) -> Prepared | None:
 
 def _in_unit(prepared: Prepared, wanted: Wanted) -> float:
     kind = prepared.pair.spec.kind
-    if wanted.is_share or kind == "latency":
+    if wanted.counts == "points" or kind == "latency":
         return change_of(prepared, wanted.amount)
-    if wanted.is_relative and kind != "binary":
+    if wanted.counts == "mean" and kind != "binary":
         return wanted.amount * abs(prepared.mean_reference())
     return wanted.amount
 

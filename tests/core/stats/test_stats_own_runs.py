@@ -289,10 +289,10 @@ def test_enough_is_enough(rng):
         ("score", [20.0, 60.0], Wanted(amount=0.1), 4.0),
         ("cost", [0.2, 0.6], Wanted(amount=0.1), 0.04),
         ("latency", [2.0, 6.0], Wanted(amount=0.1), 0.4),
-        ("score", [20.0, 60.0], Wanted(amount=3.0, is_share=False), 3.0),
-        ("score", [0.2, 0.6], Wanted(amount=0.1, is_share=False, is_relative=True), 0.04),
-        ("binary", [0.0, 1.0], Wanted(amount=0.1, is_share=False, is_relative=True), 0.1),
-        ("latency", [2.0, 6.0], Wanted(amount=0.1, is_share=False), 0.4),
+        ("score", [20.0, 60.0], Wanted(amount=3.0, counts="unit"), 3.0),
+        ("score", [0.2, 0.6], Wanted(amount=0.1, counts="mean"), 0.04),
+        ("binary", [0.0, 1.0], Wanted(amount=0.1, counts="mean"), 0.1),
+        ("latency", [2.0, 6.0], Wanted(amount=0.1, counts="unit"), 0.4),
     ],
 )
 def test_a_wanted_change_in_the_unit_of_the_metric(kind, values, wanted, difference):
