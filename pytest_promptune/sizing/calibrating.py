@@ -7,11 +7,10 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from pytest_promptune.core.comparison import specification
-from pytest_promptune.core.errors import BaselineError, SettingsError
-from pytest_promptune.core.matching import is_named
+from pytest_promptune.core.errors import BaselineError
 from pytest_promptune.core.stats.model import Scope, Verdict
 from pytest_promptune.core.view import MetricName
-from pytest_promptune.settings import SPECS
+from pytest_promptune.settings import OPTIONS, parsed
 from pytest_promptune.sizing.sources import RECORD, Pool
 
 if TYPE_CHECKING:
@@ -128,14 +127,8 @@ def as_stored(
 
 
 def _sizes(pool: Pool, option: str, given: Sequence[str]) -> Mapping[str, float]:
-    try:
-        sizes: Mapping[str, float] = next(spec for spec in SPECS if spec.name == option).parse(given)
-    except ValueError as error:
-        raise SettingsError(f"--{option}: {', '.join(given)!r} is not valid; expected {error}.") from None
-    for name in sizes:
-        if not any(is_named(metric.name, [name]) for metric in pool.metrics):
-            known = ", ".join(dict.fromkeys(metric.name.metric for metric in pool.metrics))
-            raise SettingsError(f"--{option}: {name!r} is not among the metrics judged. Valid: {known}.")
+    sizes: Mapping[str, float] = parsed(OPTIONS[option], f"--{option}", list(given))
+    pool.refuse_unknown(f"--{option}", sizes)
     return sizes
 
 

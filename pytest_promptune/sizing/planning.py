@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from pytest_promptune.core.errors import SettingsError
 from pytest_promptune.core.margins import Percent
 from pytest_promptune.core.matching import is_named
 from pytest_promptune.core.view import MetricName
@@ -58,11 +57,7 @@ def plan_runs(pool: Pool, goals: Goals) -> RunsPlan:
     from pytest_promptune.core.stats.calibration import family_of
     from pytest_promptune.core.stats.sizing import Design, size_of
 
-    names = [metric.name for metric in pool.metrics]
-    for wanted, _ in goals.differences:
-        if wanted and not any(is_named(name, [wanted]) for name in names):
-            known = ", ".join(dict.fromkeys(name.metric for name in names))
-            raise SettingsError(f"--difference: {wanted!r} is not among the metrics judged. Valid: {known}.")
+    pool.refuse_unknown("--difference", [metric for metric, _ in goals.differences if metric])
     stored = as_stored(pool)
     families = [family_of(each, stored) * goals.variants for each in stored]
     return RunsPlan(
