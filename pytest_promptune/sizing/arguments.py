@@ -46,7 +46,8 @@ def plan_runs_arguments(parser: argparse.ArgumentParser) -> None:
         default=[],
         metavar="[METRIC=]VALUE",
         help="the change to be found: 0.10 is 10 points of 0/1 metrics and scores within [0,1], and 10%% of "
-        "the mean of all others; METRIC=VALUE is in the metric's own unit or in %% (repeatable; default: "
+        "the mean of all others; METRIC=VALUE is in the metric's own unit (a fraction for latency) or in %% "
+        "(repeatable; default: "
         f"{DIFFERENCE:.2f})",
     )
     parser.add_argument(
