@@ -45,6 +45,8 @@ class Behaviour:
     #: Fewest and most runs of a case.
     runs: tuple[int, int]
     mean: float
+    #: Fewest and most runs of a case in a half, of those with enough; ``None`` where there are none.
+    half: tuple[int, int] | None
     #: Cases with too few runs for two halves.
     left_out: Sequence[str]
     #: Splits by verdict; empty where no case has enough runs.
@@ -147,6 +149,7 @@ def _behaviour(
         cases=known.cases if known else 0,
         runs=(min(runs), max(runs)),
         mean=known.mean if known else 0.0,
+        half=each.half,
         left_out=each.too_short,
         verdicts=alarms.verdicts.get(each.label, {}),
         power={

@@ -35,8 +35,8 @@ def calibration_lines(found: Calibration, *, width: int) -> list[Line]:
 def _alarms(found: Calibration, width: int) -> list[Line]:
     alarms = found.alarms
     low, high = (f"{share * 100:.1f}" for share in alarms.ci)
-    runs = [count_ // 2 for each in found.metrics for count_ in each.runs if count_ >= FEWEST_RUNS]
-    few, many = min(runs), max(runs)
+    halves = [each.half for each in found.metrics if each.half is not None]
+    few, many = min(few for few, _ in halves), max(many for _, many in halves)
     size = f"{few} runs against {few}" if few == many else f"{few} to {many} runs a side"
     title = f"False alarms: {alarms.splits} random halves of the same runs ({size}), where nothing changed"
     observed = (

@@ -304,6 +304,13 @@ def test_wrong_usage_is_status_2(tmp_path, capsys, words, says):
     assert says in capsys.readouterr().err
 
 
+def test_help_says_what_a_change_of_latency_is(capsys):
+    """In seconds it would be another number."""
+    assert main(["plan-runs", "--help"]) == 0
+    text = " ".join(capsys.readouterr().out.split())
+    assert "METRIC=VALUE is in the metric's own unit (a fraction for latency) or in %" in text
+
+
 INI = """
 promptune_alpha = 0.2
 promptune_scope = population
@@ -364,6 +371,7 @@ def calibration(failed: int, **behaviour: object) -> Calibration:
         "cases": 20,
         "runs": (5, 5),
         "mean": 0.75,
+        "half": (2, 2),
         "left_out": (),
         "verdicts": {"unchanged": 150, "inconclusive": 50},
         "power": {0.05: 0.25, 0.10: 0.5, 0.20: None},
@@ -404,9 +412,21 @@ def test_a_kept_promise_is_told_with_its_interval():
 
 def test_cases_that_are_left_out_are_named():
     """Where some ran too rarely, the halves are of the others."""
-    text = told(calibration_lines(calibration(3, left_out=("c7", "c9"), runs=(3, 9)), width=100))
-    assert "200 random halves of the same runs (4 runs against 4)" in text
+    text = told(calibration_lines(calibration(3, left_out=("c7", "c9"), runs=(3, 9), half=(2, 4)), width=100))
+    assert "200 random halves of the same runs (2 to 4 runs a side)" in text
     assert "test_a: without c7, c9, which ran fewer than 4 times" in text
+
+
+def test_the_size_of_the_halves_is_that_of_the_cases_in_them(tmp_path):
+    """Cases of 3, 5 and 9 runs: the first is left out, the halves of the others have 2 and 4."""
+    path = record(tmp_path)
+    data = json.loads(path.read_text())
+    data["cases"]["c2"] = "sha256:2"
+    data["scores"]["test_a"] = {"c0": [1, 0, 1], "c1": [1, 0] * 2 + [1], "c2": [1, 0] * 4 + [1]}
+    path.write_text(json.dumps(data))
+    found = calibrate(find(Asked(root=tmp_path, metrics=["test_a"])), QUESTIONS)
+    assert (found.metrics[0].runs, found.metrics[0].half) == ((3, 9), (2, 4))
+    assert "(2 to 4 runs a side)" in told(calibration_lines(found, width=100))
 
 
 def test_a_broken_promise_is_said_and_is_status_1():

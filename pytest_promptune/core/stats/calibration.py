@@ -64,6 +64,12 @@ class Stored:
         return {case: values for case, values in self.scores.items() if len(values) >= FEWEST_RUNS}
 
     @property
+    def half(self) -> tuple[int, int] | None:
+        """Fewest and most runs of a case in one half of a split; ``None`` where no case has enough."""
+        runs = [len(values) // 2 for values in self.splittable.values()]
+        return (min(runs), max(runs)) if runs else None
+
+    @property
     def too_short(self) -> list[str]:
         """The cases with too few runs for two halves."""
         return sorted(set(self.scores) - set(self.splittable))
