@@ -10,7 +10,7 @@ from pytest_promptune.core.comparison import specification
 from pytest_promptune.core.errors import BaselineError
 from pytest_promptune.core.stats.model import Scope, Verdict
 from pytest_promptune.core.view import MetricName
-from pytest_promptune.settings import OPTIONS, parsed
+from pytest_promptune.settings import OPTIONS, Settings, parsed
 from pytest_promptune.sizing.sources import RECORD, Pool
 
 if TYPE_CHECKING:
@@ -34,6 +34,8 @@ class Questions:
     #: Of the ini file, where none are typed; it may speak of metrics that aren't judged here.
     usual_margins: Mapping[str, float] = field(default_factory=dict)
     usual_tolerances: Mapping[str, float] = field(default_factory=dict)
+    #: What the ini file sets beside the gate on regressions, which is the one that is judged.
+    other_rules: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,6 +113,14 @@ def calibrate(pool: Pool, questions: Questions) -> Calibration:
     )
 
 
+def other_rules(settings: Settings) -> list[str]:
+    """Keys of the ini file under which sessions fail for more than regressions, or for nothing at all."""
+    if settings.gate == "off":
+        return [f"{OPTIONS['gate'].ini} = off"]
+    gate = [] if settings.gate == "regression" else [f"{OPTIONS['gate'].ini} = {settings.gate}"]
+    return gate + [OPTIONS[name].ini for name in ("strict", "gate_cases") if getattr(settings, name)]
+
+
 def as_stored(
     pool: Pool, margins: Mapping[str, float] | None = None, tolerances: Mapping[str, float] | None = None
 ) -> list[Stored]:
@@ -179,6 +189,7 @@ def to_json(found: Calibration) -> dict[str, Any]:
         "scope": questions.scope,
         "seed": questions.seed,
         "simulations": found.simulations,
+        "rules_not_judged": list(questions.other_rules),
         "false_alarms": {
             "splits": alarms.splits,
             "failed": alarms.failed,

@@ -54,6 +54,10 @@ def _alarms(found: Calibration, width: int) -> list[Line]:
             "baseline if you can share it."
         )
         lines += paragraph(text, width, BAD, INDENT)
+    if rules := found.questions.other_rules:
+        fails = "nothing fails then" if rules[0].endswith("off") else "sessions fail more often then"
+        text = f"Regressions alone are judged here. The ini file sets {', '.join(rules)}: {fails}."
+        lines += paragraph(text, width, WARN, INDENT)
     note = (
         "All splits are of the same stored runs and no recordings of their own: the interval is about these "
         "runs, and halves of one session can't show that a model or a service drifts between sessions."

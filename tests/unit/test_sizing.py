@@ -354,6 +354,38 @@ def test_the_ini_file_of_pytest_counts(tmp_path, capsys, file, text):
     assert len(json.loads(capsys.readouterr().out)["metrics"]) == 3
 
 
+@pytest.mark.parametrize(
+    ("ini", "says"),
+    [
+        ("promptune_strict = true\npromptune_gate_cases = true\n", "promptune_strict, promptune_gate_cases"),
+        ("promptune_gate = non-inferiority\n", "promptune_gate = non-inferiority"),
+    ],
+)
+def test_rules_that_fail_more_are_told(tmp_path, capsys, ini, says):
+    """The promise is that of regressions: who asks for more learns that it isn't judged."""
+    record(tmp_path, runs=8)
+    (tmp_path / "pytest.ini").write_text(f"[pytest]\n{ini}")
+    arguments = ["calibrate", "--splits=5", "--root", str(tmp_path)]
+    main(arguments)
+    text = " ".join(capsys.readouterr().out.split())
+    assert "Regressions alone are judged here. The ini file sets " in text
+    assert f"sets {says}: sessions fail more often then." in text
+    main([*arguments, "--json"])
+    assert ", ".join(json.loads(capsys.readouterr().out)["rules_not_judged"]) == says
+
+
+def test_without_other_rules_nothing_is_told_of_them(tmp_path, capsys):
+    """The usual gate is the one that is judged; with none, nothing fails."""
+    record(tmp_path, runs=8)
+    arguments = ["calibrate", "--splits=5", "--root", str(tmp_path)]
+    main(arguments)
+    assert "Regressions alone" not in capsys.readouterr().out
+    (tmp_path / "pytest.ini").write_text("[pytest]\npromptune_gate = off\npromptune_strict = true\n")
+    main(arguments)
+    text = " ".join(capsys.readouterr().out.split())
+    assert "The ini file sets promptune_gate = off: nothing fails then." in text
+
+
 def test_a_slip_in_the_ini_file_is_status_2(tmp_path, capsys):
     """As in a session: the key, what was given, and what would be valid."""
     record(tmp_path)
