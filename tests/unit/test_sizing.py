@@ -13,14 +13,21 @@ from pytest_promptune.cli import main
 from pytest_promptune.core.baseline import Baseline, BaselineMetric, Recorded
 from pytest_promptune.core.errors import BaselineError, SettingsError, StoreError
 from pytest_promptune.core.scoring import Score
-from pytest_promptune.core.stats.calibration import FalseAlarms
+from pytest_promptune.core.stats.calibration import FalseAlarms, power_of
 from pytest_promptune.core.stats.interval import clopper_pearson
 from pytest_promptune.core.stats.model import VarianceComponents
 from pytest_promptune.core.stats.sizing import Size
 from pytest_promptune.core.view import MetricName
-from pytest_promptune.sizing.calibrating import Behaviour, Calibration, Questions, calibrate
+from pytest_promptune.sizing.calibrating import (
+    DROPS,
+    Behaviour,
+    Calibration,
+    Questions,
+    as_stored,
+    calibrate,
+)
 from pytest_promptune.sizing.planning import Goals, Need, RunsPlan, plan_runs
-from pytest_promptune.sizing.sources import Asked, find
+from pytest_promptune.sizing.sources import Asked, Pool, StoredMetric, find
 from pytest_promptune.sizing.telling import calibration_lines, plan_lines, sentence
 from pytest_promptune.store.baselines import baseline_path, write_baseline
 from pytest_promptune.store.log import Location
@@ -250,6 +257,26 @@ def test_what_is_tolerated_is_not_found(tmp_path):
     assert strict.minimum < 0.2 < tolerant.minimum
 
 
+@pytest.mark.parametrize("scope", ["suite", "population"])
+def test_power_is_that_of_a_metric_in_its_family(scope):
+    """Two metrics share the error level; level, seed and scope are those that were asked for."""
+    coins = {f"c{number:02}": [1.0, 0.0] * 4 for number in range(12)}
+    metrics = [
+        StoredMetric(name=name, scores=coins, others={}) for name in (NAME, replace(NAME, metric="test_b"))
+    ]
+    pool = Pool(source="the baseline", metrics=metrics)
+    asked = {"alpha": 0.3, "seed": 3, "scope": scope}
+    answer = calibrate(pool, replace(QUESTIONS, **asked)).metrics[0]
+    stored = as_stored(pool)[0]
+    assert answer.power == {drop: power_of(stored, drop, family=2, **asked) for drop in DROPS}
+    other = {"family": 1, "alpha": 0.05, "seed": 0, "scope": "suite" if scope != "suite" else "population"}
+    for name, value in other.items():
+        assert answer.power != {
+            drop: power_of(stored, drop, **{"family": 2, **asked, name: value}) for drop in DROPS
+        }, name
+    assert (answer.minimum is None) is (scope == "population")
+
+
 def test_too_few_runs_say_how_to_record_more(tmp_path):
     record(tmp_path, runs=3)
     with pytest.raises(
@@ -352,6 +379,43 @@ def test_the_ini_file_of_pytest_counts(tmp_path, capsys, file, text):
     assert "inconclusive" in found["metrics"][0]["verdicts"]
     main(["plan-runs", "--json", "--root", str(tmp_path)])
     assert len(json.loads(capsys.readouterr().out)["metrics"]) == 3
+
+
+def test_the_tolerance_of_the_ini_file_counts(tmp_path, capsys):
+    """What the gate lets pass isn't found; a tolerance that is typed takes its place."""
+    record(tmp_path, runs=60)
+    (tmp_path / "pytest.ini").write_text("[pytest]\npromptune_tolerance =\n    test_a=0.2\n")
+    arguments = ["calibrate", "--json", "--splits=5", "--metric=test_a", "--root", str(tmp_path)]
+    found = []
+    for more in ([], ["--tolerance=test_a=0"]):
+        main([*arguments, *more])
+        (row,) = json.loads(capsys.readouterr().out)["metrics"]
+        found.append(row["power"][2]["power"])
+    assert found[0] < 0.1 < 0.8 < found[1]
+
+
+def test_the_baseline_of_the_ini_file_counts(tmp_path, capsys):
+    """Another name than main, unless one is typed."""
+    record(tmp_path, runs=4)
+    record(tmp_path, runs=6, name="old")
+    (tmp_path / "pytest.ini").write_text("[pytest]\npromptune_against = old\n")
+    arguments = ["plan-runs", "--json", "--root", str(tmp_path)]
+    found = []
+    for more in ([], ["--against=main"]):
+        main([*arguments, *more])
+        found.append(json.loads(capsys.readouterr().out)["metrics"][0]["runs"])
+    assert found == [6, 4]
+
+
+def test_the_store_of_the_ini_file_counts(log, capsys):
+    """Where the sessions of the project write, an experiment is looked for."""
+    (log / ".promptune").rename(log / "elsewhere")
+    arguments = ["plan-runs", "--json", "--experiment=last", "--root", str(log)]
+    assert main(arguments) == 2
+    assert "there is no experiment log" in capsys.readouterr().err
+    (log / "pytest.ini").write_text("[pytest]\npromptune_store = sqlite:///elsewhere/promptune.db\n")
+    assert main(arguments) == 0
+    assert json.loads(capsys.readouterr().out)["source"] == f"experiment {manifest().id} (current)"
 
 
 @pytest.mark.parametrize(
