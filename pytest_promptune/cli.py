@@ -172,7 +172,7 @@ def _calibrate_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _calibrate(arguments: argparse.Namespace) -> Answer:
-    from pytest_promptune.sizing.calibrating import Questions, calibrate, to_json
+    from pytest_promptune.sizing.calibrating import Questions, calibrate, other_rules, to_json
     from pytest_promptune.sizing.sources import find
     from pytest_promptune.sizing.telling import calibration_lines
 
@@ -186,6 +186,7 @@ def _calibrate(arguments: argparse.Namespace) -> Answer:
         tolerances=arguments.tolerance,
         usual_margins=settings.margin,
         usual_tolerances=settings.tolerance,
+        other_rules=other_rules(settings),
     )
     found = calibrate(find(_asked(arguments, settings)), questions)
     return Answer(text=_text(calibration_lines, found), data=to_json(found), status=found.status)

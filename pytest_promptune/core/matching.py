@@ -55,6 +55,8 @@ class AggregateMatch:
     measured: Aggregated | None = None
     #: Set where nothing was measured.
     obstacle: str = ""
+    #: Whether the obstacle is what the baseline lacks, so that recording it again is the cure.
+    is_unrecorded: bool = False
 
 
 def short_name(name: MetricName) -> str | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
@@ -64,6 +64,21 @@ class Pool:
     source: str
     metrics: Sequence[StoredMetric]
 
+    def refuse_unknown(self, option: str, wanted: Iterable[str]) -> None:
+        """Check that each of the metrics that an option names is here.
+
+        Raises:
+            SettingsError: with the names that are.
+        """
+        _refuse_unknown(option, wanted, self.metrics, "among the metrics judged")
+
+
+def _refuse_unknown(option: str, wanted: Iterable[str], found: Sequence[StoredMetric], where: str) -> None:
+    for name in wanted:
+        if not any(is_named(metric.name, [name]) for metric in found):
+            known = ", ".join(dict.fromkeys(metric.name.metric for metric in found))
+            raise SettingsError(f"{option}: {name!r} is not {where}. Valid: {known}.")
+
 
 def find(asked: Asked) -> Pool:
     """Read the runs of the gated metrics.
@@ -88,11 +103,7 @@ def find(asked: Asked) -> Pool:
 
 def _chosen(asked: Asked, found: Sequence[StoredMetric], gated: Sequence[bool], source: str) -> Pool:
     """The metrics that were asked for, or those that are gated."""
-    names = [metric.name for metric in found]
-    for wanted in asked.metrics:
-        if not any(is_named(name, [wanted]) for name in names):
-            known = ", ".join(dict.fromkeys(name.metric for name in names))
-            raise SettingsError(f"--metric: {wanted!r} is not in {source}. Valid: {known}.")
+    _refuse_unknown("--metric", asked.metrics, found, f"in {source}")
     kept = [
         metric
         for metric, is_default in zip(found, gated, strict=True)

@@ -35,8 +35,8 @@ def calibration_lines(found: Calibration, *, width: int) -> list[Line]:
 def _alarms(found: Calibration, width: int) -> list[Line]:
     alarms = found.alarms
     low, high = (f"{share * 100:.1f}" for share in alarms.ci)
-    runs = [count_ // 2 for each in found.metrics for count_ in each.runs if count_ >= FEWEST_RUNS]
-    few, many = min(runs), max(runs)
+    halves = [each.half for each in found.metrics if each.half is not None]
+    few, many = min(few for few, _ in halves), max(many for _, many in halves)
     size = f"{few} runs against {few}" if few == many else f"{few} to {many} runs a side"
     title = f"False alarms: {alarms.splits} random halves of the same runs ({size}), where nothing changed"
     observed = (
@@ -54,6 +54,10 @@ def _alarms(found: Calibration, width: int) -> list[Line]:
             "baseline if you can share it."
         )
         lines += paragraph(text, width, BAD, INDENT)
+    if rules := found.questions.other_rules:
+        fails = "nothing fails then" if rules[0].endswith("off") else "sessions fail more often then"
+        text = f"Regressions alone are judged here. The ini file sets {', '.join(rules)}: {fails}."
+        lines += paragraph(text, width, WARN, INDENT)
     note = (
         "All splits are of the same stored runs and no recordings of their own: the interval is about these "
         "runs, and halves of one session can't show that a model or a service drifts between sessions."
@@ -95,7 +99,7 @@ def _power(found: Calibration, width: int) -> list[Line]:
     lines = [*paragraph(title, width, BOLD), *_table(made.header, made.rows)]
     lines += paragraph(note, width, DIM, INDENT)
     if scope == "suite":
-        lines += paragraph("smallest: the change that is found four times of five.", width, DIM, INDENT)
+        lines += paragraph("smallest: the change that fails four times of five.", width, DIM, INDENT)
     else:
         text = "smallest: unknown for inputs like these; plan-runs tells how many cases a change needs."
         lines += paragraph(text, width, DIM, INDENT)

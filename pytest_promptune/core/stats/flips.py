@@ -59,9 +59,10 @@ def paired_changes(both: PairedCells, *, kind: Kind, direction: Direction, fdr: 
     worse, better = (down, up) if direction == "higher" else (up, down)
     worse_adjusted, better_adjusted = benjamini_hochberg(worse), benjamini_hochberg(better)
     sign = 1 if direction == "higher" else -1
+    differences = both.differences
     changes = []
     for row, case in enumerate(both.cases):
-        difference = float(both.differences[row])
+        difference = float(differences[row])
         changes.append(
             CaseChange(
                 case=case,
