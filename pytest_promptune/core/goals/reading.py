@@ -35,6 +35,7 @@ _OTHER = (
     r"|実行コマンド|評価スクリプト|計算方法|算出方法"
     r"|測定方法|現状(?:値)?|現在(?:値)?|説明|備考"
 )
+_RULE = rf"{_SECTIONS['passing']}|\brule\b|ルール"
 _NUMBERING = re.compile(r"^\s*\d+[.)]\s*")
 _FOR_READERS = "for readers; nothing is taken from it"
 _FILE = re.compile(r"[\w./\\~@+-]+\.(?:jsonl?|csv|ya?ml|parquet)\b|[\w.~@+-]*[/\\][\w./\\~@+-]*")
@@ -69,14 +70,14 @@ class _Reader:
     def read(self, block: Block) -> None:
         """Understand one line."""
         section = _section(block)
-        rule = read_rule(block.text, in_section=section == "passing")
-        if rule is not None and stated_at(without_count(block.text)) is None:
+        match = _LABEL.fullmatch(block.text)
+        label, rest = ("", block.text) if match is None or match["label"].isdigit() else match.groups()
+        rule = _rule(block.text, label, rest, section)
+        if rule is not None:
             self.rules.append(replace(rule, line=block.line))
             self.tell(block, "rule", shown_rule(rule))
-            return
-        label = _LABEL.fullmatch(block.text)
-        if label is not None and not label["label"].isdigit():
-            self._labelled(block, label["label"], label["rest"], section)
+        elif label:
+            self._labelled(block, label, rest, section)
         else:
             self._sentence(block, section)
 
@@ -242,6 +243,15 @@ def _settled(lines: Sequence[ReadLine], goals: Sequence[Goal]) -> list[ReadLine]
         else line
         for line in lines
     ]
+
+
+def _rule(text: str, label: str, rest: str, section: str) -> Rule | None:
+    """The passing rule in a line: none where it states a target, or is labelled as about something else."""
+    if stated_at(without_count(text)) is not None or measure_of(label)[0] is not None:
+        return None
+    if label and section != "passing":
+        return read_rule(rest, in_section=True) if re.search(_RULE, label, re.IGNORECASE) else None
+    return read_rule(text, in_section=section == "passing")
 
 
 def _is(label: str, words: str) -> bool:

@@ -92,6 +92,72 @@ def test_passing_rules(sentence, needed):
     assert (goals.rule, goals.problems) == (Rule(needed=needed, line=5), ())
 
 
+@pytest.mark.parametrize(
+    ("sentence", "needed"),
+    [
+        ("All goals count.", None),
+        ("The app passes if any two of the evaluation metrics reach their targets.", 2),
+        ("For all users, any one of the goals is enough.", 1),
+        ("Every metric reaches its target.", None),
+        ("Reach at least three of the four goals.", 3),
+        ("At least two of the goals", 2),
+        ("Passing rule: any of these", 1),
+        ("Rule: at least 2 of them", 2),
+        ("いずれかの指標が目標値に達すれば十分", 1),
+        ("少なくとも二つの目標を達成すること", 2),
+        ("六つ以上の指標が目標値に達していること", 6),
+    ],
+)
+def test_passing_rules_without_a_heading(sentence, needed):
+    """A sentence says how many of the goals, and that these are enough; or its label says what it is."""
+    goals = read("".join(f"- g{i}: 90% or higher\n" for i in range(6)) + f"\n{sentence}\n")
+    assert (goals.rule, goals.problems) == (Rule(needed=needed, line=8), ())
+
+
+@pytest.mark.parametrize(
+    "sentence",
+    [
+        "We don't want to break any of the existing metrics.",
+        "Any of these prompts may be changed to reach the goals.",
+        "Tell us if any of them is wrong.",
+        "We could not reach any of the targets last month.",
+        "Any goal that was reached last year should stay in this file.",
+        "Each of these metrics is measured five times.",
+        "Note: any of the goals may change.",
+        "指標のいずれも変えない",
+        "二三個以上",
+    ],
+)
+def test_prose_is_no_passing_rule(sentence):
+    """Any, all and each are usual words: the gate doesn't get weaker by them."""
+    goals = read(f"- Accuracy: 90% or higher\n- Cost: $1 or less\n\n{sentence}\n")
+    assert (goals.rule, goals.problems) == (Rule(), ())
+    assert [goal.name for goal in goals.goals] == ["Accuracy", "Cost"]
+
+
+@pytest.mark.parametrize("heading", ["# Goals", "## Passing Criteria"])
+@pytest.mark.parametrize(
+    ("line", "direction"),
+    [
+        ("Error rate: 1% for any of these inputs", "lower"),
+        ("Accuracy: 90% for all of these categories", "higher"),
+    ],
+)
+def test_a_goal_for_all_of_some_things_is_a_goal(heading, line, direction):
+    """Its label says of which metric, so any and all aren't those of a passing rule."""
+    goals = read(f"{heading}\n- {line}\n")
+    assert [(goal.lines, goal.target.direction) for goal in goals.goals] == [((2,), direction)]
+    assert goals.rule == Rule()
+
+
+@pytest.mark.parametrize("count", ["二三個以上", "0つ以上の指標", f"at least {'9' * 5000} of the goals"])
+def test_numbers_that_no_rule_has(count):
+    """They are told as not understood, by whatever digits."""
+    goals = read(f"- Accuracy: 90% or higher\n\n## Passing Criteria\n{count}\n")
+    assert goals.rule.needed is None
+    assert "Line 4" in "".join(goals.problems)
+
+
 def test_a_file_that_says_nothing():
     """Empty, or about something else."""
     assert "The file is empty" in problem("")
