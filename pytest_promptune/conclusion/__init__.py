@@ -68,12 +68,7 @@ def conclude(evidence: Evidence) -> Conclusion:
         runs=runs,
         variant=evidence.variants[0],
     )
-    found.decision = with_goals(
-        found.decision,
-        found.goals,
-        variant=evidence.variants[0],
-        missed=any(item.failed for item in found.goal_items),
-    )
+    found.decision = with_goals(found.decision, evidence.goals, found.goals, variant=evidence.variants[0])
     found.gate.extend(found.goal_items)  # they are no regressions, so the decision doesn't count them
     if settings.mode == "baseline":  # it is recorded all the same
         found.gate.extend(aggregation.failures)

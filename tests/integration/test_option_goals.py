@@ -127,6 +127,10 @@ def test_some_of_the_goals_can_be_enough(aimed):
     aimed.write({"fine-tune.md": text})
     ran = aimed.run(miss="c00,c01,c02")
     assert (ran.code, goals(ran)["Accuracy"]["status"]) == (0, "missed")
+    aimed.record(miss="c00,c01,c02")
+    decision = aimed.run(miss="c00,c01,c02").json["decision"]
+    assert decision["action"] == "stop"
+    assert "Enough goals are attained: any one goal is enough." in decision["reason"]
 
 
 def test_every_variant_is_judged(tuned):

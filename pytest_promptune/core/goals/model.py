@@ -69,5 +69,7 @@ class Goals:
     #: Where the cases are, as written.
     cases: str | None = None
     lines: tuple[ReadLine, ...] = ()
+    #: Names of those with two targets: none of these is taken.
+    contradicted: tuple[str, ...] = ()
     #: What contradicts itself or is missing, one text each; unclear lines are among them.
     problems: tuple[str, ...] = ()

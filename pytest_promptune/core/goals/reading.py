@@ -161,7 +161,7 @@ def read_goals(text: str, *, path: str) -> Goals:
         reader.read(block)
     goals, contradictions = _together(reader.stated, reader.percentiles)
     lines = _settled(reader.lines, goals)
-    problems = list(contradictions)
+    problems = list(contradictions.values())
     rule, *others = reader.rules or [Rule()]
     if contradicting := [other for other in others if other.needed != rule.needed]:
         problems.append(
@@ -181,6 +181,7 @@ def read_goals(text: str, *, path: str) -> Goals:
         rule=rule,
         cases=reader.cases[0] if reader.cases else None,
         lines=tuple(lines),
+        contradicted=tuple(contradictions),
         problems=tuple(problems),
     )
 
@@ -194,8 +195,10 @@ def _nothing(text: str) -> str:
     )
 
 
-def _together(stated: Sequence[_Stated], percentiles: dict[str, float]) -> tuple[tuple[Goal, ...], list[str]]:
-    """One goal for each metric, from all lines that state it; and those that contradict each other."""
+def _together(
+    stated: Sequence[_Stated], percentiles: dict[str, float]
+) -> tuple[tuple[Goal, ...], dict[str, str]]:
+    """One goal for each metric, from all lines that state it; and why there is none, by its name."""
     by_key: dict[tuple[str, float | None], list[_Stated]] = {}
     for one in stated:
         percentile = percentile_of(one.name)
@@ -203,13 +206,13 @@ def _together(stated: Sequence[_Stated], percentiles: dict[str, float]) -> tuple
             percentile = percentiles.get(one.name)
         measure, is_all = measure_of(one.name)
         by_key.setdefault((measure if measure and is_all else normal(one.name), percentile), []).append(one)
-    goals, problems = [], []
+    goals, problems = [], {}
     for (_, percentile), same in by_key.items():
         first = next((one for one in same if one.is_labelled), same[0])
         other = next((one for one in same if not _agree(one.target, first.target)), None)
         if other is not None:
             one, two = sorted((first, other), key=lambda one: one.line)
-            problems.append(
+            problems[first.name] = (
                 f"Two targets for {first.name}: {shown(one.target)} in line {one.line}, {shown(two.target)} "
                 f"in line {two.line}. Keep one; until then it is not judged."
             )

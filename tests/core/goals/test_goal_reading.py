@@ -175,7 +175,7 @@ def test_another_language():
 def test_two_targets_for_one_metric():
     """They are named with their lines, and neither is taken."""
     goals = read("- Accuracy: 90% or higher\n- 精度: 95%以上\n- Latency: 2 s or less\n")
-    assert [goal.name for goal in goals.goals] == ["Latency"]
+    assert ([goal.name for goal in goals.goals], goals.contradicted) == (["Latency"], ("Accuracy",))
     assert goals.problems == (
         "Two targets for Accuracy: 90 % or higher in line 1, 95 % or higher in line 2. Keep one; "
         "until then it is not judged.",
