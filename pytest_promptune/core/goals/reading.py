@@ -8,6 +8,7 @@ test cases are, and how many of the goals have to be reached. Everything else is
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
@@ -47,6 +48,8 @@ class _Stated:
 
     name: str
     target: Target
+    #: 95 for a 95th percentile, where the line says so.
+    percentile: float | None
     line: int
     #: By the line itself, or by a sentence in passing.
     is_labelled: bool
@@ -108,8 +111,11 @@ class _Reader:
         measure, _ = measure_of(name)
         found = find_target(text, usual=DIRECTIONS.get(measure or ""))
         if isinstance(found, Target):
-            self.stated.append(_Stated(name, found, block.line, is_labelled=True))
-            self.tell(block, "goal", f"{name}: {shown(found)}")
+            in_name, in_text = percentile_of(name), percentile_of(text)
+            percentile = in_text if in_name is None else in_name
+            self.stated.append(_Stated(name, found, percentile, block.line, is_labelled=True))
+            of_samples = "" if percentile == in_name else f"p{percentile:g} "
+            self.tell(block, "goal", f"{name}: {of_samples}{shown(found)}")
         elif found is not None:
             self.tell(block, "unclear", f"{name}: {found}")
         elif section in ("objectives", "metrics") or measure is not None:
@@ -142,7 +148,7 @@ class _Reader:
             return
         percentile = percentile_of(block.text)
         name = word if percentile is None else f"p{percentile:g} {word}"
-        self.stated.append(_Stated(name, found, block.line, is_labelled=False))
+        self.stated.append(_Stated(name, found, percentile, block.line, is_labelled=False))
         rest = (
             f"; without a number of its own, not checked: {', '.join(w for _, w in others)}" if others else ""
         )
@@ -201,9 +207,7 @@ def _together(
     """One goal for each metric, from all lines that state it; and why there is none, by its name."""
     by_key: dict[tuple[str, float | None], list[_Stated]] = {}
     for one in stated:
-        percentile = percentile_of(one.name)
-        if percentile is None:
-            percentile = percentiles.get(one.name)
+        percentile = percentiles.get(one.name) if one.percentile is None else one.percentile
         measure, is_all = measure_of(one.name)
         by_key.setdefault((measure if measure and is_all else normal(one.name), percentile), []).append(one)
     goals, problems = [], {}
@@ -227,7 +231,18 @@ def _together(
                 lines=lines,
             )
         )
-    return tuple(sorted(goals, key=lambda goal: goal.lines)), problems
+    return tuple(sorted(_with_own_names(goals), key=lambda goal: goal.lines)), problems
+
+
+def _with_own_names(goals: Sequence[Goal]) -> list[Goal]:
+    """Goals for the mean and a percentile of one metric are told apart by their names."""
+    names = Counter(normal(goal.name) for goal in goals)
+    return [
+        goal
+        if names[normal(goal.name)] == 1 or goal.percentile is None
+        else replace(goal, name=f"p{goal.percentile:g} {goal.name}")
+        for goal in goals
+    ]
 
 
 def _agree(one: Target, other: Target) -> bool:

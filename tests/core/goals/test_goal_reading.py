@@ -75,6 +75,33 @@ def test_other_shapes():
 
 
 @pytest.mark.parametrize(
+    ("text", "percentile", "value"),
+    [
+        ("- Latency: p95 under 800 ms", 95.0, 0.8),
+        ("- Latency: 2 s or less at the 99th percentile", 99.0, 2.0),
+        ("- Latency: median of 2 s or less", 50.0, 2.0),
+        ("- p90 latency: 2 s or less", 90.0, 2.0),
+        ("- 応答時間: 95パーセンタイルで2秒以下", 95.0, 2.0),
+        ("| Metric | Target |\n|---|---|\n| Latency | p95 < 2 s |", 95.0, 2.0),
+        ("## Latency\n- Target value: p95 of 2 s or less", 95.0, 2.0),
+        ("## Latency\n- Calculation: median\n- Target value: p95 of 2 s or less", 95.0, 2.0),
+        ("Answer with a p95 latency under 2 s.", 95.0, 2.0),
+    ],
+)
+def test_a_percentile_beside_the_target(text, percentile, value):
+    """It counts wherever the line says so, before what a section says of all its lines."""
+    (goal,) = read(text).goals
+    assert (goal.percentile, goal.target.value, goal.measure) == (percentile, value, "latency_s")
+
+
+def test_the_mean_and_a_percentile_of_one_metric():
+    """They are two goals, and can be told apart."""
+    goals = read("- Latency: 2 s or less\n- Latency: p95 under 5 s\n")
+    assert [(g.name, g.percentile) for g in goals.goals] == [("Latency", None), ("p95 Latency", 95.0)]
+    assert [line.told for line in goals.lines] == ["Latency: 2 s or less", "Latency: p95 5 s or less"]
+
+
+@pytest.mark.parametrize(
     ("sentence", "needed"),
     [
         ("All evaluation metrics must achieve their target values", None),
