@@ -228,6 +228,13 @@ def test_merged_parts(aimed, capsys):
     assert main(["merge", *parts, *root, "--gate", "--goals", str(aimed.path / "other.md")]) == 0
     assert main(["merge", *parts, *root, "--gate", "--goals="]) == 0
     assert main(["merge", *parts, *root, "--goals", "none.md"]) == 2
+    aimed.configure("ini", goals="other.md")
+    assert main(["merge", *parts, *root, "--gate"]) == 0
+    aimed.configure("ini", goals="")
+    assert main(["merge", *parts, *root, "--gate"]) == 0
+    assert main(["merge", *parts, *root, "--gate", "--goals", str(aimed.path / "fine-tune.md")]) == 1
+    aimed.configure("ini", goals="none.md")
+    assert main(["merge", *parts, *root, "--gate"]) == 2
 
 
 def test_under_xdist(aimed):
