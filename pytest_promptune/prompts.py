@@ -83,7 +83,7 @@ class AppPrompts:
     def hashes(self, variant: Variant) -> Mapping[str, str]:
         """Hash of each template's text under a variant."""
         replaced = variant.templates
-        return {name: sha256(replaced.get(name) or text) for name, text in self.texts().items()}
+        return {name: sha256(replaced.get(name, text)) for name, text in self.texts().items()}
 
     def described(self, variant: Variant, contexts: Mapping[str, object]) -> Variant:
         """The variant with what it changes, as far as that is known by now.

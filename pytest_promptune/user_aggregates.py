@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from pytest_promptune.core.aggregates.given import HOOK, Aggregate, Given, aggregates_of
+from pytest_promptune.core.codec import unboxed
 from pytest_promptune.core.plan import PlannedItem
 
 #: Only a worker of xdist collects, and with that loads what stands in folders of tests.
@@ -42,9 +43,9 @@ class UserAggregates:
             SettingsError: when it gave something else than aggregates.
         """
         for item in items if self._aggregates() else ():
-            if item.case is not None:
-                tags = {str(tag): _plain(value) for tag, value in item.case.tags.items()}
-                self._tags.setdefault(item.module, {})[item.case.id] = tags
+            known = self._tags.setdefault(item.module, {})
+            if item.case is not None and item.case.id not in known:
+                known[item.case.id] = {str(tag): _plain(value) for tag, value in item.case.tags.items()}
 
     def knowledge(self) -> dict[str, Any]:
         """What only a process that collected knows, as plain data."""
@@ -65,4 +66,5 @@ class UserAggregates:
 
 def _plain(value: object) -> object:
     """Numbers, texts and truth values as they are, all else as text: it travels between processes."""
+    value = unboxed(value)
     return value if value is None or isinstance(value, str | int | float | bool) else str(value)

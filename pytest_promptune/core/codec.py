@@ -61,6 +61,12 @@ def _container(value: object, where: str) -> Any:
     return _jsonable(_plain(value, where), where)
 
 
+def unboxed(value: Any) -> Any:
+    """Scalars of numpy, torch and their like as Python's own; everything else as it is."""
+    item = getattr(value, "item", None)
+    return item() if callable(item) and getattr(value, "shape", None) == () else value
+
+
 def _plain(value: object, where: str) -> object:
     """One step towards JSON for the objects people return from apps."""
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
@@ -72,9 +78,8 @@ def _plain(value: object, where: str) -> object:
         except Exception as error:  # pydantic has several; what counts is that there is no JSON form
             raise ScoreError(f"{where} is {_describe(value)} without a JSON form: {error}") from None
         return dumped
-    item = getattr(value, "item", None)
-    if callable(item) and getattr(value, "shape", None) == ():
-        scalar: object = item()
+    scalar = unboxed(value)
+    if scalar is not value:
         return scalar
     isoformat = getattr(value, "isoformat", None)
     if callable(isoformat) and not isinstance(value, type):

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from numbers import Real
 from typing import Any
 
-from pytest_promptune.core.codec import sha256
+from pytest_promptune.core.codec import sha256, unboxed
 from pytest_promptune.core.errors import ScoreError
 from pytest_promptune.core.model import Case, NodeRun, SampleError, SampleRecord, Usage, Variant
 from pytest_promptune.core.stats.model import LARGEST_VALUE, Direction, Kind
@@ -174,8 +174,7 @@ def number_of(value: Any, where: str) -> tuple[float | None, Kind]:
             belong to.
     """
     __tracebackhide__ = True
-    if getattr(value, "shape", None) == () and callable(getattr(value, "item", None)):
-        value = value.item()  # numpy and torch scalars
+    value = unboxed(value)
     if value is None:
         return None, "score"
     if isinstance(value, bool):

@@ -6,6 +6,7 @@ own to generate ahead, and sends them with a report that xdist passes on before 
 
 from __future__ import annotations
 
+import json
 import time
 from collections import deque
 from collections.abc import Callable, Hashable, Sequence
@@ -164,14 +165,15 @@ class Messenger:
             report.promptune_stalled_s = self._stalled_s = stalled_s
         if not self._has_told:
             self._has_told, self._knew_at = True, self._told_at
-            report.promptune_knowledge = self._session().knowledge()
+            # As text, like samples: execnet takes exact types and some numbers only.
+            report.promptune_knowledge = json.dumps(self._session().knowledge(), allow_nan=False)
 
 
 def take_in(report: Any, session: Session) -> None:
     """In the controller: what a `Messenger` sent with a report, taken off it: pytest keeps all reports."""
     knowledge = report.__dict__.pop("promptune_knowledge", None)
     if knowledge is not None:
-        session.know(knowledge)
+        session.know(json.loads(knowledge))
     stalled_s = report.__dict__.pop("promptune_stalled_s", None)
     if stalled_s is not None:
         session.samples.know_stalled(stalled_s)

@@ -161,6 +161,35 @@ def test_prompts_are_recorded_as_in_a_serial_run(project):
     assert project.baseline.read_bytes() == serial
 
 
+def test_variants_of_templates_are_compared_as_in_a_serial_run(project):
+    """What workers tell of the prompts travels, whatever a text knows beside its letters."""
+    project.write(
+        {
+            "test_bot.py": (
+                "import pytest\nfrom pytest_promptune import Case\nfrom xdist_variants import env\n\n"
+                "@pytest.fixture(scope='session')\ndef app():\n"
+                "    return lambda name: env.get_template('greet.j2').render(name=name)\n\n"
+                "@pytest.mark.promptune(app='app', runs=2)\n"
+                "@pytest.mark.parametrize('case', [Case(id=i, input=i) for i in 'abcd'], ids=str)\n"
+                "def test_it(case, sample):\n    assert sample.output.startswith('Hello')\n"
+            ),
+            "xdist_variants.py": (
+                "from pathlib import Path\nimport jinja2\n"
+                "env = jinja2.Environment(loader=jinja2.FileSystemLoader(Path(__file__).parent / 'prompts'))\n"
+            ),
+            "prompts/greet.j2": "Hello {{ name }}",
+            "prompts/variants/rude/greet.j2": "Get lost, {{ name }}",
+            "pytest.ini": "[pytest]\npromptune_jinja_env = xdist_variants:env\npythonpath = .\n",
+        }
+    )
+    serial = project.run("--promptune-compare")
+    ran = project.run("-n", "2", "--promptune-compare", plugins=XDIST)
+    assert "INTERNALERROR" not in ran.text
+    assert serial.code == ran.code == 1
+    verdicts = [r.row("test_it", "rude")["verdict"] for r in (serial, ran)]
+    assert verdicts == ["regressed", "regressed"]
+
+
 @pytest.mark.parametrize("dist", ["load", "worksteal", "loadscope", "loadfile", "loadgroup"])
 def test_each_sample_is_generated_once(bot, dist):
     """All tests of a sample run on one worker, whatever --dist says, beside tests that have no sample."""

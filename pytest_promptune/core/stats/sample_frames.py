@@ -11,6 +11,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import pandas as pd
 
+from pytest_promptune.core.codec import unboxed
 from pytest_promptune.core.errors import AggregateError
 from pytest_promptune.core.stats.cells import FloatArray, IntArray
 from pytest_promptune.core.stats.resampling import Evaluator
@@ -76,8 +77,7 @@ class FrameFunction:
                 f"and the columns {', '.join(self.columns)}.",
                 lacking=tuple(column for column in self.absent if column in told),
             ) from error
-        if getattr(value, "shape", None) == () and callable(getattr(value, "item", None)):
-            value = value.item()
+        value = unboxed(value)
         if value is None or (isinstance(value, Real) and not isinstance(value, bool)):
             return None if value is None else float(value)
         shown = value if isinstance(value, bool) else f"a {type(value).__name__}"
