@@ -48,7 +48,8 @@ def require_goals(given: str | None, *, configured: str | None, root: Path, here
         return _read(here / given, root)
     if configured == "":
         raise GoalsError(
-            "promptune_goals is empty, so no session reads a goals file. Name one: pytest-promptune goals PATH."
+            "promptune_goals is empty, so no session reads a goals file. Name one: "
+            "pytest-promptune goals PATH."
         )
     goals = find_goals(configured, root=root)
     if goals is None:

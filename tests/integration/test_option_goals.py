@@ -143,13 +143,17 @@ def test_every_variant_is_judged(tuned):
 
 
 def test_a_goal_without_a_metric_is_a_warning(aimed):
-    """It is never dropped: the run says so, the plan fails."""
+    """It is never dropped: the run says so, and the plan fails once it is known what the tests score."""
     aimed.write({"fine-tune.md": "- Charm: 90% or higher\n- Error rate: 20% or less\n"})
     ran = aimed.run()
     assert ran.code == 0
     assert list(goals(ran)) == ["Error rate"]
     assert any("Goal Charm (line 1): no metric" in text for text in ran.json["warnings"])
     assert "Charm" in ran.out
+    plan = aimed.run("--promptune-plan")
+    assert plan.code == 0
+    assert "warning goals (fine-tune.md): Goal Charm (line 1): no metric" in flat(plan)
+    aimed.record()
     plan = aimed.run("--promptune-plan")
     assert plan.code == 1
     assert "failed goals (fine-tune.md): Goal Charm (line 1)" in flat(plan)
@@ -167,6 +171,17 @@ def test_the_plan_knows_what_it_cannot_know_yet(aimed):
     aimed.record()
     plan = aimed.run("--promptune-plan")
     assert "Accuracy 90 % or higher (test_answer); Length 2 or less (test_words::length)" in flat(plan)
+
+
+def test_the_plan_knows_the_aggregates_of_the_hook(aimed):
+    """As sessions do: goals mean them, and margins may name them."""
+    hook = "def pytest_promptune_aggregates(config):\n    return {'Charm': lambda samples: 1.0}\n"
+    conftest = (aimed.path / "conftest.py").read_text(encoding="utf-8")
+    aimed.write({"fine-tune.md": "- Charm: 0.9 or higher\n"}, conftest=f"{conftest}\n\n{hook}")
+    plan = aimed.run("--promptune-plan", "--promptune-margin=Charm=0.1")
+    assert plan.code == 0
+    assert "ok goals (fine-tune.md): Charm 0.9 or higher (bot::Charm)" in flat(plan)
+    assert goals(aimed.run("--promptune-margin=Charm=0.1"))["Charm"]["metric"] == "bot::Charm"
 
 
 @pytest.mark.parametrize(

@@ -48,6 +48,8 @@ class Meant:
     goal: Goal
     names: tuple[MetricName, ...] = ()
     problem: str = ""
+    #: Whether all that is wrong is that no metric is known by this name, or several.
+    is_unmatched: bool = False
 
 
 def meant_by(goal: Goal, candidates: Sequence[Candidate], mapping: Mapping[str, str]) -> Meant:
@@ -62,7 +64,12 @@ def meant_by(goal: Goal, candidates: Sequence[Candidate], mapping: Mapping[str, 
     misfits = {name: text for name in found if (text := _misfit(goal, name))}
     texts = [problem, *dict.fromkeys(misfits.values())]
     told = " ".join(f"Goal {goal.name} ({_lines(goal)}): {text}" for text in texts if text)
-    return Meant(goal=goal, names=tuple(name for name in found if name not in misfits), problem=told)
+    return Meant(
+        goal=goal,
+        names=tuple(name for name in found if name not in misfits),
+        problem=told,
+        is_unmatched=bool(problem) and not misfits,
+    )
 
 
 def _found(
