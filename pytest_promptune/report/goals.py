@@ -6,12 +6,13 @@ from pytest_promptune.core.display import interval, mean
 from pytest_promptune.core.goals import wording
 from pytest_promptune.core.view import View
 from pytest_promptune.report.escape import code, sentence
-from pytest_promptune.report.tables import Table
+from pytest_promptune.report.tables import Table, percent
 
 
 def goal_table(view: View) -> Table:
     """What each goal wants, what was measured, and whether it is reached; no rows without goals."""
-    header = ("Goal", "Metric", "Variant", "Value", "Interval", "Target", "Gap", "Achievement", "Result")
+    level = f"{percent(1 - view.experiment.alpha)} interval"
+    header = ("Goal", "Metric", "Variant", "Value", level, "Target", "Gap", "Achievement", "Result")
     rows = tuple(
         (
             sentence("{}", row.goal),

@@ -231,6 +231,22 @@ def test_a_missed_goal_ends_no_session_early(aimed):
     assert (ran.code, goals(ran)["Accuracy"]["status"]) == (1, "missed")
 
 
+def test_goals_are_judged_at_the_level_of_the_session(aimed):
+    """At a look, too: all goals of one session have intervals of one level, which the report tells."""
+    aimed.write({"fine-tune.md": GOALS + "- F1: 0.9 or higher\n"})
+    aimed.record("--promptune-runs=6")
+    looked = aimed.run("--promptune-runs=2..6", miss="c00,c01,c02,c03")
+    assert looked.json["experiment"]["runs"] == 2
+    fixed = aimed.run("--promptune-runs=2", miss="c00,c01,c02,c03")
+    for name in ("Accuracy", "Error rate", "length", "F1"):
+        assert goals(looked)[name]["ci"] == goals(fixed)[name]["ci"]
+    report = (aimed.path / "promptune-report.md").read_text(encoding="utf-8")
+    assert "| Value | 95 % interval | Target |" in report
+    wider = aimed.run("--promptune-runs=2", "--promptune-alpha=0.01", miss="c00,c01,c02,c03")
+    assert goals(wider)["Accuracy"]["ci"][1] > goals(fixed)["Accuracy"]["ci"][1]
+    assert "| Value | 99 % interval | Target |" in (aimed.path / "promptune-report.md").read_text()
+
+
 def test_merged_parts(aimed, capsys):
     """Parts are judged together, by the goals file where they are merged or a given one."""
     for part in ("test_answer", "test_words"):

@@ -10,7 +10,9 @@ from pytest_promptune.core.experiment import Column
 from pytest_promptune.core.goals.judging import Measured, candidates, judge
 from pytest_promptune.core.goals.matching import meant_by
 from pytest_promptune.core.goals.reading import read_goals
+from pytest_promptune.core.stats.aggregates import describe_aggregate
 from pytest_promptune.core.stats.goals import goal_attainment
+from pytest_promptune.core.stats.percentiles import Percentile
 from pytest_promptune.core.view import GoalRow, MetricName, MetricRow
 
 MODULE = "test_m.py"
@@ -73,6 +75,18 @@ def test_percentiles():
     assert row.status == "missed"
     assert judged("p95 latency: under 5 s", times).status == "attained"
     assert judged("p95 latency: under 1.8 s", times).status == "unclear"
+
+
+@pytest.mark.parametrize("alpha", [0.2, 0.4])
+def test_the_error_level(alpha):
+    """Intervals of means and of percentiles hold at the level that is asked for."""
+    times = column("bot::latency_s", TIMES, kind="latency", direction="lower", unit="s")
+    for line, of, expected in (
+        ("Accuracy: 90%", column("test_a", ANSWERS), goal_attainment(ANSWERS, target=0.9, alpha=alpha).ci),
+        ("p95 latency: 2 s", times, describe_aggregate(TIMES, Percentile(95), alpha=alpha).ci),
+    ):
+        assert judged(line, of, alpha=alpha).ci == expected
+        assert judged(line, of).ci != expected, "0.05 gives another one"
 
 
 def test_tokens_are_input_and_output_together():
