@@ -14,7 +14,15 @@ from dataclasses import dataclass, field, replace
 
 from pytest_promptune.core.goals.blocks import Block, read_blocks
 from pytest_promptune.core.goals.model import Goal, Goals, Meaning, ReadLine, Rule, Target
-from pytest_promptune.core.goals.quantities import EXAMPLE, find_target, has_number, shown, stated_at
+from pytest_promptune.core.goals.quantities import (
+    EXAMPLE,
+    aimed_at,
+    find_target,
+    has_amount,
+    has_number,
+    shown,
+    stated_at,
+)
 from pytest_promptune.core.goals.rules import read_rule, shown_rule, without_count
 from pytest_promptune.core.goals.words import DIRECTIONS, measure_of, normal, percentile_of, words_in
 
@@ -25,6 +33,8 @@ _SECTIONS = {
     "metrics": r"\bmetrics?\b|指標|メトリクス",
     "objectives": r"\bobjectives?\b|\bgoals?\b|\btargets?\b|目標|目的",
 }
+#: Sections whose lines are about what is to be reached.
+_AIMING = ("objectives", "metrics")
 _CASES = (
     r"(?:test |evaluation )?(?:cases?|data(?:set)?)(?: (?:file|path))?"
     r"|テスト(?:ケース|データ)|評価データ|データセット"
@@ -118,7 +128,7 @@ class _Reader:
             self.tell(block, "goal", f"{name}: {of_samples}{shown(found)}")
         elif found is not None:
             self.tell(block, "unclear", f"{name}: {found}")
-        elif section in ("objectives", "metrics") or measure is not None:
+        elif section in _AIMING or measure is not None:
             self.tell(block, "unclear", f"{name}: no number to reach")
         else:
             self.tell(block, "ignored", "no goal in it")
@@ -132,13 +142,18 @@ class _Reader:
             )
             return
         place = stated_at(block.text)
-        words = words_in(block.text, place) if place else []
-        if place is None:
-            self.tell(block, "ignored", "no goal in it")
-        elif not words:
-            self.tell(block, "unclear", f"which metric is meant? Write it as {EXAMPLE}")
-        else:
+        aim = aimed_at(block.text) if section in _AIMING else None
+        words = words_in(block.text, place or aim or (0, 0))
+        if words and (place or aim):
             self._goal_of_sentence(block, words)
+        elif place:
+            self.tell(block, "unclear", f"which metric is meant? Write it as {EXAMPLE}")
+        elif words and section in _AIMING and has_amount(block.text):
+            why = find_target(block.text, usual=DIRECTIONS[words[0][0]])
+            told = why if isinstance(why, str) else f"is that to be reached? Write it as {EXAMPLE}"
+            self.tell(block, "unclear", told)
+        else:
+            self.tell(block, "ignored", "no goal in it")
 
     def _goal_of_sentence(self, block: Block, words: Sequence[tuple[str, str]]) -> None:
         (measure, word), *others = words

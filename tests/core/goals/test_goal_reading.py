@@ -75,6 +75,70 @@ def test_other_shapes():
 
 
 @pytest.mark.parametrize(
+    ("sentence", "goal"),
+    [
+        ("- Improve accuracy to 90%", ("accuracy", 0.9, "higher")),
+        ("Improve accuracy from 75% to 90%.", ("accuracy", 0.9, "higher")),
+        ("Reach 0.9 F1 (now 0.8).", ("F1", 0.9, "higher")),
+        ("The average latency should be 2 s.", ("latency", 2.0, "lower")),
+        ("精度を75%から90%に改善する", ("精度", 0.9, "higher")),
+    ],
+)
+def test_a_sentence_that_says_what_a_metric_is_to_become(sentence, goal):
+    """Below a heading about goals, in the usual direction of the metric; elsewhere it is no goal."""
+    goals = read(f"# Goals\n\n{sentence}\n")
+    assert ([(g.name, g.target.value, g.target.direction) for g in goals.goals], goals.problems) == (
+        [goal],
+        (),
+    )
+    assert read(f"# Notes\n\n{sentence}\n").goals == ()
+
+
+@pytest.mark.parametrize(
+    ("sentence", "why"),
+    [
+        ("Reduce latency by 20%", "relative to what was"),
+        ("90% accuracy", "is that to be reached?"),
+        ("Accuracy is 75% now; improve it to 90%.", "more than one number"),
+    ],
+)
+def test_a_sentence_that_may_be_a_goal_is_told(sentence, why):
+    """Below a heading about goals nothing with an amount of a metric is dropped without a word."""
+    assert why in read(f"# Goals\n\n- Cost: $1 or less\n- {sentence}\n").problems[0]
+
+
+@pytest.mark.parametrize(
+    "sentence",
+    [
+        "Accuracy is measured on 200 cases, five runs each.",
+        "Compare accuracy to 3 other models.",
+        "We go live to 10% of the users.",
+    ],
+)
+def test_a_sentence_with_other_numbers_is_no_goal(sentence):
+    """Numbers without a unit, or without a metric's word, are no targets."""
+    goals = read(f"# Goals\n\n- Cost: $1 or less\n- {sentence}\n")
+    assert ([goal.name for goal in goals.goals], goals.problems) == (["Cost"], ())
+
+
+@pytest.mark.parametrize(
+    "table",
+    [
+        "| # | Metric | Target |\n|---|---|---|\n| 1 | Accuracy | 90% |",
+        "| No. | Goal | Now | Target |\n|---|---|---|---|\n| 1. | Accuracy | 80% | 90% |",
+        "| # | Aim | Value |\n|---|---|---|\n| 1 | Accuracy | 90% |",
+        "| Target | Metric |\n|---|---|\n| 90% | Accuracy |",
+        "| Team | Metric | Goal |\n|---|---|---|\n| Search | Accuracy | 90% |",
+        "| 番号 | 指標 | 目標値 |\n|---|---|---|\n| 1 | 精度 | 90% |",
+    ],
+)
+def test_the_name_in_a_table(table):
+    """Stands in the column that says so, else in the first that is no number."""
+    (goal,) = read(table).goals
+    assert (goal.measure, goal.target.value) == ("accuracy", 0.9)
+
+
+@pytest.mark.parametrize(
     ("text", "percentile", "value"),
     [
         ("- Latency: p95 under 800 ms", 95.0, 0.8),
