@@ -114,6 +114,8 @@ class _Reader:
                 self.tell(block, "unclear", f"the target of which metric? Name it, as {EXAMPLE}")
         elif section == "methods":
             self.tell(block, "other", _FOR_READERS)
+        elif not section and measure_of(label)[0] is None and not has_amount(rest):
+            self.tell(block, "ignored", "no goal in it")
         else:
             self._goal(block, label, rest, section)
 

@@ -122,6 +122,24 @@ def test_a_sentence_with_other_numbers_is_no_goal(sentence):
 
 
 @pytest.mark.parametrize(
+    "line", ["Last updated: 2026-11-20", "- Python: 3.11", "- Model: gpt-4.1", "Runs: 5", "Owner: the team"]
+)
+def test_other_lines_with_numbers_are_no_goals(line):
+    """Nothing is wrong with them; below a heading about goals they would be goals."""
+    goals = read(f"{line}\n\n- Accuracy: 90% or higher\n")
+    assert ([goal.name for goal in goals.goals], goals.problems) == (["Accuracy"], ())
+    below = read(f"# Goals\n\n{line}\n\n- Accuracy: 90% or higher\n")
+    assert [one.meaning for one in below.lines] == ["unclear", "goal"]
+
+
+@pytest.mark.parametrize("line", ["Politeness: 90%", "Speed: 20% faster", "Helpfulness: 4 or higher"])
+def test_a_unit_or_a_direction_makes_a_goal_of_any_name(line):
+    """It is one, or told as unclear, whatever the heading."""
+    (first, _) = read(f"{line}\n\n- Accuracy: 90% or higher\n").lines
+    assert first.meaning in ("goal", "unclear")
+
+
+@pytest.mark.parametrize(
     "table",
     [
         "| # | Metric | Target |\n|---|---|---|\n| 1 | Accuracy | 90% |",
