@@ -37,6 +37,14 @@ def cost(metric: str, values: dict[str, list[float | None]], unit: str = "tokens
     return column(metric, values, kind="cost", direction="lower", unit=unit)
 
 
+def replace_module(given: Column, module: str = "test_other.py") -> Column:
+    found = Column(replace(given.name, module=module, test=f"{module}::bot"), None)
+    for case, runs in given.scores("current").items():
+        for run, value in enumerate(runs, 1):
+            found.put("current", case, run, value)
+    return found
+
+
 def judged(line: str, *columns: Column, **more: object) -> GoalRow:
     (goal,) = read_goals(f"- {line}\n", path="goals.md").goals
     measured = Measured(
@@ -99,6 +107,17 @@ def test_tokens_are_input_and_output_together():
         pytest.approx(115.8333333),
         "attained",
     )
+
+
+def test_tokens_of_an_app_that_another_module_counts_too():
+    """Input tokens here and output tokens there are no sum, and no error."""
+    read = cost("bot::input_tokens", {"a": [100.0, 110.0]})
+    elsewhere = [
+        replace_module(cost(f"bot::{name}", {"a": [10.0, 12.0]}))
+        for name in ("input_tokens", "output_tokens")
+    ]
+    row = judged("tokens per request: <= 1,200", read, *elsewhere)
+    assert (row.name.module, row.value, row.status) == ("test_other.py", pytest.approx(22.0), "attained")
 
 
 def test_aggregates_are_judged_by_their_interval():
