@@ -180,6 +180,15 @@ def test_the_next_step_follows_the_passing_rule():
     )
 
 
+def test_a_goal_of_two_metrics_counts_once_for_the_gate():
+    """Both of its metrics reach it, and yet it is one goal of the two that are needed."""
+    both = [row("A", "attained"), row("A", "attained", name=metric_name("test_other"))]
+    assert failed([*both, row("B", "missed")], Rule(needed=2)) == ["goal[B]-current"]
+    half = [row("A", "attained"), row("A", "missed", name=metric_name("test_other"))]
+    assert len(failed([*half, row("B", "missed")], Rule(needed=1))) == 2
+    assert failed([*half, row("B", "attained")], Rule(needed=1)) == []
+
+
 def test_a_goal_of_two_metrics_is_attained_by_both():
     """It counts once, and only if each of its metrics reaches it."""
     other = metric_name("test_other")
