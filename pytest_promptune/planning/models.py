@@ -62,13 +62,11 @@ class AppModels:
         for table in held.settings:
             self._name(table, f"the app {place[0]}")
 
-    def look_at(self, variants: Iterable[Variant], context: Mapping[str, Any]) -> None:
-        """Take in what variants name, and the runtime context as `current` has it."""
+    def look_at(self, variant: Variant, context: Mapping[str, Any]) -> None:
+        """Take in what a variant names, and the runtime context as `current` has it."""
         self._name(context, "the graph's context")
-        for variant in variants:
-            self._name(variant.context, f"variant {variant.name}")
-            for changes in variant.nodes.values():
-                self._name(changes, f"variant {variant.name}")
+        for table in (variant.context, *variant.nodes.values()):
+            self._name(table, f"variant {variant.name}")
 
     def _name(self, table: Mapping[str, Any], where: str) -> None:
         for named in named_models(table):

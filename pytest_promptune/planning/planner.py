@@ -161,7 +161,7 @@ class Planner:
         else:
             self._variants.learn(built.default_context())
             self._models.look(place, app.target)
-            self._models.look_at([variant], built.default_context())
+            self._models.look_at(variant, built.default_context())
 
     def _run(self, call: Callable[[], Awaitable[Any]]) -> Any:
         if self._engine is None:

@@ -91,7 +91,8 @@ def test_models_that_nodes_make():
 
 def named(context: dict[str, Any], *variants: Variant, **environment: str) -> list[tuple[str, str, str]]:
     found = models(**environment)
-    found.look_at(variants, context)
+    for variant in variants or [Variant(name="current")]:
+        found.look_at(variant, context)
     return lines(found)
 
 

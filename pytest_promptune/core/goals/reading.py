@@ -76,9 +76,17 @@ class _Reader:
     #: Sections whose way of calculation speaks of a percentile.
     percentiles: dict[str, float] = field(default_factory=dict)
 
-    def tell(self, block: Block, meaning: Meaning, told: str) -> None:
+    def tell(self, block: Block, meaning: Meaning, told: str, *, without_number: str = "") -> None:
         """How a line was understood."""
-        self.lines.append(ReadLine(line=block.line, text=block.text, meaning=meaning, told=told))
+        self.lines.append(
+            ReadLine(
+                line=block.line,
+                text=block.text,
+                meaning=meaning,
+                told=told,
+                without_number=without_number,
+            )
+        )
 
     def read(self, block: Block) -> None:
         """Understand one line."""
@@ -131,7 +139,7 @@ class _Reader:
         elif found is not None:
             self.tell(block, "unclear", f"{name}: {found}")
         elif section in _AIMING or measure is not None:
-            self.tell(block, "unclear", f"{name}: no number to reach")
+            self.tell(block, "unclear", f"{name}: no number to reach", without_number=name)
         else:
             self.tell(block, "ignored", "no goal in it")
 
@@ -184,20 +192,17 @@ def read_goals(text: str, *, path: str) -> Goals:
         reader.read(block)
     goals, contradictions = _together(reader.stated, reader.percentiles)
     lines = _settled(reader.lines, goals)
-    problems = list(contradictions.values())
+    faults = list(contradictions.values())
     rule, *others = reader.rules or [Rule()]
     if contradicting := [other for other in others if other.needed != rule.needed]:
-        problems.append(
+        faults.append(
             f"Line {rule.line} says {shown_rule(rule)!r} and line {contradicting[0].line} "
             f"{shown_rule(contradicting[0])!r}. Keep one."
         )
     if rule.needed is not None and rule.needed > len(goals) and goals:
-        problems.append(f"Line {rule.line} asks for {rule.needed} goals, and there are {len(goals)}.")
-    problems += [
-        f"Line {line.line}, {line.text!r}: {line.told}." for line in lines if line.meaning == "unclear"
-    ]
+        faults.append(f"Line {rule.line} asks for {rule.needed} goals, and there are {len(goals)}.")
     if not goals and not contradictions:
-        problems.append(_nothing(text))
+        faults.append(_nothing(text))
     return Goals(
         path=path,
         goals=goals,
@@ -205,7 +210,7 @@ def read_goals(text: str, *, path: str) -> Goals:
         cases=reader.cases[0] if reader.cases else None,
         lines=tuple(lines),
         contradicted=tuple(contradictions),
-        problems=tuple(problems),
+        faults=tuple(faults),
     )
 
 
@@ -272,9 +277,7 @@ def _settled(lines: Sequence[ReadLine], goals: Sequence[Goal]) -> list[ReadLine]
     known = {normal(goal.name) for goal in goals}
     return [
         replace(line, meaning="ignored", told="its target stands in another line")
-        if line.meaning == "unclear"
-        and line.told.endswith(": no number to reach")
-        and normal(line.told.removesuffix(": no number to reach")) in known
+        if line.without_number and normal(line.without_number) in known
         else line
         for line in lines
     ]

@@ -8,7 +8,7 @@ import pytest
 from views import COST, LATENCY, MODULE, metric_name
 
 from pytest_promptune.core.goals.gating import goal_items, with_goals
-from pytest_promptune.core.goals.model import Goal, Goals, Rule, Target
+from pytest_promptune.core.goals.model import Goal, Goals, ReadLine, Rule, Target
 from pytest_promptune.core.goals.wording import sentence
 from pytest_promptune.core.view import Decision, GoalRow
 
@@ -33,6 +33,7 @@ def failed(rows: list[GoalRow], rule: Rule | None = None, *, strict: bool = Fals
     return [item.nodeid.partition("::")[2] for item in items if item.failed]
 
 
+UNCLEAR = ReadLine(line=3, text="Speed: 20% faster", meaning="unclear", told="it is relative to what was")
 GO_ON = Decision(action="continue", variant=None, reason="No significant regression was found.")
 
 
@@ -161,7 +162,7 @@ def test_a_goal_that_is_not_judged_is_not_attained():
         "continue",
         "Not yet shown to be attained: F1.",
     )
-    assert next_step(aims("A", problems=("Line 3, 'Speed: 20% faster': …",)), done) == (
+    assert next_step(aims("A", lines=(UNCLEAR,)), done) == (
         "continue",
         "Not all of fine-tune.md is understood.",
     )
