@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from pytest_promptune.core.display import interval, mean
+from pytest_promptune.core.display import interval, mean, percent
 from pytest_promptune.core.goals import wording
 from pytest_promptune.core.view import View
 from pytest_promptune.report.escape import code, sentence
-from pytest_promptune.report.tables import Table, percent
+from pytest_promptune.report.tables import Table
 
 
 def goal_table(view: View) -> Table:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from pytest_promptune.core.display import some
 from pytest_promptune.core.goals.model import Goal
 from pytest_promptune.core.goals.quantities import amount
 from pytest_promptune.core.goals.words import ACCURACY, MACRO_F1, TOTAL_TOKENS, normal
@@ -131,8 +132,7 @@ def _accuracy(goal: Goal, candidates: Sequence[Candidate]) -> tuple[list[MetricN
 
 def _known(names: Iterable[MetricName]) -> str:
     metrics = list(dict.fromkeys(name.metric for name in names))
-    more = f" and {len(metrics) - _MOST_NAMED} more" if len(metrics) > _MOST_NAMED else ""
-    return f"Known: {', '.join(metrics[:_MOST_NAMED])}{more}." if metrics else ""
+    return f"Known: {some(metrics, _MOST_NAMED)}." if metrics else ""
 
 
 def _misfit(goal: Goal, name: MetricName) -> str:
