@@ -34,6 +34,8 @@ class _Seen:
 
     steps: int = 0
     models: dict[int, Any] = field(default_factory=dict)
+    #: What was looked through, by id; kept, so that no other object gets the id.
+    apps: dict[int, object] = field(default_factory=dict)
 
 
 class AppModels:
@@ -53,9 +55,12 @@ class AppModels:
         self._named: dict[NamedModel, str] = {}
 
     def look(self, place: Place, app: object) -> None:
-        """Take in what an app holds, under one of its variants."""
-        held = held_models(app)
+        """Take in what an app holds, under one of its variants; only builders make another one for each."""
         seen = self._apps.setdefault(place, _Seen())
+        if id(app) in seen.apps:
+            return
+        seen.apps[id(app)] = app
+        held = held_models(app)
         seen.steps = max(seen.steps, held.steps)
         seen.models.update({id(model): model for model in held.models})
         self._classes.update(dict.fromkeys(held.classes))
