@@ -138,7 +138,7 @@ def _merge_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--goals",
         metavar="PATH",
-        help="goals file (default: fine-tune.md at the root; empty for none)",
+        help="goals file (default: as promptune_goals says, or fine-tune.md at the root; empty for none)",
     )
     parser.add_argument(
         "--allow-partial", action="store_true", help="take in sessions that ended early (-x, Ctrl-C), too"
@@ -265,7 +265,8 @@ def _goals_arguments(parser: argparse.ArgumentParser) -> None:
         "path",
         nargs="?",
         metavar="PATH",
-        help="the goals file (default: fine-tune.md, or in .langgraph-architect/ or .langgraph-master/)",
+        help="the goals file (default: as promptune_goals says, or fine-tune.md at the root, in "
+        ".langgraph-architect/ or in .langgraph-master/)",
     )
     parser.add_argument("--root", metavar="DIR", default=".", help="root of the project (default: here)")
 
@@ -274,7 +275,9 @@ def _goals(arguments: argparse.Namespace) -> Answer:
     from pytest_promptune.core.goals.telling import file_lines, to_json
     from pytest_promptune.goal_files import require_goals
 
-    goals = require_goals(arguments.path, root=Path(arguments.root).resolve(), here=Path.cwd())
+    root = Path(arguments.root).resolve()
+    configured = None if arguments.path is not None else _settings(arguments).goals
+    goals = require_goals(arguments.path, configured=configured, root=root, here=Path.cwd())
     return Answer(text=_text(file_lines, goals), data=to_json(goals), status=int(bool(goals.problems)))
 
 

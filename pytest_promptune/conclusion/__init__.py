@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from pytest_promptune.conclusion.aggregation import Aggregation
 from pytest_promptune.conclusion.comparing import compare_all
 from pytest_promptune.conclusion.evidence import Conclusion, Evidence
-from pytest_promptune.conclusion.goals import judge_goals
 from pytest_promptune.conclusion.recording import record_all
 from pytest_promptune.core import remarks
 from pytest_promptune.core.aggregates.labels import classified
@@ -44,7 +43,10 @@ def conclude(evidence: Evidence) -> Conclusion:
         record_all(evidence, columns, classifying, found)
     else:
         compare_all(evidence, columns, aggregation, found)
-    judge_goals(evidence, columns, classifying, found)
+    if evidence.goals is not None:
+        from pytest_promptune.conclusion.goals import judge_goals  # only where there are goals
+
+        judge_goals(evidence, columns, classifying, found)
     names = [*(column.name for column in columns), *aggregation.names]
     if evidence.is_whole:  # else a name may belong to what was left out
         found.warnings.extend(remarks.unused_names(_named(evidence, columns), names))
@@ -63,12 +65,7 @@ def conclude(evidence: Evidence) -> Conclusion:
         variant=evidence.variants[0],
         uncomputed=[name.metric for name, _ in aggregation.failures],
     )
-    found.decision = with_goals(
-        found.decision,
-        found.goals,
-        variant=evidence.variants[0],
-        missed=any(item.failed for item in found.goal_items),
-    )
+    found.decision = with_goals(found.decision, evidence.goals, found.goals, variant=evidence.variants[0])
     found.gate.extend(failure(name, what) for name, what in aggregation.failures)
     found.gate.extend(found.goal_items)  # they are no regressions, so the decision doesn't count them
     return found

@@ -28,7 +28,7 @@ def judge_goals(
     measured = Measured(
         columns={(column.name.module, column.name.metric): column for column in columns},
         aggregates={((row.name.module, row.name.metric), row.variant): row for row in aggregates},
-        alpha=evidence.alpha or settings.alpha,
+        alpha=settings.alpha,  # at looks, too: goals decide of no look that it is the last
         scope=settings.scope,
     )
     for goal in goals.goals:

@@ -35,6 +35,8 @@ class _Seen:
 
     steps: int = 0
     models: dict[int, Any] = field(default_factory=dict)
+    #: What was looked through, by id; kept, so that no other object gets the id.
+    apps: dict[int, object] = field(default_factory=dict)
 
 
 class AppModels:
@@ -54,22 +56,23 @@ class AppModels:
         self._named: dict[NamedModel, str] = {}
 
     def look(self, place: Place, app: object) -> None:
-        """Take in what an app holds, under one of its variants."""
-        held = held_models(app)
+        """Take in what an app holds, under one of its variants; only builders make another one for each."""
         seen = self._apps.setdefault(place, _Seen())
+        if id(app) in seen.apps:
+            return
+        seen.apps[id(app)] = app
+        held = held_models(app)
         seen.steps = max(seen.steps, held.steps)
         seen.models.update({id(model): model for model in held.models})
         self._classes.update(dict.fromkeys(held.classes))
         for table in held.settings:
             self._name(table, f"the app {place[0]}")
 
-    def look_at(self, variants: Iterable[Variant], context: Mapping[str, Any]) -> None:
-        """Take in what variants name, and the runtime context as `current` has it."""
+    def look_at(self, variant: Variant, context: Mapping[str, Any]) -> None:
+        """Take in what a variant names, and the runtime context as `current` has it."""
         self._name(context, "the graph's context")
-        for variant in variants:
-            self._name(variant.context, f"variant {variant.name}")
-            for changes in variant.nodes.values():
-                self._name(changes, f"variant {variant.name}")
+        for table in (variant.context, *variant.nodes.values()):
+            self._name(table, f"variant {variant.name}")
 
     def _name(self, table: Mapping[str, Any], where: str) -> None:
         for named in named_models(table):

@@ -91,6 +91,8 @@ class PlanHooks:
             self._config.stash[settings_key],
             root=self._config.rootpath,
             variants=session.variants,
+            goals=session.goals,
+            aggregates=session.aggregates.given().aggregates,
             selected=[_planned(item) for item in staying],
             collected=[_planned(item) for item in self._collected],
         )

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from pytest_promptune.core.baseline import Baseline, BaselineMetric
+from pytest_promptune.core.display import some
 from pytest_promptune.core.errors import BaselineError, SettingsError, StoreError
 from pytest_promptune.core.experiment import Column, Experiment, Scores
 from pytest_promptune.core.matching import is_gated, is_named
@@ -137,9 +138,8 @@ def _of_baselines(asked: Asked) -> Pool:
         if baseline is not None:
             found += _metrics(baseline, _module(path, asked.root))
             gated += [not metric.is_of_app_usage for metric in _scored(baseline).values()]
-    shown = ", ".join(_relative(path, asked.root) for path in files[:_MOST_NAMED])
-    more = f" and {len(files) - _MOST_NAMED} more" if len(files) > _MOST_NAMED else ""
-    return _chosen(asked, found, gated, f"{shown}{more}")
+    shown = some([_relative(path, asked.root) for path in files], _MOST_NAMED)
+    return _chosen(asked, found, gated, shown)
 
 
 def _scored(baseline: Baseline) -> dict[str, BaselineMetric]:

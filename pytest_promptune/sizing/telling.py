@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import get_args
 
 from pytest_promptune.core.display import amount_of, clean, count, listed, number
-from pytest_promptune.core.lines import BAD, BOLD, DIM, INDENT, WARN, Line, line, paragraph, table
+from pytest_promptune.core.lines import BAD, BOLD, DIM, INDENT, WARN, Line, paragraph, styled, table
 from pytest_promptune.core.stats.calibration import FEWEST_RUNS
 from pytest_promptune.core.stats.model import Verdict
 from pytest_promptune.core.view import MetricName
@@ -76,7 +76,7 @@ def _verdicts(found: Calibration, width: int) -> list[Line]:
         ]
         rows.append([_named(each.name, [other.name for other in found.metrics]), *shares])
     made = table(header, rows, width, range(1, len(header)))
-    lines = [*paragraph("Verdicts on these halves", width, BOLD), *_table(made.header, made.rows)]
+    lines = [*paragraph("Verdicts on these halves", width, BOLD), *styled(made)]
     for each in found.metrics:
         if each.left_out:
             named = listed(each.left_out, width)
@@ -96,7 +96,7 @@ def _power(found: Calibration, width: int) -> list[Line]:
         f"Simulated {found.simulations} times each, with as many runs on both sides as are stored: every "
         "case's rate as its runs tell it, all moved on the logit scale until the mean is worse by so much."
     )
-    lines = [*paragraph(title, width, BOLD), *_table(made.header, made.rows)]
+    lines = [*paragraph(title, width, BOLD), *styled(made)]
     lines += paragraph(note, width, DIM, INDENT)
     if scope == "suite":
         lines += paragraph("smallest: the change that fails four times of five.", width, DIM, INDENT)
@@ -153,11 +153,11 @@ def plan_lines(plan: RunsPlan, *, width: int) -> list[Line]:
         *paragraph(level, width, DIM, INDENT),
         Line(),
         *paragraph("Noise that was measured", width, BOLD),
-        *_table(noise.header, noise.rows),
+        *styled(noise),
         *paragraph(variances, width, DIM, INDENT),
         Line(),
         *paragraph("Needed for the wanted change", width, BOLD),
-        *_table(needed.header, needed.rows),
+        *styled(needed),
         *paragraph(legend, width, DIM, INDENT),
         Line(),
     ]
@@ -240,10 +240,6 @@ def _cases_needed(need: Need) -> str:
 
 
 # -- pieces ----------------------------------------------------------------------------------------------
-
-
-def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[Line]:
-    return [*(line(text, DIM) for text in header), *(line(text) for row in rows for text in row)]
 
 
 def _named(name: MetricName, names: Sequence[MetricName]) -> str:

@@ -131,7 +131,7 @@ def subjects_of(
     if aggregates:
         for table in sample_tables(columns, classifying, tags):
             for aggregate in aggregates:
-                name = _name(aggregate, table)
+                name = name_of(aggregate, module=table.module, app=table.app)
                 if (name.module, name.metric) in taken:
                     raise SettingsError(
                         f"{aggregate.place}: {name.module} has a metric {name.metric} already; rename the "
@@ -165,12 +165,13 @@ def _both(result: Any) -> tuple[str, str]:
     return result.classification.predicted, result.classification.expected
 
 
-def _name(aggregate: Aggregate, table: SampleTable) -> MetricName:
+def name_of(aggregate: Aggregate, *, module: str, app: str) -> MetricName:
+    """What an aggregate that a user gives is called for an app in a module."""
     return MetricName(
-        metric=f"{table.app}::{aggregate.name}",
-        test=f"{table.module}::{table.app}",
-        module=table.module,
-        app=table.app,
+        metric=f"{app}::{aggregate.name}",
+        test=f"{module}::{app}",
+        module=module,
+        app=app,
         kind="score",
         direction=aggregate.direction,
         unit=aggregate.unit,

@@ -50,12 +50,12 @@ def candidates(
         for column in columns
     ]
     found += [Candidate(name=name) for name in dict.fromkeys(aggregates)]
-    names = {column.name.metric for column in columns}
+    places = {_place(column.name) for column in columns}
     found += [
         Candidate(name=total_tokens(column.name))
         for column in columns
         if column.name.metric == f"{column.name.app}::input_tokens"
-        and f"{column.name.app}::output_tokens" in names
+        and (column.name.module, f"{column.name.app}::output_tokens") in places
     ]
     return found
 

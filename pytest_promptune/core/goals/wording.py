@@ -5,9 +5,6 @@ from __future__ import annotations
 from pytest_promptune.core.display import UNKNOWN, change, clean, interval, mean
 from pytest_promptune.core.view import GoalRow
 
-#: What each status means, beside whether the value itself reaches the target.
-STATUS = {"attained": "attained", "missed": "missed", "unclear": "unclear"}
-
 
 def sentence(row: GoalRow) -> str:
     """``Accuracy (test_intent, current) missed: 75.0 % [66.0, 84.0] %, target 90.0 % or higher (…)``."""
@@ -45,7 +42,7 @@ def achievement(row: GoalRow) -> str:
 
 
 def status(row: GoalRow) -> str:
-    """``unclear (reached, but not beyond doubt)``."""
+    """``unclear (reached, but that may be chance)``."""
     if row.status != "unclear" or row.met is None:
-        return STATUS[row.status]
+        return row.status
     return f"unclear ({'reached' if row.met else 'not reached'}, but that may be chance)"
