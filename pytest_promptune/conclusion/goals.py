@@ -10,7 +10,7 @@ from pytest_promptune.core.experiment import Column
 from pytest_promptune.core.goals.gating import goal_items
 from pytest_promptune.core.goals.judging import Measured, candidates, judge
 from pytest_promptune.core.goals.matching import meant_by
-from pytest_promptune.core.goals.rules import shown_rule
+from pytest_promptune.core.goals.wording import shown_rule
 
 _PARTIAL = "Goals speak of the whole suite: in a partial session they are reported, not gated."
 

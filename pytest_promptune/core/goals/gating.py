@@ -12,8 +12,7 @@ from dataclasses import replace
 
 from pytest_promptune.core.display import clean
 from pytest_promptune.core.goals.model import Goals, Rule
-from pytest_promptune.core.goals.rules import shown_rule
-from pytest_promptune.core.goals.wording import sentence
+from pytest_promptune.core.goals.wording import sentence, shown_rule
 from pytest_promptune.core.view import Decision, GateItem, GoalRow
 
 

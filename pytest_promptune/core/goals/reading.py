@@ -23,7 +23,8 @@ from pytest_promptune.core.goals.quantities import (
     shown,
     stated_at,
 )
-from pytest_promptune.core.goals.rules import read_rule, shown_rule, without_count
+from pytest_promptune.core.goals.rules import read_rule, without_count
+from pytest_promptune.core.goals.wording import shown_rule
 from pytest_promptune.core.goals.words import DIRECTIONS, measure_of, normal, percentile_of, words_in
 from pytest_promptune.core.values import dataclass
 

@@ -83,10 +83,3 @@ def read_rule(text: str, *, in_section: bool) -> Rule | None:
 def without_count(text: str) -> str:
     """A sentence without the number of goals that it asks for, which is no target of a metric."""
     return _SOME.sub(" ", text)
-
-
-def shown_rule(rule: Rule) -> str:
-    """A rule for people."""
-    if rule.needed is None:
-        return "all goals must be reached"
-    return "any one goal is enough" if rule.needed == 1 else f"any {rule.needed} of the goals are enough"

@@ -7,7 +7,7 @@ from typing import Any
 from pytest_promptune.core.display import clean
 from pytest_promptune.core.goals.model import Goal, Goals, ReadLine
 from pytest_promptune.core.goals.quantities import shown
-from pytest_promptune.core.goals.rules import shown_rule
+from pytest_promptune.core.goals.wording import shown_rule
 from pytest_promptune.core.goals.words import ACCURACY
 from pytest_promptune.core.lines import BOLD, DIM, INDENT, WARN, Line, line, paragraph, rule
 

@@ -3,7 +3,15 @@
 from __future__ import annotations
 
 from pytest_promptune.core.display import UNKNOWN, change, clean, interval, mean
+from pytest_promptune.core.goals.model import Rule
 from pytest_promptune.core.view import GoalRow
+
+
+def shown_rule(rule: Rule) -> str:
+    """A rule for people."""
+    if rule.needed is None:
+        return "all goals must be reached"
+    return "any one goal is enough" if rule.needed == 1 else f"any {rule.needed} of the goals are enough"
 
 
 def sentence(row: GoalRow) -> str:
