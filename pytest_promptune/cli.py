@@ -8,12 +8,12 @@ import argparse
 import json
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
 from pytest_promptune.core.display import clean_lines
 from pytest_promptune.core.errors import PromptuneError
+from pytest_promptune.core.values import dataclass
 
 if TYPE_CHECKING:
     from pytest_promptune.core.lines import Line
@@ -138,7 +138,7 @@ def _merge_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--goals",
         metavar="PATH",
-        help="goals file (default: fine-tune.md at the root; empty for none)",
+        help="goals file (default: as promptune_goals says, or fine-tune.md at the root; empty for none)",
     )
     parser.add_argument(
         "--allow-partial", action="store_true", help="take in sessions that ended early (-x, Ctrl-C), too"
@@ -172,7 +172,7 @@ def _calibrate_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _calibrate(arguments: argparse.Namespace) -> Answer:
-    from pytest_promptune.sizing.calibrating import Questions, calibrate, to_json
+    from pytest_promptune.sizing.calibrating import Questions, calibrate, other_rules, to_json
     from pytest_promptune.sizing.sources import find
     from pytest_promptune.sizing.telling import calibration_lines
 
@@ -186,6 +186,7 @@ def _calibrate(arguments: argparse.Namespace) -> Answer:
         tolerances=arguments.tolerance,
         usual_margins=settings.margin,
         usual_tolerances=settings.tolerance,
+        other_rules=other_rules(settings),
     )
     found = calibrate(find(_asked(arguments, settings)), questions)
     return Answer(text=_text(calibration_lines, found), data=to_json(found), status=found.status)
@@ -264,7 +265,8 @@ def _goals_arguments(parser: argparse.ArgumentParser) -> None:
         "path",
         nargs="?",
         metavar="PATH",
-        help="the goals file (default: fine-tune.md, or in .langgraph-architect/ or .langgraph-master/)",
+        help="the goals file (default: as promptune_goals says, or fine-tune.md at the root, in "
+        ".langgraph-architect/ or in .langgraph-master/)",
     )
     parser.add_argument("--root", metavar="DIR", default=".", help="root of the project (default: here)")
 
@@ -273,7 +275,9 @@ def _goals(arguments: argparse.Namespace) -> Answer:
     from pytest_promptune.core.goals.telling import file_lines, to_json
     from pytest_promptune.goal_files import require_goals
 
-    goals = require_goals(arguments.path, root=Path(arguments.root).resolve(), here=Path.cwd())
+    root = Path(arguments.root).resolve()
+    configured = None if arguments.path is not None else _settings(arguments).goals
+    goals = require_goals(arguments.path, configured=configured, root=root, here=Path.cwd())
     return Answer(text=_text(file_lines, goals), data=to_json(goals), status=int(bool(goals.problems)))
 
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 import platform
 import subprocess
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from pytest_promptune.core.codec import sha256
 from pytest_promptune.core.tally import hash_of_tests
+from pytest_promptune.core.values import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

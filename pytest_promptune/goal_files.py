@@ -32,15 +32,26 @@ def find_goals(given: str | None, *, root: Path) -> Goals | None:
     return None if path is None else _read(path, root)
 
 
-def require_goals(given: str | None, *, root: Path, here: Path) -> Goals:
-    """The goals of a project that must have some; a given path is relative to `here`.
+def require_goals(given: str | None, *, configured: str | None, root: Path, here: Path) -> Goals:
+    """The goals of a project that must have some.
+
+    Args:
+        given: a path relative to `here`; ``None`` for those that a session reads.
+        configured: `Settings.goals` of the project.
+        root: of the project.
+        here: where the path was typed.
 
     Raises:
         GoalsError: when there is no goals file, or it can't be read.
     """
     if given is not None:
         return _read(here / given, root)
-    goals = find_goals(None, root=root)
+    if configured == "":
+        raise GoalsError(
+            "promptune_goals is empty, so no session reads a goals file. Name one: "
+            "pytest-promptune goals PATH."
+        )
+    goals = find_goals(configured, root=root)
     if goals is None:
         raise GoalsError(
             f"there is no goals file under {root} ({', '.join(PLACES)}). Write one, or name it: "
@@ -57,17 +68,17 @@ def _read(path: Path, root: Path) -> Goals:
         text = content.decode("utf-8")
     except FileNotFoundError:
         raise GoalsError(
-            f"{shown}: there is no such goals file. Write it, or leave --promptune-goals out "
-            f"(and promptune_goals) to read {PLACES[0]} where there is one."
+            f"{shown}: there is no such goals file. Write it, or name another one; where none is named, "
+            f"{PLACES[0]} is read if there is one."
         ) from None
     except UnicodeDecodeError as error:
         raise GoalsError(
-            f"{shown}: not UTF-8 (byte {error.start + 1}). Save it as UTF-8, or name another goals file with "
-            "--promptune-goals=PATH (an empty value reads none)."
+            f"{shown}: not UTF-8 (byte {error.start + 1}). Save it as UTF-8, or name another goals file (an "
+            "empty name reads none)."
         ) from None
     except OSError as error:
         why = "is a folder" if path.is_dir() else f"can't be read ({error.strerror})"
-        raise GoalsError(f"{shown}: {why}. Name a Markdown file with --promptune-goals=PATH.") from None
+        raise GoalsError(f"{shown}: {why}. Name a Markdown file.") from None
     if len(content) > _LARGEST:
         raise GoalsError(f"{shown}: is larger than 1 MB, which no list of goals is. Name another file.")
     from pytest_promptune.core.goals.reading import read_goals  # only where there are goals

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -29,8 +29,10 @@ from pytest_promptune.core.shards.combining import (
 )
 from pytest_promptune.core.shards.shard import Document, ShardError, from_json
 from pytest_promptune.core.tally import Tally, hash_of_tests, tally
+from pytest_promptune.core.values import dataclass
 from pytest_promptune.core.view import Decision, ExperimentView, GateItem, View
 from pytest_promptune.goal_files import find_goals
+from pytest_promptune.ini_files import settings_of
 from pytest_promptune.outputs import write_outputs
 from pytest_promptune.settings import SPECS, Gate, Settings
 from pytest_promptune.sharding import settings_from_json
@@ -61,7 +63,7 @@ class Wishes:
     json: Path | None = None
     report: tuple[Path, ...] = ()
     allow_partial: bool = False
-    #: The goals file, as in `Settings.goals`.
+    #: The goals file, as in `Settings.goals`; ``None`` for that of the root's ini file.
     goals: str | None = None
 
 
@@ -70,7 +72,7 @@ def merge(paths: Sequence[str], wishes: Wishes) -> View:
 
     Raises:
         PromptuneError: when they can't be read, overlap or contradict each other, the tests are not under the
-            root, or something can't be written.
+            root, the root's ini file can't be read, or something can't be written.
     """
     documents = [read(path) for path in paths]
     of_each = [settings_from_json(document.shard.settings, path=document.path) for document in documents]
@@ -132,7 +134,7 @@ def _as_wished(settings: Settings, wishes: Wishes) -> Settings:
         gate=wishes.rule or rule,
         json=str(wishes.json) if wishes.json else None,
         report=reports,
-        goals=wishes.goals,
+        goals=settings_of(wishes.root).goals if wishes.goals is None else wishes.goals,
     )
 
 

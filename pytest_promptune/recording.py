@@ -6,7 +6,7 @@ import json
 import secrets
 from collections import deque
 from collections.abc import Callable, Container, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, field, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -18,6 +18,7 @@ from pytest_promptune.core.plan import PlannedItem
 from pytest_promptune.core.redaction import Redactor
 from pytest_promptune.core.results import Result
 from pytest_promptune.core.sharing import Share
+from pytest_promptune.core.values import dataclass
 from pytest_promptune.sampling import StoredSamples
 from pytest_promptune.settings import Settings
 from pytest_promptune.store.log import (

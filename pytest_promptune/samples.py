@@ -160,8 +160,10 @@ class Samples:
     def _load_what_the_end_needs(self) -> None:
         """After the log, where that loads in this process: items wait for it, and both take twice as long."""
         self._recording.wait_until_ready(_PATIENCE_S)
-        for module in ("pytest_promptune.conclusion", "pytest_promptune.report.markdown"):
-            import_module(module)
+        import_module("pytest_promptune.conclusion")
+        import_module("pytest_promptune.report.markdown")
+        if self._settings.report and self._settings.templates is None:
+            import_module("pytest_promptune.report.templating").compile_ahead()
 
     # --- told between the processes of a session --------------------------------------------------
 

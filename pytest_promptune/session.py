@@ -86,7 +86,8 @@ class Session:
         self._has_prompts = False
         self._baselines: dict[str, Baseline | None] = {}
         self._catalogue = Catalogue()
-        self._aggregates = UserAggregates(aggregates)
+        #: What the hook for aggregates gave.
+        self.aggregates = UserAggregates(aggregates)
         self._selected: Sequence[PlannedItem] = ()
         #: What is worth knowing of the plan; each told once.
         self._notes: dict[str, None] = {}
@@ -145,8 +146,8 @@ class Session:
             PromptuneError: for whatever would fail or mislead later.
         """
         refuse_contradictions(collected)
-        self._aggregates.take(collected)
-        refuse_unknown_metrics(self.settings.named_metrics, collected, self._aggregates.names)
+        self.aggregates.take(collected)
+        refuse_unknown_metrics(self.settings.named_metrics, collected, self.aggregates.names)
         self._prepare_prompts()
         self.variants = tuple(self._described(variant) for variant in self.variants)
         self._known.update({variant.name: variant for variant in self.variants})
@@ -219,7 +220,7 @@ class Session:
         return {
             "catalogue": self._catalogue.to_json(),
             "samples": self.samples.planned,
-            "aggregates": self._aggregates.knowledge(),
+            "aggregates": self.aggregates.knowledge(),
             "looks": self.looking.to_json(),
             "plan": list(self._notes),
             **self._recording.knowledge(),
@@ -231,7 +232,7 @@ class Session:
         self.looking.take_over(knowledge["looks"])
         self._notes |= dict.fromkeys(knowledge["plan"])
         self.samples.know_planned(knowledge["samples"])
-        self._aggregates.know(knowledge["aggregates"])
+        self.aggregates.know(knowledge["aggregates"])
         self._recording.know(knowledge)
 
     def expected_decisions(self) -> int:
@@ -292,7 +293,7 @@ class Session:
             is_everything=self._catalogue.is_everything,
             unpaid=self._unpaid_items,
             recorded=self._recorded(),
-            given=self._aggregates.given(),
+            given=self.aggregates.given(),
             goals=self.goals,
             alpha=self.looking.alpha,
         )
@@ -331,7 +332,7 @@ class Session:
             complete=self._conclusion is not None,
             looked=self._look is not None,
             prompts=self._prompts.hashes(self.variants[0]),
-            aggregates=self._aggregates.names,
+            aggregates=self.aggregates.names,
             notes=self._all_notes(),
             warnings=self._course().warnings(self._experiment),
         )

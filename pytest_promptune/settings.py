@@ -325,7 +325,7 @@ class Settings:
             ("tolerance", self.tolerance, self.tolerance_override),
         ]
         return [
-            (_BY_NAME[option].flag if is_typed else _BY_NAME[option].ini, metric, is_typed)
+            (OPTIONS[option].flag if is_typed else OPTIONS[option].ini, metric, is_typed)
             for option, sizes, is_typed in given
             for metric in sizes
         ]
@@ -334,9 +334,10 @@ class Settings:
 SPECS: tuple[OptionSpec, ...] = tuple(
     OptionSpec(name=f.name, **f.metadata) for f in dataclasses.fields(Settings) if f.metadata
 )
-_BY_NAME = {spec.name: spec for spec in SPECS}
+#: By name.
+OPTIONS: Mapping[str, OptionSpec] = {spec.name: spec for spec in SPECS}
 #: Options of which it matters whether they were typed: `Settings` has a field NAME_override for each.
-_TOLD_APART = tuple(name for name in _BY_NAME if f"{name}_override" in Settings.__dataclass_fields__)
+_TOLD_APART = tuple(name for name in OPTIONS if f"{name}_override" in Settings.__dataclass_fields__)
 
 
 def read(command_line: Callable[[str], Any], ini: Callable[[str], Any]) -> Settings:
@@ -353,17 +354,22 @@ def read(command_line: Callable[[str], Any], ini: Callable[[str], Any]) -> Setti
     for spec in SPECS:
         typed = command_line(spec.name) if spec.on_command_line else None
         if typed is not None and typed is not False and typed != []:
-            values[spec.name] = _parsed(spec, spec.flag, typed)
+            values[spec.name] = parsed(spec, spec.flag, typed)
             if spec.name in _TOLD_APART:
                 values[spec.name + "_override"] = True
         elif spec.in_ini and (written := ini(spec.ini)) is not None:
-            values[spec.name] = _parsed(spec, spec.ini, written)
+            values[spec.name] = parsed(spec, spec.ini, written)
     settings = Settings(**values)
     _check_together(settings)
     return settings
 
 
-def _parsed(spec: OptionSpec, where: str, value: Any) -> Any:
+def parsed(spec: OptionSpec, where: str, value: Any) -> Any:
+    """What was given for an option, as its field has it.
+
+    Raises:
+        SettingsError: naming `where` it was given, what was given, and what would be valid.
+    """
     try:
         return spec.parse(value)
     except ValueError as error:

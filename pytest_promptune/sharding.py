@@ -18,7 +18,7 @@ from pytest_promptune.core.runs import RunRange
 from pytest_promptune.core.shards.shard import ModulePart, Shard, ShardError, ShardVariant
 from pytest_promptune.core.view import VariantView
 from pytest_promptune.option_values import read_goal_metrics
-from pytest_promptune.settings import SPECS, Settings
+from pytest_promptune.settings import OPTIONS, Settings
 from pytest_promptune.variants.reading import is_one_change
 
 #: Settings that shards have in common: they decide what is measured, compared and gated.
@@ -192,7 +192,6 @@ def _variant(variant: Variant) -> ShardVariant:
     return ShardVariant(view=view, fingerprint=variant.fingerprint)
 
 
-_SPECS = {spec.name: spec for spec in SPECS}
 #: Margins and tolerances, and what may be unknown.
 _SIZES = ("margin", "tolerance")
 _OPTIONAL = ("baseline_runs", "runs", "templates")
@@ -240,13 +239,13 @@ def _value(name: str, value: Any) -> Any:
         return read_goal_metrics([f"{goal} = {metric}" for goal, metric in value.items()])
     if name in _SIZES:
         return {metric: _size(given) for metric, given in value.items()}
-    if name.endswith("_override") or _SPECS[name].kind == "flag":
+    if name.endswith("_override") or OPTIONS[name].kind == "flag":
         if not isinstance(value, bool):
             raise TypeError(f"{name} is {value!r}")
         return value
     if isinstance(value, bool):
         raise TypeError(f"{name} is {value!r}")
-    return None if value is None and name in _OPTIONAL else _SPECS[name].parse(value)
+    return None if value is None and name in _OPTIONAL else OPTIONS[name].parse(value)
 
 
 def _size(given: Any) -> float:

@@ -20,6 +20,7 @@ from pytest_promptune.core.display import (
     interval,
     listed,
     mean,
+    percent,
     probability,
 )
 from pytest_promptune.core.goals import wording as goal_wording
@@ -34,6 +35,7 @@ from pytest_promptune.core.lines import (
     line,
     paragraph,
     rule,
+    styled,
     table,
 )
 from pytest_promptune.core.view import ComparisonRow, MetricRow, View
@@ -208,11 +210,9 @@ def _measurement(rows: Sequence[MetricRow], view: View, verbosity: int, width: i
     """The metrics of one app under one variant."""
     first = rows[0]
     title = f"{wording.app_title(first.name, wording.modules(view))}: {clean(first.variant)}"
-    header = ["", "mean", "95 % interval", "sd of runs", "flaky"]
-    header[2] = f"{(1 - view.experiment.alpha) * 100:.6g} % interval"
+    header = ["", "mean", f"{percent(1 - view.experiment.alpha)} interval", "sd of runs", "flaky"]
     laid_out = table(header, [_measured(row) for row in rows], width, right=(1, 3, 4))
-    lines = [Line(), *paragraph(title, width, BOLD), *(line(text, DIM) for text in laid_out.header)]
-    lines += [line(text) for block in laid_out.rows for text in block]
+    lines = [Line(), *paragraph(title, width, BOLD), *styled(laid_out)]
     for row in rows:
         lines += _ids("flaky", wording.label(row.name), row.flaky_cases, width) if row.flaky_cases else []
         for text in wording.passes(row) if verbosity > 0 else []:

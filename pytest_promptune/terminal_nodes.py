@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from pytest_promptune.core import node_wording as wording
 from pytest_promptune.core.display import clean, money, seconds
-from pytest_promptune.core.lines import BOLD, DIM, INDENT, WARN, Line, line, paragraph, table
+from pytest_promptune.core.lines import BOLD, INDENT, WARN, Line, paragraph, table_lines
 from pytest_promptune.core.view import NodeRow, View
 
 _TIMES = ("seconds a sample", "calls", "mean", "p50", "p95", "p99", "of time")
@@ -20,20 +20,14 @@ def nodes(view: View, width: int) -> list[Line]:
         names = wording.variants(rows)
         title = f"Nodes of {app}" + (f": {clean(names[0])}" if len(names) == 1 else "")
         lines += [Line(), *paragraph(title, width, BOLD)]
-        lines += _table(_TIMES, [[_name(row, names), *_times(row)] for row in rows], width)
+        lines += table_lines(_TIMES, [[_name(row, names), *_times(row)] for row in rows], width)
         if wording.tells_usage(rows):
-            lines += _table(_USAGE, [[_name(row, names), *_usage(row)] for row in rows], width)
+            lines += table_lines(_USAGE, [[_name(row, names), *_usage(row)] for row in rows], width)
         for row in rows:
             if row.errors:
                 told = f"errors in {_name(row, names)}: {wording.errors(row)}"
                 lines += paragraph(told, width, WARN, INDENT)
     return lines
-
-
-def _table(header: Sequence[str], rows: Sequence[Sequence[str]], width: int) -> list[Line]:
-    laid_out = table(header, rows, width, right=range(1, len(header)))
-    body = [line(text) for block in laid_out.rows for text in block]
-    return [*(line(text, DIM) for text in laid_out.header), *body]
 
 
 def _name(row: NodeRow, variants: Sequence[str]) -> str:

@@ -18,7 +18,7 @@ from pytest_promptune.core.lines import (
     line,
     paragraph,
     rule,
-    table,
+    table_lines,
 )
 from pytest_promptune.core.planning import Check, Estimate, MatrixRow, Place, Plan, Range, Sensitivity
 
@@ -86,7 +86,7 @@ def _matrix(plan: Plan, verbosity: int, width: int) -> list[Line]:
         totals = (_total(plan.matrix, name) for name in ("samples", "tests", "scorer_calls"))
         rows.append(["all", "", "", "", *map(_span, totals)])
     named = _names(plan)
-    lines = [Line(), line("Matrix", BOLD), *_table(header, rows, width)]
+    lines = [Line(), line("Matrix", BOLD), *table_lines(header, rows, width)]
     for row in plan.matrix:
         if verbosity > 0 and row.cases:
             lines += paragraph(f"cases of {named[row.place]}: {', '.join(row.cases)}", width, DIM, INDENT)
@@ -145,12 +145,6 @@ def _names(plan: Plan) -> Mapping[Place, str]:
     }
 
 
-def _table(header: Sequence[str], rows: Sequence[Sequence[str]], width: int) -> list[Line]:
-    laid_out = table(header, rows, width, right=range(1, len(header)))
-    head = [line(text, DIM) for text in laid_out.header]
-    return [*head, *(line(text) for block in laid_out.rows for text in block)]
-
-
 # -- estimates -------------------------------------------------------------------------------------------
 
 
@@ -162,7 +156,7 @@ def _estimates(plan: Plan, width: int) -> list[Line]:
     rows = [[named[each.place], *_amounts_of([each])] for each in plan.estimates]
     if len(rows) > 1:
         rows.append(["all", *_amounts_of(plan.estimates)])
-    lines = [Line(), line("Estimates", BOLD), *_table(header, rows, width)]
+    lines = [Line(), line("Estimates", BOLD), *table_lines(header, rows, width)]
     for each in plan.estimates:
         lines += paragraph(f"{named[each.place]}: {_origin(each)}", width, DIM, INDENT)
         if each.scorer_cost_usd is not None and each.scorer_cost_usd.high > 0:

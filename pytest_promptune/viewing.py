@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 from pytest_promptune.conclusion import Conclusion
@@ -13,6 +13,7 @@ from pytest_promptune.core.model import CURRENT, Variant
 from pytest_promptune.core.node_usage import node_rows
 from pytest_promptune.core.scorers import failures_told, unpriced_scorers
 from pytest_promptune.core.tally import Tally, tally
+from pytest_promptune.core.values import dataclass
 from pytest_promptune.core.view import ExperimentView, LookView, VariantView, View
 from pytest_promptune.settings import Settings
 from pytest_promptune.variants.reading import is_one_change

@@ -7,12 +7,13 @@ import io
 import json
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import Any
 
 from pytest_promptune.cases.tables import Row, read_parquet
 from pytest_promptune.core.errors import CaseError
+from pytest_promptune.core.values import dataclass
 
 #: Keys of an object in a JSON or YAML file that hold the list of cases.
 LISTS = ("test_cases", "cases")

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from pytest_promptune.core.errors import CaseError
+from pytest_promptune.core.values import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,9 +7,10 @@ from collections.abc import Sequence
 from pytest_promptune.conclusion.aggregation import Aggregation
 from pytest_promptune.conclusion.comparing import compare_all
 from pytest_promptune.conclusion.evidence import Conclusion, Evidence
-from pytest_promptune.conclusion.goals import judge_goals
 from pytest_promptune.conclusion.recording import record_all
 from pytest_promptune.core import remarks
+from pytest_promptune.core.aggregates.labels import classified
+from pytest_promptune.core.aggregates.rows import failure
 from pytest_promptune.core.comparison import measured
 from pytest_promptune.core.experiment import Column
 from pytest_promptune.core.gate import decide
@@ -32,25 +33,20 @@ def conclude(evidence: Evidence) -> Conclusion:
         for variant in evidence.variants:
             if column.scores(variant):
                 found.metrics.append(measured(column, variant, alpha=settings.alpha))
-    aggregation = Aggregation(
-        settings,
-        evidence.experiment,
-        columns,
-        variants=evidence.variants,
-        baselines=evidence.baselines,
-        collected=evidence.collected,
-        given=evidence.given,
-    )
+    classifying = classified(evidence.experiment, columns)
+    aggregation = Aggregation(evidence, columns, classifying)
     found.metrics.extend(aggregation.described())
     found.classes.extend(aggregation.classes())
     found.warnings.extend(aggregation.warnings())
     found.gate.extend(items_of_apps(evidence.experiment, evidence.variants[0]))
     if settings.mode == "baseline":
-        record_all(evidence, columns, found)
+        record_all(evidence, columns, classifying, found)
     else:
         compare_all(evidence, columns, aggregation, found)
-        found.gate.extend(aggregation.failures)
-    judge_goals(evidence, columns, found)
+    if evidence.goals is not None:
+        from pytest_promptune.conclusion.goals import judge_goals  # only where there are goals
+
+        judge_goals(evidence, columns, classifying, found)
     names = [*(column.name for column in columns), *aggregation.names]
     if evidence.is_whole:  # else a name may belong to what was left out
         found.warnings.extend(remarks.unused_names(_named(evidence, columns), names))
@@ -67,16 +63,11 @@ def conclude(evidence: Evidence) -> Conclusion:
         against=settings.against,
         runs=runs,
         variant=evidence.variants[0],
+        uncomputed=[name.metric for name, _ in aggregation.failures],
     )
-    found.decision = with_goals(
-        found.decision,
-        found.goals,
-        variant=evidence.variants[0],
-        missed=any(item.failed for item in found.goal_items),
-    )
+    found.decision = with_goals(found.decision, evidence.goals, found.goals, variant=evidence.variants[0])
+    found.gate.extend(failure(name, what) for name, what in aggregation.failures)
     found.gate.extend(found.goal_items)  # they are no regressions, so the decision doesn't count them
-    if settings.mode == "baseline":  # it is recorded all the same
-        found.gate.extend(aggregation.failures)
     return found
 
 

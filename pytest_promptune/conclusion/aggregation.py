@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from pytest_promptune.core.aggregates.given import HOOK, Given
+from pytest_promptune.conclusion.evidence import Evidence
+from pytest_promptune.core.aggregates.given import HOOK
+from pytest_promptune.core.aggregates.labels import Classified
 from pytest_promptune.core.aggregates.rows import (
     Question,
     Source,
     Subject,
     describe,
-    failure,
     is_gated,
     match_aggregate,
 )
@@ -19,50 +20,38 @@ from pytest_promptune.core.aggregates.subjects import classes_of, subjects_of
 from pytest_promptune.core.baseline import Baseline
 from pytest_promptune.core.comparison import Rules
 from pytest_promptune.core.errors import AggregateError
-from pytest_promptune.core.experiment import Column, Experiment
+from pytest_promptune.core.experiment import Column
 from pytest_promptune.core.matching import AggregateMatch, is_named
-from pytest_promptune.core.view import ClassesRow, GateItem, MetricName, MetricRow
-from pytest_promptune.settings import Settings
+from pytest_promptune.core.view import ClassesRow, MetricName, MetricRow
 
 
 class Aggregation:
     """All aggregate metrics of a session."""
 
     def __init__(
-        self,
-        settings: Settings,
-        experiment: Experiment,
-        columns: Sequence[Column],
-        *,
-        variants: Sequence[str],
-        baselines: Mapping[str, Baseline | None],
-        collected: Mapping[str, frozenset[str]],
-        given: Given,
+        self, evidence: Evidence, columns: Sequence[Column], classifying: Sequence[Classified]
     ) -> None:
         """Nothing is computed yet.
 
         Args:
-            settings: of the session.
-            experiment: its results.
+            evidence: of the session.
             columns: its other metrics.
-            variants: that were measured, the one in place of `current` first.
-            baselines: by test module.
-            collected: ids of the cases that exist, by test module.
-            given: what users give.
+            classifying: its tests that classify.
 
         Raises:
             SettingsError: when an aggregate is named like a metric that there is.
         """
-        self._settings = settings
-        self._experiment = experiment
+        self._evidence = evidence
         self._columns = columns
-        self._variants = variants
-        self._baselines = baselines
-        self._collected = collected
-        self._given = given
-        self._failures: dict[tuple[str, str], GateItem] = {}
+        self._classifying = classifying
+        self._failures: dict[tuple[str, str], tuple[MetricName, str]] = {}
+        given = evidence.given
         self._subjects = subjects_of(
-            experiment, columns, given.aggregates, tags=given.tags, gate_metrics=settings.gate_metrics
+            columns,
+            classifying,
+            given.aggregates,
+            tags=given.tags,
+            gate_metrics=evidence.settings.gate_metrics,
         )
 
     @property
@@ -72,15 +61,15 @@ class Aggregation:
 
     def classes(self) -> list[ClassesRow]:
         """Which class was taken for which."""
-        return classes_of(self._experiment, self._columns, self._variants)
+        return classes_of(self._classifying, self._evidence.variants)
 
     def described(self) -> list[MetricRow]:
         """One row for each under each variant; what can't be computed is among the `failures`."""
         found: list[MetricRow] = []
 
         def add(subject: Subject) -> None:
-            for variant in self._variants:
-                row = describe(subject, variant, alpha=self._settings.alpha)
+            for variant in self._evidence.variants:
+                row = describe(subject, variant, alpha=self._evidence.settings.alpha)
                 found.extend([row] if row is not None else [])
 
         self._each(add)
@@ -94,8 +83,8 @@ class Aggregation:
             hypotheses: gated comparisons of other metrics, which share the error level.
         """
         found: list[AggregateMatch] = []
-        gated = sum(is_gated(subject, self._settings.gate_metrics) for subject in self._subjects)
-        hypotheses += gated * len(self._variants)
+        gated = sum(self._is_gated(subject) for subject in self._subjects)
+        hypotheses += gated * len(self._evidence.variants)
 
         def add(subject: Subject) -> None:
             for question in self._questions(subject):
@@ -109,28 +98,30 @@ class Aggregation:
         return [
             subject.name
             for subject in self._subjects
-            if is_gated(subject, self._settings.gate_metrics)
-            and self._baselines.get(subject.name.module) is None
+            if self._is_gated(subject) and self._evidence.baselines.get(subject.name.module) is None
         ]
 
+    def _is_gated(self, subject: Subject) -> bool:
+        return is_gated(subject, self._evidence.settings.gate_metrics)
+
     def _questions(self, subject: Subject) -> list[Question]:
-        name, first = subject.name, self._variants[0]
-        gated = is_gated(subject, self._settings.gate_metrics)
-        now = self._experiment.case_hashes(name.module)
+        name, first = subject.name, self._evidence.variants[0]
+        gated = self._is_gated(subject)
+        now = self._evidence.experiment.case_hashes(name.module)
         questions = []
-        baseline = self._baselines.get(name.module)
+        baseline = self._evidence.baselines.get(name.module)
         if baseline is not None and subject.measured(first).samples:
             questions.append(
                 Question(
                     subject=subject,
                     gated=gated,
-                    reference=f"baseline:{self._settings.against}",
+                    reference=f"baseline:{self._evidence.settings.against}",
                     candidate=first,
                     sides=self._beside_baseline(subject, baseline),
                     hashes=(baseline.cases, now),
                 )
             )
-        for variant in self._variants[1:]:
+        for variant in self._evidence.variants[1:]:
             sides = (subject.measured(first), subject.measured(variant))
             if any(side.samples for side in sides):
                 questions.append(
@@ -147,11 +138,11 @@ class Aggregation:
 
     def _beside_baseline(self, subject: Subject, baseline: Baseline) -> tuple[Source, Source] | str:
         """Both sides; cases that exist but were deselected say nothing and are left out."""
-        sides = subject.recorded(baseline, self._variants[0])
+        sides = subject.recorded(baseline, self._evidence.variants[0])
         if isinstance(sides, str):
             return sides
         before, now = sides
-        deselected = (self._collected.get(subject.name.module) or frozenset()) - set(now.samples)
+        deselected = (self._evidence.collected.get(subject.name.module) or frozenset()) - set(now.samples)
         samples = {case: runs for case, runs in before.samples.items() if case not in deselected}
         return replace(before, samples=samples), now
 
@@ -166,20 +157,23 @@ class Aggregation:
             try:
                 compute(subject)
             except AggregateError as error:
-                self._failures[key] = failure(subject.name, str(error))
+                self._failures[key] = (subject.name, str(error))
 
     @property
-    def failures(self) -> list[GateItem]:
-        """Failed decisions: on functions that raise or give no number, and on gated ones that are absent."""
-        return [*self._failures.values(), *self._absent_gated()]
+    def failures(self) -> list[tuple[MetricName, str]]:
+        """What fails by itself, and why: what raises or gives no number, and gated ones that are absent."""
+        return [
+            *self._failures.values(),
+            *((name, self._evidence.given.why_absent) for name in self._absent_gated()),
+        ]
 
-    def _absent_gated(self) -> list[GateItem]:
+    def _absent_gated(self) -> list[MetricName]:
         found = []
         for name in self._absent():
             mine = [c for c in self._columns if (c.name.module, c.name.app) == (name.module, name.app)]
-            wanted = [*self._settings.gate_metrics, *(gated for c in mine for gated in c.gate or ())]
+            wanted = [*self._evidence.settings.gate_metrics, *(gated for c in mine for gated in c.gate or ())]
             if is_named(name, wanted):
-                found.append(failure(name, self._given.why_absent))
+                found.append(name)
         return found
 
     def _absent(self) -> list[MetricName]:
@@ -188,11 +182,12 @@ class Aggregation:
         return [
             replace(known, metric=f"{app}::{absent}", test=f"{module}::{app}")
             for (module, app), known in apps.items()
-            for absent in self._given.absent
+            for absent in self._evidence.given.absent
         ]
 
     def warnings(self) -> list[str]:
         """That aggregates of the hook were not computed, if there are such."""
-        if not self._given.absent:
+        given = self._evidence.given
+        if not given.absent:
             return []
-        return [f"Not computed: {', '.join(self._given.absent)} of {HOOK}. {self._given.why_absent}"]
+        return [f"Not computed: {', '.join(given.absent)} of {HOOK}. {given.why_absent}"]

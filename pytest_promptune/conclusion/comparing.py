@@ -14,6 +14,7 @@ from pytest_promptune.core.experiment import Column
 from pytest_promptune.core.gate import (
     gate_items,
     missing_baseline,
+    not_judged,
     replay_hint,
     rerun_hint,
 )
@@ -28,6 +29,7 @@ from pytest_promptune.core.silence import (
 )
 from pytest_promptune.core.view import (
     BaselineView,
+    CaseLists,
     GateItem,
     MetricName,
 )
@@ -89,14 +91,18 @@ def compare_all(
 def _tell_unjudged(
     evidence: Evidence, aggregated: Sequence[AggregateMatch], lacking: Sequence[MetricName], found: Conclusion
 ) -> None:
-    """Gated aggregates that have nothing to be compared with: a warning, or failed where one is required."""
+    """Gated aggregates that lack what to compare with: a warning, or failed where that is required."""
     settings, variant = evidence.settings, evidence.variants[0]
     required = settings.require_baseline and settings.gate != "off"
     for entry in aggregated:
         if entry.gated and entry.obstacle:
             found.warnings.append(f"{entry.name.metric} is gated but was not judged. {entry.obstacle}")
-            if required and entry.reference.startswith("baseline:"):
-                found.gate.append(_lacking(evidence, entry.name, variant, []))
+        if entry.gated and required and entry.reference.startswith("baseline:"):
+            unrecorded = [] if entry.is_unrecorded else _unrecorded(entry.cases)
+            if unrecorded or entry.is_unrecorded:
+                found.gate.append(_lacking(evidence, entry.name, variant, unrecorded))
+            elif entry.obstacle:
+                found.gate.append(not_judged(entry.name, variant, entry.obstacle))
     found.gate.extend(_lacking(evidence, name, variant, []) for name in lacking if required)
 
 
@@ -149,13 +155,15 @@ def _match_baseline(
         entry = replace(entry, obstacle=obstacle)
         if obstacle and gated:
             found.warnings.append(f"{name.metric} is gated but was not judged. {obstacle}")
-    lacking = [
-        *entry.cases.only_candidate,
-        *(f"{case} (its content changed)" for case in entry.cases.changed),
-    ]
-    if required and lacking:
-        found.gate.append(_lacking(evidence, name, variant, lacking))
+    unrecorded = _unrecorded(entry.cases)
+    if required and unrecorded:
+        found.gate.append(_lacking(evidence, name, variant, unrecorded))
     return entry
+
+
+def _unrecorded(cases: CaseLists) -> list[str]:
+    """The cases that the baseline doesn't have as they are now, as messages name them."""
+    return [*cases.only_candidate, *(f"{case} (its content changed)" for case in cases.changed)]
 
 
 def _lacking(evidence: Evidence, name: MetricName, variant: str, cases: Sequence[str]) -> GateItem:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from pathlib import Path
 
 from pytest_promptune.core.aggregates.given import Given
@@ -13,6 +13,7 @@ from pytest_promptune.core.baseline import (
 )
 from pytest_promptune.core.experiment import Experiment
 from pytest_promptune.core.goals.model import Goals
+from pytest_promptune.core.values import dataclass
 from pytest_promptune.core.view import (
     BaselineView,
     ClassesRow,

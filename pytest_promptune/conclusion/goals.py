@@ -5,29 +5,30 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from pytest_promptune.conclusion.evidence import Conclusion, Evidence
-from pytest_promptune.core.aggregates.labels import classified
+from pytest_promptune.core.aggregates.labels import Classified
 from pytest_promptune.core.experiment import Column
 from pytest_promptune.core.goals.gating import goal_items
 from pytest_promptune.core.goals.judging import Measured, candidates, judge
 from pytest_promptune.core.goals.matching import meant_by
-from pytest_promptune.core.goals.rules import shown_rule
+from pytest_promptune.core.goals.wording import shown_rule
 
 _PARTIAL = "Goals speak of the whole suite: in a partial session they are reported, not gated."
 
 
-def judge_goals(evidence: Evidence, columns: Sequence[Column], found: Conclusion) -> None:
+def judge_goals(
+    evidence: Evidence, columns: Sequence[Column], classifying: Sequence[Classified], found: Conclusion
+) -> None:
     """Judge every goal under every variant and gate; one that can't be judged is a warning."""
     goals, settings = evidence.goals, evidence.settings
     if goals is None:
         return
     found.warnings.extend(f"{goals.path}: {problem}" for problem in goals.problems)
     aggregates = [row for row in found.metrics if row.aggregate]
-    classifying = [each.column for each in classified(evidence.experiment, columns)]
-    known = candidates(columns, classifying, [row.name for row in aggregates])
+    known = candidates(columns, [each.column for each in classifying], [row.name for row in aggregates])
     measured = Measured(
         columns={(column.name.module, column.name.metric): column for column in columns},
         aggregates={((row.name.module, row.name.metric), row.variant): row for row in aggregates},
-        alpha=evidence.alpha or settings.alpha,
+        alpha=settings.alpha,  # at looks, too: goals decide of no look that it is the last
         scope=settings.scope,
     )
     for goal in goals.goals:

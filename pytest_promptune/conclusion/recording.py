@@ -7,7 +7,7 @@ from typing import Literal
 
 from pytest_promptune.conclusion.evidence import Conclusion, Evidence
 from pytest_promptune.core import remarks
-from pytest_promptune.core.aggregates.labels import beside, classified
+from pytest_promptune.core.aggregates.labels import Classified, beside
 from pytest_promptune.core.baseline import (
     Baseline,
     BaselineMetric,
@@ -22,7 +22,9 @@ from pytest_promptune.core.view import BaselineView
 from pytest_promptune.store.baselines import baseline_path, write_baseline
 
 
-def record_all(evidence: Evidence, columns: Sequence[Column], found: Conclusion) -> None:
+def record_all(
+    evidence: Evidence, columns: Sequence[Column], classifying: Sequence[Classified], found: Conclusion
+) -> None:
     """Write the baseline file of every module that was measured; says why where there is none."""
     against = evidence.settings.against
     unusable = {item.nodeid.partition("::")[0] for item in found.gate}
@@ -45,17 +47,23 @@ def record_all(evidence: Evidence, columns: Sequence[Column], found: Conclusion)
             )
         else:
             mine = [column for column in columns if column.name.module == module]
-            view = _record_module(evidence, module, path, mine)
+            view = _record_module(evidence, module, path, mine, classifying)
             not_scored = [silence for silence in silent if silence.name.module == module]
             losses = remarks.losses(evidence.experiment, module, not_scored)
             found.warnings.extend([losses] if losses else [])
         found.baselines.append(view)
 
 
-def _record_module(evidence: Evidence, module: str, path: str, columns: Sequence[Column]) -> BaselineView:
+def _record_module(
+    evidence: Evidence,
+    module: str,
+    path: str,
+    columns: Sequence[Column],
+    classifying: Sequence[Classified],
+) -> BaselineView:
     variant = evidence.variants[0]
     scores = {column.name.metric: column.scores(variant) for column in columns}
-    of_tests = classified(evidence.experiment, columns)
+    of_tests = [each for each in classifying if each.column.name.module == module]
     labels = {each.column.name.metric: each.labels(variant) for each in of_tests}
     new = Baseline(
         recorded=evidence.recorded,

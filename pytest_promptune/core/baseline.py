@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import Any
 
 from pytest_promptune.core.aggregates.labels import Labels
 from pytest_promptune.core.aggregates.recorded import DamageError, labels_from_json, labels_to_json
 from pytest_promptune.core.errors import BaselineError
 from pytest_promptune.core.experiment import Scores
+from pytest_promptune.core.values import dataclass
 
 #: Version of the file format this code reads and writes.
 FORMAT = 1

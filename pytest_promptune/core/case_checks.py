@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence, Set
 from typing import Any
 
 from pytest_promptune.core.codec import canonical, sha256
-from pytest_promptune.core.display import count
+from pytest_promptune.core.display import count, some
 from pytest_promptune.core.errors import ScoreError
 from pytest_promptune.core.model import Case
 from pytest_promptune.core.plan import PlannedItem
@@ -31,7 +31,6 @@ _EDGE = frozenset({"edge", "edge_case", "edge_cases"})
 _NO_TEXT = frozenset({"role", "type", "id", "name"})
 #: A category with less than this part of an even share is thin.
 _THIN = 0.5
-_MOST_NAMED = 5
 _DEEPEST = 8
 
 
@@ -84,7 +83,7 @@ def _duplicates(cases: Sequence[Case]) -> list[Check]:
     groups = [" = ".join(ids) for ids in by_input.values() if len(ids) > 1]
     if not groups:
         return []
-    text = f"the same input under different ids, which counts it several times: {_named(groups)}. Keep one."
+    text = f"the same input under different ids, which counts it several times: {some(groups)}. Keep one."
     return [Check(status="warning", what="cases", text=text)]
 
 
@@ -93,9 +92,7 @@ def _without_expected(cases: Sequence[Case]) -> list[Check]:
     lacking = [case.id for case in cases if case.expected is None]
     if not lacking or len(lacking) == len(cases):
         return []
-    text = (
-        f"no expected in {len(lacking)} of {len(cases)} cases: {_named(lacking)}. Add it if a test needs it."
-    )
+    text = f"no expected in {len(lacking)} of {len(cases)} cases: {some(lacking)}. Add it if a test needs it."
     return [Check(status="warning", what="cases", text=text)]
 
 
@@ -108,7 +105,7 @@ def _without_expected_keys(cases: Sequence[Case]) -> list[Check]:
         lacking = [id for id, expected in expecting if key not in expected]
         if lacking and number > len(lacking):
             text = (
-                f"no expected {key!r} in {len(lacking)} of {len(expecting)} cases: {_named(lacking)}. Add it "
+                f"no expected {key!r} in {len(lacking)} of {len(expecting)} cases: {some(lacking)}. Add it "
                 "if a test needs it."
             )
             found.append(Check(status="warning", what="cases", text=text))
@@ -124,7 +121,7 @@ def _short_inputs(cases: Sequence[Case]) -> list[Check]:
         return []
     text = (
         f"very short inputs (fewer than {SHORT} letters and digits) in {len(short)} of {len(cases)} cases: "
-        f"{_named(short)}. Are they complete? If they are meant to be so, tag them as edge cases."
+        f"{some(short)}. Are they complete? If they are meant to be so, tag them as edge cases."
     )
     return [Check(status="warning", what="cases", text=text)]
 
@@ -174,7 +171,7 @@ def _balance(cases: Sequence[Case]) -> list[Check]:
         tagged = [str(case.tags[tag]) for case in cases if case.tags.get(tag) is not None]
         if not tagged:
             continue
-        counts = {value: tagged.count(value) for value in dict.fromkeys(tagged)}
+        counts = Counter(tagged)
         untagged = len(cases) - len(tagged)
         advice = [
             *judge(counts, len(tagged)),
@@ -210,7 +207,7 @@ def _uneven(counts: Mapping[str, int], total: int) -> list[str]:
     usual = {value: number for value, number in counts.items() if not _is_edge_name(value)}
     total -= sum(number for value, number in counts.items() if _is_edge_name(value))
     thin = [value for value, number in usual.items() if number < _THIN * total / len(usual)]
-    return [f"few cases of {_named(thin)}"] if thin else []
+    return [f"few cases of {some(thin)}"] if thin else []
 
 
 def _off_the_mix(counts: Mapping[str, int], total: int) -> list[str]:
@@ -227,8 +224,3 @@ def _off_the_mix(counts: Mapping[str, int], total: int) -> list[str]:
 
 def _percent(share: float) -> str:
     return f"{share * 100:.0f}"
-
-
-def _named(ids: Sequence[str]) -> str:
-    more = f" and {len(ids) - _MOST_NAMED} more" if len(ids) > _MOST_NAMED else ""
-    return ", ".join(ids[:_MOST_NAMED]) + more

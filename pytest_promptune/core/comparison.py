@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 
 from pytest_promptune.core.experiment import Column, Scores
 from pytest_promptune.core.margins import Percent
@@ -13,6 +13,7 @@ from pytest_promptune.core.stats.flips import case_changes
 from pytest_promptune.core.stats.judging import judge
 from pytest_promptune.core.stats.model import Comparison, Failure, Gate, MetricSpec, Pair, Scope
 from pytest_promptune.core.stats.passing import passing
+from pytest_promptune.core.values import dataclass
 from pytest_promptune.core.view import CaseLists, ComparisonRow, GateState, Interval, MetricName, MetricRow
 
 

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from pytest_promptune.core.display import count, seconds
 from pytest_promptune.core.experiment import Experiment
 from pytest_promptune.core.prices import unpriced_note
+from pytest_promptune.core.values import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

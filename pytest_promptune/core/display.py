@@ -348,3 +348,14 @@ def _times_both(limits: Interval | None, factor: float) -> Interval | None:
         return None
     low, high = _times(limits[0], factor), _times(limits[1], factor)
     return (low, high) if factor >= 0 else (high, low)
+
+
+def some(names: Sequence[str], most: int = 5) -> str:
+    """The first `most` of them, and how many more there are."""
+    rest = len(names) - most
+    return ", ".join(names[:most]) + (f" and {rest:,} more" if rest > 0 else "")
+
+
+def percent(share: float | None, digits: int = 6) -> str:
+    """A share in per cent, without decimals it doesn't need."""
+    return UNKNOWN if share is None else f"{share * 100:.{digits}g} %"

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from pytest_promptune.core.planning import Estimate, Place, Range
+from pytest_promptune.core.values import dataclass
 
 #: Standard deviations to each side of the expected sum.
 _REACH = 2.0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from itertools import pairwise
 
 from pytest_promptune.core.by_run import ByRun
@@ -12,6 +12,7 @@ from pytest_promptune.core.results import Result, SampleFacts, SampleIdentity
 from pytest_promptune.core.scorers import ScorerTally
 from pytest_promptune.core.scoring import Score
 from pytest_promptune.core.stats.model import Direction, Kind
+from pytest_promptune.core.values import dataclass
 from pytest_promptune.core.view import MetricName
 
 #: Value of the assertion metric by what became of the item; the others are not scored.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 from pytest_promptune.core.display import adjusted, amount, clean, count, effect, mean, probability
 from pytest_promptune.core.model import CURRENT
@@ -56,8 +57,13 @@ def _failing_cases(row: ComparisonRow) -> str:
     for case in row.failing_cases[:MOST_CASES]:
         before, now = row.case_means.get(case, (None, None))
         cases.append(f"{clean(case)} ({mean(row.name, before)} to {mean(row.name, now)})")
-    rest = len(row.failing_cases) - len(cases)
-    return f" Worse by themselves: {', '.join(cases)}{f' and {rest:,} more' if rest else ''}."
+    return f" Worse by themselves: {_and_more(cases, len(row.failing_cases))}."
+
+
+def _and_more(shown: Sequence[str], of: int) -> str:
+    """Those that are shown, and how many there are beside them."""
+    rest = of - len(shown)
+    return f"{', '.join(shown)}{f' and {rest:,} more' if rest else ''}"
 
 
 def gate_items(rows: Iterable[ComparisonRow]) -> list[GateItem]:
@@ -81,12 +87,22 @@ def missing_baseline(
     Args:
         cases: those without a baseline; empty when the metric has none at all.
     """
-    what = f"no baseline for {', '.join(cases)}" if cases else "no baseline"
+    named = _and_more([clean(case) for case in cases[:MOST_CASES]], len(cases))
+    what = f"no baseline for {named}" if cases else "no baseline"
     return GateItem(
         nodeid=gate_nodeid(name, candidate),
         failed=True,
         message=f"{name.metric}: {what} in {path}, and --promptune-require-baseline is set. Record it with "
         f"pytest --promptune-baseline{_named(against)} and commit the file.",
+    )
+
+
+def not_judged(name: MetricName, candidate: str, obstacle: str) -> GateItem:
+    """The failed decision on a gated metric that has a baseline and can't be compared with it."""
+    return GateItem(
+        nodeid=gate_nodeid(name, candidate),
+        failed=True,
+        message=f"{name.metric}: {obstacle} It is gated, and --promptune-require-baseline is set.",
     )
 
 
@@ -125,28 +141,36 @@ def decide(
     against: str,
     runs: int,
     variant: str = CURRENT,
+    uncomputed: Sequence[str] = (),
 ) -> Decision | None:
-    """What the numbers suggest to do, with the command for it."""
+    """What the numbers suggest to do, with the command for it.
+
+    Args:
+        mode: of the session.
+        rows: its comparisons.
+        failed: a decision of the gate failed, other than on the `uncomputed`.
+        baseline_missing: a test module has none.
+        against: the name of the baseline.
+        runs: per case.
+        variant: the app as it stands, or what was measured in its place.
+        uncomputed: aggregates that fail the session by themselves.
+    """
     option = _named(against)
     record = f"pytest --promptune-baseline{option}"
     if mode != "compare":
         option += _measured_as(variant)
-    if mode == "baseline" and failed:
-        return Decision(
-            action="investigate", variant=None, reason="Nothing was recorded: an app gave no output."
-        )
     if mode == "baseline":
-        return Decision(
-            action="record",
-            variant=None,
-            reason="The baseline is recorded: commit it, then change one prompt at a time and compare.",
-            command=f"pytest --promptune-compare{option}",
-        )
+        return _after_recording(failed, uncomputed, option)
     gated = [row for row in rows if row.gated]
     against_baseline = [row for row in gated if row.reference.startswith("baseline:")]
     broken = any(row.verdict == "regressed" or row.gate == "failed" for row in against_baseline)
-    if broken or (failed and not any(row.gate == "failed" for row in gated)):
-        return _investigate(against_baseline, option, runs, record if baseline_missing else "")
+    unexplained = failed and not any(row.gate == "failed" for row in gated)
+    if broken or unexplained:
+        found = _investigate(against_baseline, option, runs, record if baseline_missing else "")
+        told = f"{found.reason} {_without_value(uncomputed)}" if uncomputed else found.reason
+        return replace(found, reason=told)
+    if uncomputed:
+        return Decision(action="investigate", variant=None, reason=_without_value(uncomputed))
     if mode == "compare":
         return _decide_between(gated, option, runs)
     if baseline_missing:
@@ -154,6 +178,28 @@ def decide(
             action="record", variant=None, reason="There is no baseline to compare with yet.", command=record
         )
     return Decision(action="continue", variant=None, reason="No significant regression was found.")
+
+
+def _after_recording(failed: bool, uncomputed: Sequence[str], option: str) -> Decision:
+    if failed:
+        return Decision(
+            action="investigate", variant=None, reason="Nothing was recorded: an app gave no output."
+        )
+    if uncomputed:
+        reason = f"The baseline is recorded: commit it. {_without_value(uncomputed)}"
+        return Decision(action="investigate", variant=None, reason=reason)
+    return Decision(
+        action="record",
+        variant=None,
+        reason="The baseline is recorded: commit it, then change one prompt at a time and compare.",
+        command=f"pytest --promptune-compare{option}",
+    )
+
+
+def _without_value(uncomputed: Sequence[str]) -> str:
+    names = list(dict.fromkeys(uncomputed))
+    says = "its message says" if len(names) == 1 else "their messages say"
+    return f"{', '.join(map(clean, names))} can't be computed: {says} why."
 
 
 def _investigate(rows: Sequence[ComparisonRow], option: str, runs: int, record: str) -> Decision:

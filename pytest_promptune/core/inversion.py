@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+
+from pytest_promptune.core.values import dataclass
 
 _EXPRESSION = r"[^\W\d]\w*(?:\.[^\W\d]\w*|\[[^\[\]{}\n]*\]|\([^(){}\n]*\))*"
 _TOKEN = re.compile(rf"\{{\{{|\}}\}}|\{{({_EXPRESSION})(?:![rsa])?(?::[^{{}}\n]*)?\}}")

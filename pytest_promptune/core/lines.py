@@ -7,9 +7,10 @@ answer of a model reaches the terminal as a command to it.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from pytest_promptune.core.display import clean, columns, cut, visible, wrap
+from pytest_promptune.core.values import dataclass
 
 _NARROWEST_NAME = 12
 INDENT = "  "
@@ -105,3 +106,14 @@ def bullets(texts: Iterable[str], width: int, title: str = "") -> list[Line]:
     """Paragraphs one step in, under a title where there are any."""
     lines = [each for text in texts for each in paragraph(text, width, indent=INDENT)]
     return [Line(), line(title, BOLD), *lines] if title and lines else lines
+
+
+def table_lines(header: Sequence[str], rows: Sequence[Sequence[str]], width: int) -> list[Line]:
+    """A `table` of names and, to the right of them, numbers."""
+    return styled(table(header, rows, width, right=range(1, len(header))))
+
+
+def styled(laid_out: Table) -> list[Line]:
+    """The lines of a table, its header less bright."""
+    body = (line(text) for row in laid_out.rows for text in row)
+    return [*(line(text, DIM) for text in laid_out.header), *body]

@@ -5,8 +5,9 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from functools import cached_property
+
+from pytest_promptune.core.values import dataclass
 
 #: Placeholders of str.format, f-strings and Jinja2; a literal is cut at them.
 PLACEHOLDER = re.compile(r"\{\{.*?\}\}|\{%.*?%\}|\{[A-Za-z_][^{}\n]*\}|%\(\w+\)[sd]|%s", re.DOTALL)

@@ -9,7 +9,6 @@ biased.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from pytest_promptune.core.display import count
@@ -17,6 +16,7 @@ from pytest_promptune.core.gate import gate_nodeid
 from pytest_promptune.core.plan import PlannedItem
 from pytest_promptune.core.runs import RunRange, Runs, most_runs, steps
 from pytest_promptune.core.stats.looks import spending
+from pytest_promptune.core.values import dataclass
 from pytest_promptune.core.view import ComparisonRow, GateItem, LookView, Mode
 
 #: Test, case and variant of a module: what is measured once in each run.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 
 
@@ -18,14 +19,26 @@ def read_sizes(values: Iterable[object]) -> dict[str, float]:
     return dict(_size(str(value)) for value in values)
 
 
+def read_amount(text: str) -> float:
+    """A number, or a `Percent` from one with ``%`` after it.
+
+    Raises:
+        ValueError: for anything else, what is infinite or no number included.
+    """
+    text = text.strip()
+    value = Percent(float(text[:-1]) / 100) if text.endswith("%") else float(text)
+    if not math.isfinite(value):
+        raise ValueError(text)
+    return value
+
+
 def _size(text: str) -> tuple[str, float]:
     expected = "METRIC=VALUE with a VALUE of at least 0, as test_intent=0.05 or bot::latency_s=20%"
     metric, equals, number = text.rpartition("=")
-    number = number.strip()
     try:
-        value = Percent(float(number[:-1]) / 100) if number.endswith("%") else float(number)
+        value = read_amount(number)
     except ValueError:
         raise ValueError(expected) from None
-    if not equals or not metric.strip() or not 0 <= value < float("inf"):
+    if not equals or not metric.strip() or value < 0:
         raise ValueError(expected)
     return metric.strip(), value

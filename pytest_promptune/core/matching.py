@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from pytest_promptune.core.baseline import Baseline
 from pytest_promptune.core.experiment import Column, Scores
+from pytest_promptune.core.values import dataclass
 from pytest_promptune.core.view import CaseLists, MetricName
 
 if TYPE_CHECKING:
@@ -54,6 +55,8 @@ class AggregateMatch:
     measured: Aggregated | None = None
     #: Set where nothing was measured.
     obstacle: str = ""
+    #: Whether the obstacle is what the baseline lacks, so that recording it again is the cure.
+    is_unrecorded: bool = False
 
 
 def short_name(name: MetricName) -> str | None:

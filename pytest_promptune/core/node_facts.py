@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from sys import intern
 from typing import Any
 
 from pytest_promptune.core.model import NodeRun
+from pytest_promptune.core.values import dataclass
 
 #: No node failed: one for all that have none.
 _NO_ERRORS: tuple[tuple[str, int], ...] = ()

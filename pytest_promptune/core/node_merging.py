@@ -6,7 +6,7 @@ What samples showed wins where both speak: the model that answered, the paramete
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, Literal
 
 from pytest_promptune.core.literals import Literal as Found
@@ -14,6 +14,7 @@ from pytest_promptune.core.literals import LiteralIndex
 from pytest_promptune.core.model import ModelCall as Way
 from pytest_promptune.core.nodes import ModelCall, ModelUse, Node, PromptText, Role
 from pytest_promptune.core.traces import Trace, TracedCall, TracedNode
+from pytest_promptune.core.values import dataclass
 
 #: Messages of which the app writes the text: the rest is from models and tools.
 _ROLES: Mapping[str, Role | None] = {

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, Literal
 
 from pytest_promptune.core.traces import TracedCall, TracedNode
+from pytest_promptune.core.values import dataclass
 
 Evidence = Literal["live", "trace", "both"]
 #: Of a message. ``None``: the text reaches the call in a way that doesn't say.

@@ -5,13 +5,14 @@ from __future__ import annotations
 import difflib
 import textwrap
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 from pytest_promptune.core.display import clean, cut
 from pytest_promptune.core.errors import TemplateMismatch, VariantError
 from pytest_promptune.core.inversion import Template, short_names
 from pytest_promptune.core.model import Variant
+from pytest_promptune.core.values import dataclass
 
 _KEYS = ("prompt", "template", "prompt_from", "few_shot", "params")
 #: Arguments of a model call that are no parameters of the model.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from itertools import groupby
 from typing import Any
 
@@ -15,6 +15,7 @@ from pytest_promptune.core.runs import EXPECTED as EXPECTED_RUNS
 from pytest_promptune.core.runs import Runs, parse_runs
 from pytest_promptune.core.scorers import Scorer
 from pytest_promptune.core.stages import SIZES, STAGES, Stage, covers
+from pytest_promptune.core.values import dataclass
 
 #: Name of the app fixture when the marker names none.
 DEFAULT_APP = "promptune_app"

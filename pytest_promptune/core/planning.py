@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import Literal
 
 from pytest_promptune.core.baseline import Baseline
 from pytest_promptune.core.plan import PlannedItem
+from pytest_promptune.core.values import dataclass
 from pytest_promptune.core.view import Mode
 
 Status = Literal["ok", "warning", "failed"]

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+
+from pytest_promptune.core.values import dataclass
 
 _MILLION = 1_000_000
 

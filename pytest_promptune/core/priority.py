@@ -6,12 +6,12 @@ Impact is a share of what the unmet goals are about, no promised gain: a change 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Literal
 
 from pytest_promptune.core.headroom import failed_cases, headroom_of
 from pytest_promptune.core.nodes import Node
 from pytest_promptune.core.results import Result
+from pytest_promptune.core.values import dataclass
 
 Measure = Literal["quality", "latency", "cost"]
 MEASURES: tuple[Measure, ...] = ("quality", "latency", "cost")

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from pytest_promptune.core.display import columns, count, money
+from pytest_promptune.core.values import dataclass
 
 #: Finished samples that tell a rate, whatever their share.
 _ENOUGH = 3

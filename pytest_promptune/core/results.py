@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from types import MappingProxyType
 from typing import Any, Literal
 
@@ -12,6 +12,7 @@ from pytest_promptune.core.node_facts import NodeFacts, facts_of_node
 from pytest_promptune.core.plan import PlannedItem
 from pytest_promptune.core.scorers import Unscored, scores_of
 from pytest_promptune.core.scoring import Classification, Sample, Score
+from pytest_promptune.core.values import dataclass
 
 Outcome = Literal["passed", "missed", "errored", "missing", "failed", "skipped"]
 

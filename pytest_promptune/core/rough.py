@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 
 from pytest_promptune.core.planning import Estimate, Place, Range
+from pytest_promptune.core.values import dataclass
 
 #: Characters that make a token: of ASCII, at most and at least.
 _ASCII = (6.0, 2.0)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import TypeAlias
 
-_NUMBER = re.compile(r"[0-9]+")
+from pytest_promptune.core.values import dataclass
+
+#: Of digits as all readers of a number take them; more of them than this Python refuses in words of its own.
+_NUMBER = re.compile(r"[0-9]{1,18}")
 #: What stands in error messages where neither was given.
 EXPECTED = "a whole number of at least 1, or MIN..MAX with MIN below MAX, as 3..10"
 
@@ -40,13 +42,7 @@ def parse_runs(value: object) -> Runs:
         if least > most:
             raise ValueError(EXPECTED)
         return least if least == most else RunRange(least, most)
-    try:
-        number = int(text)
-    except ValueError:
-        raise ValueError(EXPECTED) from None
-    if number < 1:
-        raise ValueError(EXPECTED)
-    return number
+    return _at_least_one(text)
 
 
 def _at_least_one(text: str) -> int:

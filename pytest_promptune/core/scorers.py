@@ -4,24 +4,21 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
-from pytest_promptune.core.display import clean, count, cut
+from pytest_promptune.core.display import clean, count, cut, some
 from pytest_promptune.core.errors import PromptuneError, ScoreError
 from pytest_promptune.core.model import ScorerScore, Scoring
 from pytest_promptune.core.redaction import beginning
 from pytest_promptune.core.scoring import Score, number_of
 from pytest_promptune.core.stats.model import Kind
+from pytest_promptune.core.values import dataclass
 
 #: What an evaluator may ask for, by keyword: the case's input, the app's output, what was expected.
 ARGUMENTS = ("inputs", "outputs", "reference_outputs")
 
 #: Metrics that every app has; no scorer can give them.
 _RESERVED = ("cost_usd", "error_rate", "input_tokens", "latency_s", "output", "output_tokens")
-
-#: How many cases are named in a warning.
-_MOST_CASES = 5
 
 #: Characters kept of a judge's comment and of an error, for each sample until the session's end.
 COMMENT_LENGTH = 200
@@ -247,11 +244,10 @@ def failures_told(failures: Mapping[tuple[str, str, str], Sequence[str]]) -> lis
     """
     found = []
     for (app, scorer, reason), cases in failures.items():
-        named = list(dict.fromkeys(cases))
-        more = f" and {len(named) - _MOST_CASES:,} more" if len(named) > _MOST_CASES else ""
+        named = some([clean(case) for case in dict.fromkeys(cases)])
         found.append(
             f"The scorer {scorer!r} gave no score for {count(len(cases), 'sample')} of {app} "
-            f"({', '.join(map(clean, named[:_MOST_CASES]))}{more}): {cut(clean(reason), 300)}"
+            f"({named}): {cut(clean(reason), 300)}"
         )
     return found
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 
 from pytest_promptune.core.baseline import Baseline
 from pytest_promptune.core.checks import APP_METRICS
@@ -14,6 +14,7 @@ from pytest_promptune.core.gate import gate_nodeid
 from pytest_promptune.core.matching import is_named
 from pytest_promptune.core.results import Result
 from pytest_promptune.core.scorers import Unscored
+from pytest_promptune.core.values import dataclass
 from pytest_promptune.core.view import ComparisonRow, GateItem, MetricName
 
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from pytest_promptune.core.codec import sha256
 from pytest_promptune.core.display import clean, cut
 from pytest_promptune.core.experiment import Experiment
 from pytest_promptune.core.model import Usage
+from pytest_promptune.core.values import dataclass
 from pytest_promptune.core.view import ErrorView, UsageView
 
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Literal
 
 from pytest_promptune.core.model import Change
 from pytest_promptune.core.stats.model import Confusions, Direction, Failure, Kind, Passing, Scope
+from pytest_promptune.core.values import dataclass
 
 Mode = Literal["baseline", "compare", "check"]
 Verdict = Literal["improved", "regressed", "unchanged", "inconclusive"]

@@ -5,7 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import groupby
 
-from pytest_promptune.core.display import amount, clean, count, cut, effect, mean, money, number, seconds
+from pytest_promptune.core.display import (
+    amount,
+    clean,
+    count,
+    cut,
+    effect,
+    mean,
+    money,
+    number,
+    percent,
+    seconds,
+)
 from pytest_promptune.core.stats.model import Scope
 from pytest_promptune.core.stats.wording import scope_line, worsening
 from pytest_promptune.core.view import (
@@ -128,7 +139,7 @@ def is_wrong(view: View) -> bool:
 def looks(look: LookView) -> str:
     """When the session looked, and which look counts."""
     planned = ", ".join(str(runs) for runs in look.planned[:-1])
-    level = f"{100 * (1 - look.alpha):.5g} %"
+    level = percent(1 - look.alpha, digits=5)
     return f"after {planned} and {look.most} runs; judged after {look.runs}, at a level of {level}"
 
 

@@ -7,13 +7,14 @@ import os
 import sys
 import warnings
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import Any
 
 from pytest_promptune.core.findings import find
 from pytest_promptune.core.nodes import Node, to_json
 from pytest_promptune.core.priority import Priority, Unmet
 from pytest_promptune.core.traces import Trace
+from pytest_promptune.core.values import dataclass
 from pytest_promptune.inspecting.project import Project
 
 #: LangSmith's switches, under their old and new names.

@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 import shlex
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from pytest_promptune.core.errors import SettingsError
+from pytest_promptune.core.values import dataclass
 from pytest_promptune.ini_files import listed, read_ini
 
 _GRAPH = "promptune_graph"

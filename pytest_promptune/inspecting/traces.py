@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +18,7 @@ from pytest_promptune.core.priority import priorities, unmet_goals
 from pytest_promptune.core.redaction import Redactor
 from pytest_promptune.core.results import Result
 from pytest_promptune.core.traces import Trace, TraceBuilder
+from pytest_promptune.core.values import dataclass
 from pytest_promptune.inspecting.efforts import efforts
 from pytest_promptune.inspecting.finding import Inspection
 from pytest_promptune.store.log import ExperimentLog, locate

@@ -11,8 +11,9 @@ import functools
 import sys
 import types
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
+
+from pytest_promptune.core.values import dataclass
 
 #: The own objects of a node are far fewer; what lies beyond is not looked at.
 _MOST_OBJECTS = 20_000

@@ -6,12 +6,13 @@ An unknown price is `None`, never 0, and never that of a model with a similar na
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from pytest_promptune.core.model import Usage
 from pytest_promptune.core.prices import Price, Tokens
+from pytest_promptune.core.values import dataclass
 
 if TYPE_CHECKING:
     from genai_prices.types import PriceCalculation

@@ -6,14 +6,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from pytest_promptune.core.baseline import Baseline
-from pytest_promptune.core.display import count
+from pytest_promptune.core.display import count, some
 from pytest_promptune.core.errors import BaselineError, ScoreError
 from pytest_promptune.core.plan import PlannedItem
 from pytest_promptune.core.planning import Check, Status
 from pytest_promptune.settings import Settings
 from pytest_promptune.store.baselines import baseline_path, other_baselines, read_baseline
-
-_MOST_NAMED = 5
 
 
 def is_gated(item: PlannedItem) -> bool:
@@ -96,7 +94,7 @@ class Baselines:
             (untold, "lacks the {} {}", "metric"),
         ]
         return [
-            text.format(noun if len(names) == 1 else f"{count(len(names), noun)}", _named(names))
+            text.format(noun if len(names) == 1 else f"{count(len(names), noun)}", some(names))
             for names, text, noun in found
             if names
         ]
@@ -110,8 +108,3 @@ class Baselines:
         return "pytest --promptune-baseline" + (
             "" if against == "main" else f" --promptune-against={against}"
         )
-
-
-def _named(names: Sequence[str]) -> str:
-    more = f" and {len(names) - _MOST_NAMED} more" if len(names) > _MOST_NAMED else ""
-    return ", ".join(names[:_MOST_NAMED]) + more

@@ -2,131 +2,165 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import cast
 
+from pytest_promptune.core.aggregates.given import Aggregate
+from pytest_promptune.core.aggregates.subjects import name_of
 from pytest_promptune.core.baseline import Baseline
 from pytest_promptune.core.experiment import APP_METRICS
 from pytest_promptune.core.goals.matching import Candidate, Meant, meant_by, total_tokens
-from pytest_promptune.core.goals.model import Goal, Goals
+from pytest_promptune.core.goals.model import Goals
 from pytest_promptune.core.goals.telling import aim
 from pytest_promptune.core.goals.words import ACCURACY, MACRO_F1, normal
 from pytest_promptune.core.plan import PlannedItem
-from pytest_promptune.core.planning import Check, Status
+from pytest_promptune.core.planning import Check
 from pytest_promptune.core.stats.model import Direction, Kind
 from pytest_promptune.core.view import MetricName
 
-#: Known before the first sample are assertion metrics and those of apps, and what a baseline has.
-_LATER = "is known once its tests have run"
+
+class Suite:
+    """What goals could be about, as far as it is known before the first sample.
+
+    That is: assertion metrics, those of apps, users' aggregates, and what a baseline has.
+    """
+
+    def __init__(
+        self,
+        items: Sequence[PlannedItem],
+        baselines: Mapping[str, Baseline | None],
+        aggregates: Sequence[Aggregate],
+    ) -> None:
+        """Gather it.
+
+        Args:
+            items: that would run.
+            baselines: by test module.
+            aggregates: that the user gives.
+        """
+        marks = {
+            (item.module, item.test, item.metric, item.marks.app, item.marks.scorers): item for item in items
+        }
+        #: One item of each test.
+        self._tests = list(marks.values())
+        self._baselines = baselines
+        #: Of the tests that no baseline has: what else they measure isn't known.
+        self._unrecorded = [item for item in self._tests if not self._is_recorded(item)]
+        found: dict[tuple[str, str], Candidate] = {}
+        for candidate in (*self._of_tests(), *self._of_apps(aggregates), *self._of_baselines()):
+            found.setdefault((candidate.name.module, candidate.name.metric), candidate)
+        self.candidates = list(found.values())
+
+    def _is_recorded(self, item: PlannedItem) -> bool:
+        baseline = self._baselines.get(item.module)
+        return baseline is not None and item.metric in baseline.metrics
+
+    def _of_tests(self) -> Iterator[Candidate]:
+        for item in self._tests:
+            name = MetricName(
+                metric=item.metric,
+                test=f"{item.module}::{item.test}",
+                module=item.module,
+                app=item.marks.app,
+                kind="binary",
+                direction="higher",
+            )
+            baseline = self._baselines.get(item.module)
+            classifies = baseline is not None and item.metric in baseline.labels
+            yield Candidate(name=name, is_assertion=True, classifies=classifies)
+            if classifies:
+                yield Candidate(name=replace(name, metric=f"{item.test}::{MACRO_F1}", kind="score"))
+
+    def _of_apps(self, aggregates: Sequence[Aggregate]) -> Iterator[Candidate]:
+        for module, app in dict.fromkeys((item.module, item.marks.app) for item in self._tests):
+            for metric, kind, unit in APP_METRICS:
+                name = MetricName(
+                    metric=f"{app}::{metric}",
+                    test=f"{module}::{app}",
+                    module=module,
+                    app=app,
+                    kind=kind,
+                    direction="lower",
+                    unit=unit,
+                )
+                yield Candidate(name=name)
+            yield Candidate(name=total_tokens(name))
+            for aggregate in aggregates:
+                yield Candidate(name=name_of(aggregate, module=module, app=app))
+
+    def _of_baselines(self) -> Iterator[Candidate]:
+        for module, recorded in self._baselines.items():
+            for metric, known in (recorded.metrics if recorded else {}).items():
+                of_test = metric.rpartition("::")[0] or metric
+                yield Candidate(
+                    name=MetricName(
+                        metric=metric,
+                        test=f"{module}::{of_test}",
+                        module=module,
+                        app="",
+                        kind=cast(Kind, known.kind),  # checked when the file was read
+                        direction=cast(Direction, known.direction),
+                        unit=known.unit,
+                    )
+                )
+
+    def may_bring(self, metric: str) -> bool:
+        """Whether a metric of this name can still turn up: a score of an unrecorded test, or a scorer's."""
+        owner, _, name = metric.rpartition("::")
+        if any(normal(name) in map(normal, item.marks.scorers) for item in _of(self._tests, owner)):
+            return True
+        return any(True for _ in _of(self._unrecorded, owner))
+
+    @property
+    def may_classify(self) -> bool:
+        """Whether some test may turn out to be one that classifies."""
+        return bool(self._unrecorded)
 
 
-def goal_checks(
-    goals: Goals | None,
-    items: Sequence[PlannedItem],
-    baselines: Mapping[str, Baseline | None],
-    mapping: Mapping[str, str],
-) -> list[Check]:
+def _of(items: Iterable[PlannedItem], owner: str) -> Iterator[PlannedItem]:
+    """Those of a test or an app; all without one."""
+    return (item for item in items if owner in ("", item.test, item.marks.app))
+
+
+def goal_checks(goals: Goals | None, suite: Suite, mapping: Mapping[str, str]) -> list[Check]:
     """A line for what is understood, and one for each goal or line that isn't.
 
     Args:
         goals: of the goals file, ``None`` without one.
-        items: that would run.
-        baselines: by test module.
+        suite: what they could be about.
         mapping: metrics by goals, as the ini file says.
     """
     if goals is None:
         return []
     what = f"goals ({goals.path})"
     checks = [Check(status="failed", what=what, text=problem) for problem in goals.problems]
-    known = _candidates(items, baselines)
     understood = []
     for goal in goals.goals:
-        meant = meant_by(goal, known, mapping)
+        meant = meant_by(goal, suite.candidates, mapping)
         if meant.names:
             understood.append(f"{goal.name} {aim(goal)} ({', '.join(name.metric for name in meant.names)})")
         if meant.problem:
-            checks.append(_check(what, meant, items, baselines, mapping))
+            later = _later(meant, suite, {normal(name): metric for name, metric in mapping.items()})
+            checks.append(
+                Check(status="warning" if later else "failed", what=what, text=later or meant.problem)
+            )
     if understood:
         checks.insert(0, Check(status="ok", what=what, text="; ".join(understood)))
     return checks
 
 
-def _check(
-    what: str,
-    meant: Meant,
-    items: Sequence[PlannedItem],
-    baselines: Mapping[str, Baseline | None],
-    mapping: Mapping[str, str],
-) -> Check:
-    """What may still turn out to be meant is a warning."""
+def _later(meant: Meant, suite: Suite, mapping: Mapping[str, str]) -> str:
+    """What to say where it is known only later whether a metric is meant, else nothing."""
     goal = meant.goal
-    status: Status = "failed"
-    text = meant.problem
-    classes_unknown = not any(baseline and baseline.labels for baseline in baselines.values())
-    of_classes = goal.measure in (ACCURACY, MACRO_F1) and normal(goal.name) not in map(normal, mapping)
-    if classes_unknown and of_classes and not meant.names and _several_or_none(goal, items):
-        status, text = "warning", f"{text} Which test classifies {_LATER}."
-    elif (metric := _mapped(goal, mapping)) and _may_come(metric, items):
-        status, text = "warning", f"Goal {goal.name} means {metric}: what it scores {_LATER}."
-    return Check(status=status, what=what, text=text)
-
-
-def _several_or_none(goal: Goal, items: Sequence[PlannedItem]) -> bool:
-    """A test that classifies would decide among several, and is all that macro-F1 needs."""
-    return bool(items) if goal.measure == MACRO_F1 else len({(i.module, i.metric) for i in items}) > 1
-
-
-def _mapped(goal: Goal, mapping: Mapping[str, str]) -> str:
-    return next((metric for name, metric in mapping.items() if normal(name) == normal(goal.name)), "")
-
-
-def _may_come(metric: str, items: Sequence[PlannedItem]) -> bool:
-    """A score of a test, or a scorer's or an aggregate of an app, that is there."""
-    owner, separator, _ = metric.rpartition("::")
-    owners = {item.test for item in items} | {item.marks.app for item in items}
-    owners |= {scorer for item in items for scorer in item.marks.scorers}
-    return bool(separator) and owner.partition("::")[0] in owners
-
-
-def _candidates(items: Sequence[PlannedItem], baselines: Mapping[str, Baseline | None]) -> list[Candidate]:
-    found: dict[tuple[str, str], Candidate] = {}
-
-    def add(name: MetricName, *, is_assertion: bool = False, classifies: bool = False) -> None:
-        candidate = Candidate(name=name, is_assertion=is_assertion, classifies=classifies)
-        found.setdefault((name.module, name.metric), candidate)
-
-    for item in items:
-        name = MetricName(
-            metric=item.metric,
-            test=f"{item.module}::{item.test}",
-            module=item.module,
-            app=item.marks.app,
-            kind="binary",
-            direction="higher",
-        )
-        baseline = baselines.get(item.module)
-        labelled = baseline is not None and item.metric in baseline.labels
-        add(name, is_assertion=True, classifies=labelled)
-        if labelled:
-            add(replace(name, metric=f"{item.test}::{MACRO_F1}", kind="score"))
-        for metric, kind, unit in APP_METRICS:
-            of_app = f"{name.app}::{metric}"
-            test = f"{name.module}::{name.app}"
-            add(replace(name, metric=of_app, test=test, kind=kind, direction="lower", unit=unit))
-        add(total_tokens(name))
-    for module, recorded in baselines.items():
-        for metric, known in (recorded.metrics if recorded else {}).items():
-            of_test = metric.rpartition("::")[0] or metric
-            add(
-                MetricName(
-                    metric=metric,
-                    test=f"{module}::{of_test}",
-                    module=module,
-                    app="",
-                    kind=cast(Kind, known.kind),  # checked when the file was read
-                    direction=cast(Direction, known.direction),
-                    unit=known.unit,
-                )
-            )
-    return list(found.values())
+    mapped = mapping.get(normal(goal.name))
+    if not meant.is_unmatched:
+        return ""
+    if mapped is not None:
+        text = f"Goal {goal.name} means {mapped}: what it scores is known once its tests have run."
+        return text if suite.may_bring(mapped) else ""
+    if goal.measure in (ACCURACY, MACRO_F1):
+        text = f"{meant.problem} Which test classifies is known once its tests have run."
+        return text if suite.may_classify else ""
+    text = f"{meant.problem} What the tests score is known once they have run."
+    return text if suite.may_bring(goal.name) else ""

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 from pytest_promptune.core.errors import StoreError
 from pytest_promptune.core.estimates import Used, estimate, spanning
 from pytest_promptune.core.experiment import Column, Experiment
 from pytest_promptune.core.planning import Check, Estimate, MatrixRow, Place
+from pytest_promptune.core.values import dataclass
 from pytest_promptune.store.log import (
     ExperimentLog,
     Location,

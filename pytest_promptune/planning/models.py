@@ -6,7 +6,7 @@ import importlib.util
 import os
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 from pytest_promptune.core.codec import canonical
@@ -16,6 +16,7 @@ from pytest_promptune.core.model import Case, Variant
 from pytest_promptune.core.planning import Check, Estimate, MatrixRow, Place
 from pytest_promptune.core.prices import Price, Tokens
 from pytest_promptune.core.rough import RoughApp, rough_estimate
+from pytest_promptune.core.values import dataclass
 from pytest_promptune.langgraph.held import held_models
 from pytest_promptune.langgraph.prices import Model, PriceList
 from pytest_promptune.langgraph.providers import (
@@ -34,6 +35,8 @@ class _Seen:
 
     steps: int = 0
     models: dict[int, Any] = field(default_factory=dict)
+    #: What was looked through, by id; kept, so that no other object gets the id.
+    apps: dict[int, object] = field(default_factory=dict)
 
 
 class AppModels:
@@ -53,22 +56,23 @@ class AppModels:
         self._named: dict[NamedModel, str] = {}
 
     def look(self, place: Place, app: object) -> None:
-        """Take in what an app holds, under one of its variants."""
-        held = held_models(app)
+        """Take in what an app holds, under one of its variants; only builders make another one for each."""
         seen = self._apps.setdefault(place, _Seen())
+        if id(app) in seen.apps:
+            return
+        seen.apps[id(app)] = app
+        held = held_models(app)
         seen.steps = max(seen.steps, held.steps)
         seen.models.update({id(model): model for model in held.models})
         self._classes.update(dict.fromkeys(held.classes))
         for table in held.settings:
             self._name(table, f"the app {place[0]}")
 
-    def look_at(self, variants: Iterable[Variant], context: Mapping[str, Any]) -> None:
-        """Take in what variants name, and the runtime context as `current` has it."""
+    def look_at(self, variant: Variant, context: Mapping[str, Any]) -> None:
+        """Take in what a variant names, and the runtime context as `current` has it."""
         self._name(context, "the graph's context")
-        for variant in variants:
-            self._name(variant.context, f"variant {variant.name}")
-            for changes in variant.nodes.values():
-                self._name(changes, f"variant {variant.name}")
+        for table in (variant.context, *variant.nodes.values()):
+            self._name(table, f"variant {variant.name}")
 
     def _name(self, table: Mapping[str, Any], where: str) -> None:
         for named in named_models(table):

@@ -3,26 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from pytest_promptune.conditions import timestamp
+from pytest_promptune.core.aggregates.given import Aggregate
 from pytest_promptune.core.case_checks import case_checks
 from pytest_promptune.core.checks import refuse_contradictions, refuse_unknown_metrics
 from pytest_promptune.core.display import clean, count, money
 from pytest_promptune.core.errors import PromptuneError, ScoreError, VariantError
 from pytest_promptune.core.estimates import duration, most_known
+from pytest_promptune.core.goals.model import Goals
 from pytest_promptune.core.model import Case, Variant
 from pytest_promptune.core.plan import PlannedItem
 from pytest_promptune.core.planning import Check, Entry, Estimate, Place, Plan, matrix
 from pytest_promptune.core.scorers import scorer_of
 from pytest_promptune.core.stages import SIZES
+from pytest_promptune.core.values import dataclass
 from pytest_promptune.engine import Engine
-from pytest_promptune.goal_files import find_goals
 from pytest_promptune.looking import planned_looks
 from pytest_promptune.planning.baselines import Baselines
-from pytest_promptune.planning.goals import goal_checks
+from pytest_promptune.planning.goals import Suite, goal_checks
 from pytest_promptune.planning.history import History
 from pytest_promptune.planning.models import AppModels
 from pytest_promptune.planning.sensitivity import Known, sensitivities
@@ -63,6 +65,8 @@ class Planner:
         *,
         root: Path,
         variants: Sequence[Variant],
+        goals: Goals | None,
+        aggregates: Sequence[Aggregate],
         selected: Sequence[PlannedItem],
         collected: Sequence[PlannedItem],
     ) -> None:
@@ -72,11 +76,15 @@ class Planner:
             settings: what the user asked for.
             root: of the project.
             variants: that would be measured, the one in place of `current` first.
+            goals: of the goals file, ``None`` without one.
+            aggregates: that the user gives.
             selected: the items that would run, in their order.
             collected: those and the deselected ones.
         """
         self._settings = settings
         self._root = root
+        self._goals = goals
+        self._aggregates = aggregates
         self._selected = selected
         self._collected = collected
         self._location = None if settings.store == "" else locate(settings.store, root=root)
@@ -96,7 +104,9 @@ class Planner:
         Raises:
             PromptuneError: for what is a usage error in every session.
         """
-        refuse_unknown_metrics(self._settings.named_metrics, self._collected)
+        refuse_unknown_metrics(
+            self._settings.named_metrics, self._collected, [each.name for each in self._aggregates]
+        )
         if self._settings.resume or self.replays:
             variants = list(self._variants.all.values())
             texts = self._variants.texts()
@@ -152,7 +162,7 @@ class Planner:
         else:
             self._variants.learn(built.default_context())
             self._models.look(place, app.target)
-            self._models.look_at([variant], built.default_context())
+            self._models.look_at(variant, built.default_context())
 
     def _run(self, call: Callable[[], Awaitable[Any]]) -> Any:
         if self._engine is None:
@@ -212,6 +222,7 @@ class Planner:
             variants=len(self._variants.all),
         )
         detectable, missing = sensitivities(known)
+        suite = Suite(self._selected, baselines.found, self._aggregates)
         calls = sum(sum(row.calls.values()) for row in rows)
         checks = [
             *self._case_checks(),
@@ -220,12 +231,7 @@ class Planner:
             *self._models.checks(),
             history.check(),
             *baselines.checks(),
-            *goal_checks(
-                find_goals(settings.goals, root=self._root),
-                self._selected,
-                baselines.found,
-                settings.goal_metrics,
-            ),
+            *goal_checks(self._goals, suite, settings.goal_metrics),
             *self._budget_checks(estimates),
         ]
         notes = (self._stage(), self._looks(), history.note, missing, self._nothing_to_resume())

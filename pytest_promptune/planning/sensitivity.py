@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from pytest_promptune.core.baseline import Baseline
 from pytest_promptune.core.errors import ScoreError, StatsError
 from pytest_promptune.core.plan import PlannedItem
 from pytest_promptune.core.planning import Sensitivity, expected_decisions
 from pytest_promptune.core.runs import most_runs
+from pytest_promptune.core.values import dataclass
 from pytest_promptune.planning.baselines import is_gated
 from pytest_promptune.planning.history import History
 from pytest_promptune.settings import Settings

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 import pytest
@@ -56,16 +56,20 @@ def report_decision(session: pytest.Session, decision: GateItem) -> None:
     session.ihook.pytest_runtest_logfinish(nodeid=decision.nodeid, location=location)
 
 
-def remember_for_last_failed(config: pytest.Config, rerun: Sequence[str]) -> None:
-    """Tell ``--lf`` the items behind failed gates: a gate itself is none that could be run again.
+def remember_for_last_failed(
+    config: pytest.Config, rerun: Sequence[str], *, decisions: Iterable[GateItem]
+) -> None:
+    """Tell ``--lf`` the items behind failed decisions: a decision itself is none that could be run again.
 
     Args:
         config: pytest's.
         rerun: node ids of these items.
+        decisions: all that were reported in this session.
     """
     cache = getattr(config, "cache", None)  # absent under -p no:cacheprovider
     known = cache.get("cache/lastfailed", {}) if cache is not None else {}
-    chosen = {nodeid: True for nodeid in known if "::gate[" not in nodeid and "::goal[" not in nodeid}
+    reported = {decision.nodeid for decision in decisions}
+    chosen = {nodeid: True for nodeid in known if nodeid not in reported}
     chosen.update(dict.fromkeys(rerun, True))
     if cache is not None and chosen != known:
         cache.set("cache/lastfailed", chosen)

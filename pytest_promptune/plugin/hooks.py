@@ -52,7 +52,7 @@ from pytest_promptune.store.writing import WritingProcess
 from pytest_promptune.terminal import summary
 
 if TYPE_CHECKING:
-    from pytest_promptune.core.view import View
+    from pytest_promptune.core.view import GateItem, View
 
 #: What most reports carry to the end.
 _PASSED = {"outcome": "passed", "message": ""}
@@ -85,6 +85,8 @@ class PromptuneHooks:
         #: That asks for its sample.
         self._asking: pytest.Item | None = None
         self._is_judged = False
+        #: What was decided at the end, as it was reported.
+        self._decisions: Sequence[GateItem] = ()
         #: Why items shall wait no longer.
         self._stopped: str | None = None
 
@@ -349,11 +351,11 @@ class PromptuneHooks:
         if self._session is None or self._is_judged:
             return
         self._is_judged = True
-        decisions = or_usage_error(self.session.conclude)
-        session.testscollected += len(decisions) - expected
-        if decisions:
+        self._decisions = or_usage_error(self.session.conclude)
+        session.testscollected += len(self._decisions) - expected
+        if self._decisions:
             self._begin_line()
-        for decision in decisions:
+        for decision in self._decisions:
             report_decision(session, decision)
 
     def _begin_line(self) -> None:
@@ -377,7 +379,7 @@ class PromptuneHooks:
             word = self._messenger.last_word(is_stopped=self._stopped is not None)
             self._config.workeroutput[LAST_WORD] = word  # type: ignore[attr-defined]  # a worker's
             return
-        remember_for_last_failed(self._config, self.session.rerun)
+        remember_for_last_failed(self._config, self.session.rerun, decisions=self._decisions)
         self._view = self.session.finish(int(exitstatus))
         if self.session.output_error is not None and exitstatus == pytest.ExitCode.OK:
             session.exitstatus = pytest.ExitCode.USAGE_ERROR

@@ -6,7 +6,7 @@ Fixtures of apps and scorers are set up, for probes in place of the tests; no ap
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import partial
 from types import MethodType
 from typing import TYPE_CHECKING, Any
@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pytest_promptune.core.plan import PlannedItem
+from pytest_promptune.core.values import dataclass
 from pytest_promptune.plugin.fixtures import KnownFixtures, no_app, no_scorer, too_narrow
 from pytest_promptune.plugin.refusing import or_usage_error
 from pytest_promptune.plugin.state import callspec_of, hooks_key, item_key, settings_key
@@ -90,6 +91,8 @@ class PlanHooks:
             self._config.stash[settings_key],
             root=self._config.rootpath,
             variants=session.variants,
+            goals=session.goals,
+            aggregates=session.aggregates.given().aggregates,
             selected=[_planned(item) for item in staying],
             collected=[_planned(item) for item in self._collected],
         )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -11,6 +11,7 @@ import pytest
 from pytest_promptune.core.errors import PromptuneError
 from pytest_promptune.core.plan import PlannedItem
 from pytest_promptune.core.scorers import Scorer, scorer_of
+from pytest_promptune.core.values import dataclass
 from pytest_promptune.plugin.fixtures import no_scorer, too_narrow
 
 _Outcomes: Any = (Exception, pytest.skip.Exception, pytest.fail.Exception)

@@ -4,16 +4,22 @@ xdist lets each worker run what it was given, and ours are given all their items
 waits for a sample would wait for its time-out. So the controller tells the workers, by a command that
 xdist's own part of a worker doesn't know: they give up waiting, and stop after the item that runs. What
 they have finished meanwhile they send at their end.
+
+SIGTERM for the whole group of processes, as `timeout` sends it, hits workers as well; they end in the
+same way.
 """
 
 from __future__ import annotations
 
 import contextlib
+import os
 import queue
+import signal
+import threading
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import asdict
-from types import SimpleNamespace
+from types import FrameType, SimpleNamespace
 from typing import Any
 
 import pytest
@@ -122,6 +128,9 @@ class FromController:
         """
         self._stop = stop
         self._follow = follow
+        #: The controller has said that the session ends.
+        self._is_told = threading.Event()
+        self._is_hit = False
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtestloop(self, session: pytest.Session) -> Generator[None, object, object]:
@@ -129,13 +138,40 @@ class FromController:
         for plugin in session.config.pluginmanager.get_plugins():
             if hasattr(plugin, "handle_command") and hasattr(plugin, "torun"):  # it has no name
                 plugin.handle_command = self._listening(session, plugin.handle_command)
-        return (yield)
+        with self._until_told(session):
+            return (yield)
+
+    @contextlib.contextmanager
+    def _until_told(self, session: pytest.Session) -> Iterator[None]:
+        """Take SIGTERM for what the controller is about to say; where it says nothing, only we were meant."""
+        in_main_thread = threading.current_thread() is threading.main_thread()
+        if not in_main_thread or signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
+            yield
+            return
+
+        def hit(_number: int, _frame: FrameType | None) -> None:
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)  # a second one ends the process at once
+            self._is_hit = True
+            self._end(session)
+
+        signal.signal(signal.SIGTERM, hit)
+        try:
+            yield
+        finally:
+            if signal.getsignal(signal.SIGTERM) is hit:  # else an app has set its own meanwhile
+                signal.signal(signal.SIGTERM, signal.SIG_DFL)
+            if self._is_hit and not self._is_told.wait(_PATIENCE_S):
+                os.kill(os.getpid(), signal.SIGTERM)  # xdist replaces it
+
+    def _end(self, session: pytest.Session) -> None:
+        session.shouldstop = "the session ends"
+        self._stop("the session ends")
 
     def _listening(self, session: pytest.Session, handle: Callable[[Any], None]) -> Callable[[Any], None]:
         def listening(command: Any) -> None:
             if isinstance(command, tuple) and command[0] == _COMMAND:
-                session.shouldstop = "the session ends"
-                self._stop("the session ends")
+                self._is_told.set()
+                self._end(session)
             elif isinstance(command, tuple) and command[0] == _LOOKED:
                 self._follow(Standing(**command[1]))
             else:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from markupsafe import Markup
 
 from pytest_promptune.core.display import UNKNOWN, clean, clean_lines
 from pytest_promptune.core.model import CURRENT, Change
+from pytest_promptune.core.values import dataclass
 from pytest_promptune.core.view import VariantView, View
 from pytest_promptune.report.escape import code, fence
 from pytest_promptune.report.tables import Table

@@ -55,9 +55,9 @@ def _notes(row: ClassesRow, shown: int) -> Sequence[str]:
     missing = f", {row.n_missing:,} missing" if row.n_missing else ""
     notes: list[str] = [
         sentence(
-            "Macro-F1 {} over the {} that are expected, of {} samples{}.",
+            "Macro-F1 {} over the {} expected, of {} samples{}.",
             number(found.macro_f1),
-            "class" if len(found.counts) == 1 else f"{len(found.counts):,} classes",
+            "class that is" if len(found.counts) == 1 else f"{len(found.counts):,} classes that are",
             f"{row.n_samples:,}",
             missing,
         )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pytest_promptune.core.display import interval, mean
+from pytest_promptune.core.display import interval, mean, percent
 from pytest_promptune.core.goals import wording
 from pytest_promptune.core.view import View
 from pytest_promptune.report.escape import code, sentence
@@ -11,7 +11,8 @@ from pytest_promptune.report.tables import Table
 
 def goal_table(view: View) -> Table:
     """What each goal wants, what was measured, and whether it is reached; no rows without goals."""
-    header = ("Goal", "Metric", "Variant", "Value", "Interval", "Target", "Gap", "Achievement", "Result")
+    level = f"{percent(1 - view.experiment.alpha)} interval"
+    header = ("Goal", "Metric", "Variant", "Value", level, "Target", "Gap", "Achievement", "Result")
     rows = tuple(
         (
             sentence("{}", row.goal),

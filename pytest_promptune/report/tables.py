@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from markupsafe import Markup
 
@@ -19,9 +18,11 @@ from pytest_promptune.core.display import (
     interval,
     mean,
     number,
+    percent,
     probability,
     signed,
 )
+from pytest_promptune.core.values import dataclass
 from pytest_promptune.core.view import ComparisonRow, MetricRow, View
 from pytest_promptune.report.escape import code, codes, sentence
 
@@ -134,22 +135,17 @@ def _comparison_table(rows: Sequence[ComparisonRow], view: View, brief: bool) ->
 
 def comparison_level(view: View) -> str:
     """At which level the intervals of comparisons hold: that of the look, where the session looked."""
-    return _per_cent(1 - _alpha(view))
+    return percent(1 - _alpha(view), digits=5)  # levels of looks have endless decimals
 
 
 def one_sided_level(view: View) -> str:
     """At which error level each direction is tested."""
-    return _per_cent(_alpha(view) / 2)
+    return percent(_alpha(view) / 2, digits=5)
 
 
 def _alpha(view: View) -> float:
     look = view.experiment.look
     return look.alpha if look else view.experiment.alpha
-
-
-def _per_cent(share: float) -> str:
-    """Levels of looks have endless decimals."""
-    return f"{share * 100:.5g} %"
 
 
 def _difference(row: ComparisonRow, brief: bool) -> str:
@@ -300,8 +296,3 @@ def baselines(view: View) -> list[str]:
         what, _, rest = wording.baseline(item).partition(f": {clean(item.path)}")
         lines.append(sentence("Baseline {}: {} {}", what, code(item.path), rest).rstrip())
     return lines
-
-
-def percent(share: float | None) -> str:
-    """A share in per cent, without decimals it doesn't need."""
-    return UNKNOWN if share is None else f"{share * 100:.6g} %"

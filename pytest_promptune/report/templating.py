@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import traceback
 from collections.abc import Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -61,6 +62,14 @@ def render(name: str, values: Mapping[str, Any], *, templates: Path | None = Non
     return rendered.strip() + "\n"
 
 
+def compile_ahead() -> None:
+    """Compile our templates now, so that rendering a report takes less time."""
+    environment = _environment(None)
+    for name in environment.list_templates():
+        environment.get_template(name)
+
+
+@lru_cache(maxsize=4)
 def _environment(templates: Path | None) -> Environment:
     folders = [_OWN] if templates is None else [templates, _OWN]
     environment = Environment(

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 
 from pytest_promptune.core.jobs import Job, Outcome
 from pytest_promptune.core.model import Case, Scoring
 from pytest_promptune.core.plan import PlannedItem
 from pytest_promptune.core.scorers import Scorer
+from pytest_promptune.core.values import dataclass
 from pytest_promptune.engine import Engine
 from pytest_promptune.sampling.scorers import Scorers, own
 from pytest_promptune.store.log import LoggedSample

@@ -6,8 +6,8 @@ import argparse
 from collections.abc import Callable
 from typing import Any
 
-from pytest_promptune.core.margins import Percent
-from pytest_promptune.settings import SPECS
+from pytest_promptune.core.margins import read_amount
+from pytest_promptune.settings import OPTIONS
 
 SPLITS = 200
 DIFFERENCE = 0.10
@@ -29,10 +29,10 @@ def calibrate_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--seed", type=_whole(0), default=0, metavar="N", help="of the random numbers (default: 0)"
     )
-    parser.add_argument("--scope", type=_parsed("scope"), metavar="SCOPE", help=_option("scope").help)
+    parser.add_argument("--scope", type=_parsed("scope"), metavar="SCOPE", help=OPTIONS["scope"].help)
     for name in ("margin", "tolerance"):
         parser.add_argument(
-            f"--{name}", action="append", default=[], metavar="METRIC=VALUE", help=_option(name).help
+            f"--{name}", action="append", default=[], metavar="METRIC=VALUE", help=OPTIONS[name].help
         )
 
 
@@ -46,7 +46,8 @@ def plan_runs_arguments(parser: argparse.ArgumentParser) -> None:
         default=[],
         metavar="[METRIC=]VALUE",
         help="the change to be found: 0.10 is 10 points of 0/1 metrics and scores within [0,1], and 10%% of "
-        "the mean of all others; METRIC=VALUE is in the metric's own unit or in %% (repeatable; default: "
+        "the mean of all others; METRIC=VALUE is in the metric's own unit (a fraction for latency) or in %% "
+        "(repeatable; default: "
         f"{DIFFERENCE:.2f})",
     )
     parser.add_argument(
@@ -82,7 +83,7 @@ def _sources(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--variant", metavar="NAME", help="which variant of the experiment (default: the first)"
     )
-    parser.add_argument("--store", metavar="URL", help=_option("store").help)
+    parser.add_argument("--store", metavar="URL", help=OPTIONS["store"].help)
     parser.add_argument("--root", metavar="DIR", default=".", help="of the project (default: here)")
     parser.add_argument(
         "--metric",
@@ -91,11 +92,7 @@ def _sources(parser: argparse.ArgumentParser) -> None:
         metavar="NAME",
         help="only this metric (repeatable; default: those that are gated)",
     )
-    parser.add_argument("--alpha", type=_parsed("alpha"), metavar="LEVEL", help=_option("alpha").help)
-
-
-def _option(name: str) -> Any:
-    return next(spec for spec in SPECS if spec.name == name)
+    parser.add_argument("--alpha", type=_parsed("alpha"), metavar="LEVEL", help=OPTIONS["alpha"].help)
 
 
 def _parsed(name: str) -> Callable[[str], Any]:
@@ -103,7 +100,7 @@ def _parsed(name: str) -> Callable[[str], Any]:
 
     def parse(text: str) -> Any:
         try:
-            return _option(name).parse(text)
+            return OPTIONS[name].parse(text)
         except ValueError as error:
             raise argparse.ArgumentTypeError(f"{text!r} is not valid; expected {error}.") from None
 
@@ -140,14 +137,14 @@ def _power(text: str) -> float:
 
 def _difference(text: str) -> tuple[str, float]:
     """Metric (empty for all) and change."""
-    metric, equals, number = (part.strip() for part in text.rpartition("="))
+    metric, equals, number = text.rpartition("=")
     expected = argparse.ArgumentTypeError(
         f"{text!r} is not valid; expected a change above 0, as 0.10, 5% or test_intent=0.05."
     )
     try:
-        value = Percent(float(number[:-1]) / 100) if number.endswith("%") else float(number)
+        value = read_amount(number)
     except ValueError:
         raise expected from None
-    if not 0 < value < float("inf") or (equals and not metric):
+    if value <= 0 or (equals and not metric.strip()):
         raise expected
-    return metric, value
+    return metric.strip(), value

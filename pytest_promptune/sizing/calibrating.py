@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING, Any
 
 from pytest_promptune.core.comparison import specification
-from pytest_promptune.core.errors import BaselineError, SettingsError
-from pytest_promptune.core.matching import is_named
+from pytest_promptune.core.errors import BaselineError
 from pytest_promptune.core.stats.model import Scope, Verdict
+from pytest_promptune.core.values import dataclass
 from pytest_promptune.core.view import MetricName
-from pytest_promptune.settings import SPECS
+from pytest_promptune.settings import OPTIONS, Settings, parsed
 from pytest_promptune.sizing.sources import RECORD, Pool
 
 if TYPE_CHECKING:
@@ -35,6 +35,8 @@ class Questions:
     #: Of the ini file, where none are typed; it may speak of metrics that aren't judged here.
     usual_margins: Mapping[str, float] = field(default_factory=dict)
     usual_tolerances: Mapping[str, float] = field(default_factory=dict)
+    #: What the ini file sets beside the gate on regressions, which is the one that is judged.
+    other_rules: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,13 +48,15 @@ class Behaviour:
     #: Fewest and most runs of a case.
     runs: tuple[int, int]
     mean: float
+    #: Fewest and most runs of a case in a half, of those with enough; ``None`` where there are none.
+    half: tuple[int, int] | None
     #: Cases with too few runs for two halves.
     left_out: Sequence[str]
     #: Splits by verdict; empty where no case has enough runs.
     verdicts: Mapping[Verdict, int]
     #: Share of simulated sessions that find a drop, by drop; empty for other than 0/1 metrics.
     power: Mapping[float, float | None]
-    #: Smallest change found with 80 % power; unknown for other cases than these.
+    #: Smallest loss that fails the gate with 80 % power; unknown for other cases than these.
     minimum: float | None
 
 
@@ -110,6 +114,14 @@ def calibrate(pool: Pool, questions: Questions) -> Calibration:
     )
 
 
+def other_rules(settings: Settings) -> list[str]:
+    """Keys of the ini file under which sessions fail for more than regressions, or for nothing at all."""
+    if settings.gate == "off":
+        return [f"{OPTIONS['gate'].ini} = off"]
+    gate = [] if settings.gate == "regression" else [f"{OPTIONS['gate'].ini} = {settings.gate}"]
+    return gate + [OPTIONS[name].ini for name in ("strict", "gate_cases") if getattr(settings, name)]
+
+
 def as_stored(
     pool: Pool, margins: Mapping[str, float] | None = None, tolerances: Mapping[str, float] | None = None
 ) -> list[Stored]:
@@ -128,14 +140,8 @@ def as_stored(
 
 
 def _sizes(pool: Pool, option: str, given: Sequence[str]) -> Mapping[str, float]:
-    try:
-        sizes: Mapping[str, float] = next(spec for spec in SPECS if spec.name == option).parse(given)
-    except ValueError as error:
-        raise SettingsError(f"--{option}: {', '.join(given)!r} is not valid; expected {error}.") from None
-    for name in sizes:
-        if not any(is_named(metric.name, [name]) for metric in pool.metrics):
-            known = ", ".join(dict.fromkeys(metric.name.metric for metric in pool.metrics))
-            raise SettingsError(f"--{option}: {name!r} is not among the metrics judged. Valid: {known}.")
+    sizes: Mapping[str, float] = parsed(OPTIONS[option], f"--{option}", list(given))
+    pool.refuse_unknown(f"--{option}", sizes)
     return sizes
 
 
@@ -143,16 +149,18 @@ def _behaviour(
     name: MetricName, each: Stored, stored: Sequence[Stored], questions: Questions, alarms: FalseAlarms
 ) -> Behaviour:
     from pytest_promptune.core.stats.calibration import family_of, power_of
-    from pytest_promptune.core.stats.sizing import Design, Wanted, size_of
+    from pytest_promptune.core.stats.sizing import Design, Wanted, size_of, smallest_failing
 
     family = family_of(each, stored)
-    known = size_of(each, Wanted(amount=DROPS[1]), Design(alpha=questions.alpha, family=family))
+    design = Design(alpha=questions.alpha, family=family)
+    known = size_of(each, Wanted(amount=DROPS[1]), design)
     runs = [len(values) for values in each.scores.values()]
     return Behaviour(
         name=name,
         cases=known.cases if known else 0,
         runs=(min(runs), max(runs)),
         mean=known.mean if known else 0.0,
+        half=each.half,
         left_out=each.too_short,
         verdicts=alarms.verdicts.get(each.label, {}),
         power={
@@ -168,7 +176,7 @@ def _behaviour(
         }
         if name.kind == "binary"
         else {},
-        minimum=known.minimum if known and questions.scope == "suite" else None,
+        minimum=smallest_failing(each, design) if questions.scope == "suite" else None,
     )
 
 
@@ -182,6 +190,7 @@ def to_json(found: Calibration) -> dict[str, Any]:
         "scope": questions.scope,
         "seed": questions.seed,
         "simulations": found.simulations,
+        "rules_not_judged": list(questions.other_rules),
         "false_alarms": {
             "splits": alarms.splits,
             "failed": alarms.failed,

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from pytest_promptune.core.errors import SettingsError
 from pytest_promptune.core.margins import Percent
 from pytest_promptune.core.matching import is_named
+from pytest_promptune.core.values import dataclass
 from pytest_promptune.core.view import MetricName
 from pytest_promptune.sizing.arguments import DIFFERENCE
 from pytest_promptune.sizing.calibrating import as_stored
@@ -58,11 +57,7 @@ def plan_runs(pool: Pool, goals: Goals) -> RunsPlan:
     from pytest_promptune.core.stats.calibration import family_of
     from pytest_promptune.core.stats.sizing import Design, size_of
 
-    names = [metric.name for metric in pool.metrics]
-    for wanted, _ in goals.differences:
-        if wanted and not any(is_named(name, [wanted]) for name in names):
-            known = ", ".join(dict.fromkeys(name.metric for name in names))
-            raise SettingsError(f"--difference: {wanted!r} is not among the metrics judged. Valid: {known}.")
+    pool.refuse_unknown("--difference", [metric for metric, _ in goals.differences if metric])
     stored = as_stored(pool)
     families = [family_of(each, stored) * goals.variants for each in stored]
     return RunsPlan(
@@ -90,7 +85,7 @@ def _wanted(name: MetricName, goals: Goals) -> Wanted:
 
     own = [value for metric, value in goals.differences if metric and is_named(name, [metric])]
     if own:
-        return Wanted(amount=own[-1], is_share=False, is_relative=isinstance(own[-1], Percent))
+        return Wanted(amount=own[-1], counts="mean" if isinstance(own[-1], Percent) else "unit")
     general = [value for metric, value in goals.differences if not metric]
     return Wanted(amount=general[-1] if general else DIFFERENCE)
 

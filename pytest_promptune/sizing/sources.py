@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from pytest_promptune.core.baseline import Baseline, BaselineMetric
+from pytest_promptune.core.display import some
 from pytest_promptune.core.errors import BaselineError, SettingsError, StoreError
 from pytest_promptune.core.experiment import Column, Experiment, Scores
 from pytest_promptune.core.matching import is_gated, is_named
 from pytest_promptune.core.model import CURRENT
 from pytest_promptune.core.stats.model import Direction, Kind
+from pytest_promptune.core.values import dataclass
 from pytest_promptune.core.view import MetricName
 from pytest_promptune.store.baselines import FOLDER, baseline_path, read_baseline
 from pytest_promptune.store.log import ExperimentLog, locate
@@ -64,6 +65,21 @@ class Pool:
     source: str
     metrics: Sequence[StoredMetric]
 
+    def refuse_unknown(self, option: str, wanted: Iterable[str]) -> None:
+        """Check that each of the metrics that an option names is here.
+
+        Raises:
+            SettingsError: with the names that are.
+        """
+        _refuse_unknown(option, wanted, self.metrics, "among the metrics judged")
+
+
+def _refuse_unknown(option: str, wanted: Iterable[str], found: Sequence[StoredMetric], where: str) -> None:
+    for name in wanted:
+        if not any(is_named(metric.name, [name]) for metric in found):
+            known = ", ".join(dict.fromkeys(metric.name.metric for metric in found))
+            raise SettingsError(f"{option}: {name!r} is not {where}. Valid: {known}.")
+
 
 def find(asked: Asked) -> Pool:
     """Read the runs of the gated metrics.
@@ -88,11 +104,7 @@ def find(asked: Asked) -> Pool:
 
 def _chosen(asked: Asked, found: Sequence[StoredMetric], gated: Sequence[bool], source: str) -> Pool:
     """The metrics that were asked for, or those that are gated."""
-    names = [metric.name for metric in found]
-    for wanted in asked.metrics:
-        if not any(is_named(name, [wanted]) for name in names):
-            known = ", ".join(dict.fromkeys(name.metric for name in names))
-            raise SettingsError(f"--metric: {wanted!r} is not in {source}. Valid: {known}.")
+    _refuse_unknown("--metric", asked.metrics, found, f"in {source}")
     kept = [
         metric
         for metric, is_default in zip(found, gated, strict=True)
@@ -126,9 +138,8 @@ def _of_baselines(asked: Asked) -> Pool:
         if baseline is not None:
             found += _metrics(baseline, _module(path, asked.root))
             gated += [not metric.is_of_app_usage for metric in _scored(baseline).values()]
-    shown = ", ".join(_relative(path, asked.root) for path in files[:_MOST_NAMED])
-    more = f" and {len(files) - _MOST_NAMED} more" if len(files) > _MOST_NAMED else ""
-    return _chosen(asked, found, gated, f"{shown}{more}")
+    shown = some([_relative(path, asked.root) for path in files], _MOST_NAMED)
+    return _chosen(asked, found, gated, shown)
 
 
 def _scored(baseline: Baseline) -> dict[str, BaselineMetric]:

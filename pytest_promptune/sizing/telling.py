@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import get_args
 
 from pytest_promptune.core.display import amount_of, clean, count, listed, number
-from pytest_promptune.core.lines import BAD, BOLD, DIM, INDENT, WARN, Line, line, paragraph, table
+from pytest_promptune.core.lines import BAD, BOLD, DIM, INDENT, WARN, Line, paragraph, styled, table
 from pytest_promptune.core.stats.calibration import FEWEST_RUNS
 from pytest_promptune.core.stats.model import Verdict
 from pytest_promptune.core.view import MetricName
@@ -35,8 +35,8 @@ def calibration_lines(found: Calibration, *, width: int) -> list[Line]:
 def _alarms(found: Calibration, width: int) -> list[Line]:
     alarms = found.alarms
     low, high = (f"{share * 100:.1f}" for share in alarms.ci)
-    runs = [count_ // 2 for each in found.metrics for count_ in each.runs if count_ >= FEWEST_RUNS]
-    few, many = min(runs), max(runs)
+    halves = [each.half for each in found.metrics if each.half is not None]
+    few, many = min(few for few, _ in halves), max(many for _, many in halves)
     size = f"{few} runs against {few}" if few == many else f"{few} to {many} runs a side"
     title = f"False alarms: {alarms.splits} random halves of the same runs ({size}), where nothing changed"
     observed = (
@@ -54,6 +54,10 @@ def _alarms(found: Calibration, width: int) -> list[Line]:
             "baseline if you can share it."
         )
         lines += paragraph(text, width, BAD, INDENT)
+    if rules := found.questions.other_rules:
+        fails = "nothing fails then" if rules[0].endswith("off") else "sessions fail more often then"
+        text = f"Regressions alone are judged here. The ini file sets {', '.join(rules)}: {fails}."
+        lines += paragraph(text, width, WARN, INDENT)
     note = (
         "All splits are of the same stored runs and no recordings of their own: the interval is about these "
         "runs, and halves of one session can't show that a model or a service drifts between sessions."
@@ -72,7 +76,7 @@ def _verdicts(found: Calibration, width: int) -> list[Line]:
         ]
         rows.append([_named(each.name, [other.name for other in found.metrics]), *shares])
     made = table(header, rows, width, range(1, len(header)))
-    lines = [*paragraph("Verdicts on these halves", width, BOLD), *_table(made.header, made.rows)]
+    lines = [*paragraph("Verdicts on these halves", width, BOLD), *styled(made)]
     for each in found.metrics:
         if each.left_out:
             named = listed(each.left_out, width)
@@ -92,10 +96,10 @@ def _power(found: Calibration, width: int) -> list[Line]:
         f"Simulated {found.simulations} times each, with as many runs on both sides as are stored: every "
         "case's rate as its runs tell it, all moved on the logit scale until the mean is worse by so much."
     )
-    lines = [*paragraph(title, width, BOLD), *_table(made.header, made.rows)]
+    lines = [*paragraph(title, width, BOLD), *styled(made)]
     lines += paragraph(note, width, DIM, INDENT)
     if scope == "suite":
-        lines += paragraph("smallest: the change that is found four times of five.", width, DIM, INDENT)
+        lines += paragraph("smallest: the change that fails four times of five.", width, DIM, INDENT)
     else:
         text = "smallest: unknown for inputs like these; plan-runs tells how many cases a change needs."
         lines += paragraph(text, width, DIM, INDENT)
@@ -149,11 +153,11 @@ def plan_lines(plan: RunsPlan, *, width: int) -> list[Line]:
         *paragraph(level, width, DIM, INDENT),
         Line(),
         *paragraph("Noise that was measured", width, BOLD),
-        *_table(noise.header, noise.rows),
+        *styled(noise),
         *paragraph(variances, width, DIM, INDENT),
         Line(),
         *paragraph("Needed for the wanted change", width, BOLD),
-        *_table(needed.header, needed.rows),
+        *styled(needed),
         *paragraph(legend, width, DIM, INDENT),
         Line(),
     ]
@@ -236,10 +240,6 @@ def _cases_needed(need: Need) -> str:
 
 
 # -- pieces ----------------------------------------------------------------------------------------------
-
-
-def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[Line]:
-    return [*(line(text, DIM) for text in header), *(line(text) for row in rows for text in row)]
 
 
 def _named(name: MetricName, names: Sequence[MetricName]) -> str:

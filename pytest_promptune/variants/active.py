@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass
 
 from pytest_promptune.core.model import Variant
+from pytest_promptune.core.values import dataclass
 
 
 @dataclass(frozen=True, slots=True)

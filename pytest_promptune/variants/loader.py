@@ -14,7 +14,6 @@ import functools
 import sys
 from collections import ChainMap
 from collections.abc import Callable, Iterator, MutableMapping
-from dataclasses import dataclass
 from types import FrameType
 from typing import Any
 
@@ -22,6 +21,7 @@ import jinja2
 from jinja2.sandbox import SandboxedEnvironment, safe_range
 from jinja2.utils import LRUCache, internalcode
 
+from pytest_promptune.core.values import dataclass
 from pytest_promptune.variants.active import Active, active
 from pytest_promptune.variants.reading import template_path
 

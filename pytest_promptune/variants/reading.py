@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import re
-import tomllib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -152,6 +151,8 @@ def _read_text(path: Path) -> str:
 
 
 def _from_toml(path: Path, name: str) -> Variant:
+    import tomllib  # only where there are variants
+
     text = _read_text(path)
     try:
         data = tomllib.loads(text)

@@ -182,6 +182,14 @@ def test_missing_cases():
     assert "no baseline for c1, c2 in p" in item.message
 
 
+def test_many_missing_cases():
+    """A message has room for some, told harmlessly, and for how many there are beside."""
+    cases = ["c\n0", *(f"c{number}" for number in range(1, 2_000))]
+    item = missing_baseline(NAME, "current", path="p", cases=cases, against="main")
+    named = "c 0, c1, c2, c3, c4, c5, c6, c7, c8, c9"
+    assert f"no baseline for {named} and 1,990 more in p" in item.message
+
+
 # --- what to do next ------------------------------------------------------------------------------
 
 
@@ -227,6 +235,35 @@ def test_a_regression_of_what_is_not_gated_is_no_alarm():
 def test_failed_without_a_row():
     """A failed decision that no comparison tells (no baseline, no output) is looked into."""
     assert decided("check", failed=True).action == "investigate"
+
+
+@pytest.mark.parametrize("mode", ["check", "compare"])
+@pytest.mark.parametrize("rows", [[], [row("improved")], [row(), versus("v1", "improved")]])
+def test_an_aggregate_that_cannot_be_computed(mode, rows):
+    """Nothing lacked and nothing got worse: it is said what failed, and no command would mend it."""
+    found = decided(mode, *rows, uncomputed=["bot::bad"])
+    assert (found.action, found.command) == ("investigate", "")
+    assert found.reason == "bot::bad can't be computed: its message says why."
+
+
+def test_a_recorded_baseline_and_an_aggregate_that_cannot_be_computed():
+    """The file is good, the session failed: both are said."""
+    found = decided("baseline", uncomputed=["a::bad", "b::bad", "a::bad"])
+    assert (found.action, found.command) == ("investigate", "")
+    assert found.reason == (
+        "The baseline is recorded: commit it. a::bad, b::bad can't be computed: their messages say why."
+    )
+
+
+def test_a_failed_gate_and_an_aggregate_that_cannot_be_computed():
+    """What the gate failed for comes first."""
+    found = decided("check", row("regressed"), failed=True, uncomputed=["bot::bad"])
+    assert found.command == "pytest --lf"
+    assert found.reason.startswith("Look at the cases behind it; ")
+    assert found.reason.endswith(" bot::bad can't be computed: its message says why.")
+    assert "for want of something to compare: its messages say what. bot::bad can't" in (
+        decided("check", failed=True, uncomputed=["bot::bad"]).reason
+    )
 
 
 @pytest.mark.parametrize(

@@ -38,6 +38,13 @@ def test_what_is_read(given, expected):
         "",
         "3-10",
         "٣..٥",
+        "٣",
+        "1_0",
+        "1_0..2_0",
+        "+5",
+        "5.0",
+        "9" * 5_000,
+        "1.." + "9" * 5_000,
     ],
 )
 def test_what_is_refused(given):

@@ -69,3 +69,24 @@ def test_no_file(tmp_path, capsys):
     assert "no goals file" in capsys.readouterr().err
     assert main(["goals", str(tmp_path / "none.md")]) == 2
     assert "no such goals file" in capsys.readouterr().err
+
+
+def test_the_file_of_the_ini_file(tmp_path, capsys):
+    """What sessions read is read here, and a given path wins."""
+    (tmp_path / "fine-tune.md").write_text("- Accuracy: 90% or higher\n", encoding="utf-8")
+    (tmp_path / "aims.md").write_text("- Cost: $1 or less\n", encoding="utf-8")
+    root = ["--root", str(tmp_path)]
+    (tmp_path / "pytest.ini").write_text("[pytest]\npromptune_goals = aims.md\n", encoding="utf-8")
+    assert main(["goals", *root]) == 0
+    assert "Cost: $1 or less; measured by cost_usd" in capsys.readouterr().out
+    (tmp_path / "pytest.ini").write_text("[pytest]\npromptune_goals =\n", encoding="utf-8")
+    assert main(["goals", *root]) == 2
+    assert "promptune_goals is empty" in capsys.readouterr().err
+    assert main(["goals", str(tmp_path / "fine-tune.md"), *root]) == 0
+    assert "Accuracy: 90 % or higher" in capsys.readouterr().out
+
+
+def test_a_file_that_is_not_there(tmp_path, capsys):
+    """The error names no option that this command doesn't have."""
+    assert main(["goals", str(tmp_path / "none.md")]) == 2
+    assert "--promptune" not in capsys.readouterr().err

@@ -163,7 +163,20 @@ def test_a_function_that_fails(counted, body, words):
             assert word in " ".join(ran.out.split()), word
         assert "Traceback" not in ran.text
         assert ran.metric("test_answer")["mean"] == 1.0
+        assert ran.json["decision"]["action"] == "investigate"
+        told = ran.json["decision"]["reason"].removeprefix("The baseline is recorded: commit it. ")
+        assert told == "bot::bad can't be computed: its message says why."
     assert counted.baseline.exists()
+
+
+def test_last_failed_knows_no_aggregates(counted):
+    """A function that failed is no test that could be run again: `--lf` after it runs everything."""
+    counted.record()
+    hook(counted, "def pytest_promptune_aggregates(config):\n    return {'bad': lambda s: 1 / 0}")
+    assert counted.run().code == 1
+    cached = (counted.path / ".pytest_cache/v/cache/lastfailed").read_text(encoding="utf-8")
+    assert json.loads(cached) == {}
+    assert "no previously failed tests" in counted.run("--lf").out
 
 
 @pytest.mark.parametrize(

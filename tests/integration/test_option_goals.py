@@ -127,6 +127,10 @@ def test_some_of_the_goals_can_be_enough(aimed):
     aimed.write({"fine-tune.md": text})
     ran = aimed.run(miss="c00,c01,c02")
     assert (ran.code, goals(ran)["Accuracy"]["status"]) == (0, "missed")
+    aimed.record(miss="c00,c01,c02")
+    decision = aimed.run(miss="c00,c01,c02").json["decision"]
+    assert decision["action"] == "stop"
+    assert "Enough goals are attained: any one goal is enough." in decision["reason"]
 
 
 def test_every_variant_is_judged(tuned):
@@ -139,13 +143,17 @@ def test_every_variant_is_judged(tuned):
 
 
 def test_a_goal_without_a_metric_is_a_warning(aimed):
-    """It is never dropped: the run says so, the plan fails."""
+    """It is never dropped: the run says so, and the plan fails once it is known what the tests score."""
     aimed.write({"fine-tune.md": "- Charm: 90% or higher\n- Error rate: 20% or less\n"})
     ran = aimed.run()
     assert ran.code == 0
     assert list(goals(ran)) == ["Error rate"]
     assert any("Goal Charm (line 1): no metric" in text for text in ran.json["warnings"])
     assert "Charm" in ran.out
+    plan = aimed.run("--promptune-plan")
+    assert plan.code == 0
+    assert "warning goals (fine-tune.md): Goal Charm (line 1): no metric" in flat(plan)
+    aimed.record()
     plan = aimed.run("--promptune-plan")
     assert plan.code == 1
     assert "failed goals (fine-tune.md): Goal Charm (line 1)" in flat(plan)
@@ -163,6 +171,17 @@ def test_the_plan_knows_what_it_cannot_know_yet(aimed):
     aimed.record()
     plan = aimed.run("--promptune-plan")
     assert "Accuracy 90 % or higher (test_answer); Length 2 or less (test_words::length)" in flat(plan)
+
+
+def test_the_plan_knows_the_aggregates_of_the_hook(aimed):
+    """As sessions do: goals mean them, and margins may name them."""
+    hook = "def pytest_promptune_aggregates(config):\n    return {'Charm': lambda samples: 1.0}\n"
+    conftest = (aimed.path / "conftest.py").read_text(encoding="utf-8")
+    aimed.write({"fine-tune.md": "- Charm: 0.9 or higher\n"}, conftest=f"{conftest}\n\n{hook}")
+    plan = aimed.run("--promptune-plan", "--promptune-margin=Charm=0.1")
+    assert plan.code == 0
+    assert "ok goals (fine-tune.md): Charm 0.9 or higher (bot::Charm)" in flat(plan)
+    assert goals(aimed.run("--promptune-margin=Charm=0.1"))["Charm"]["metric"] == "bot::Charm"
 
 
 @pytest.mark.parametrize(
@@ -212,6 +231,22 @@ def test_a_missed_goal_ends_no_session_early(aimed):
     assert (ran.code, goals(ran)["Accuracy"]["status"]) == (1, "missed")
 
 
+def test_goals_are_judged_at_the_level_of_the_session(aimed):
+    """At a look, too: all goals of one session have intervals of one level, which the report tells."""
+    aimed.write({"fine-tune.md": GOALS + "- F1: 0.9 or higher\n"})
+    aimed.record("--promptune-runs=6")
+    looked = aimed.run("--promptune-runs=2..6", miss="c00,c01,c02,c03")
+    assert looked.json["experiment"]["runs"] == 2
+    fixed = aimed.run("--promptune-runs=2", miss="c00,c01,c02,c03")
+    for name in ("Accuracy", "Error rate", "length", "F1"):
+        assert goals(looked)[name]["ci"] == goals(fixed)[name]["ci"]
+    report = (aimed.path / "promptune-report.md").read_text(encoding="utf-8")
+    assert "| Value | 95 % interval | Target |" in report
+    wider = aimed.run("--promptune-runs=2", "--promptune-alpha=0.01", miss="c00,c01,c02,c03")
+    assert goals(wider)["Accuracy"]["ci"][1] > goals(fixed)["Accuracy"]["ci"][1]
+    assert "| Value | 99 % interval | Target |" in (aimed.path / "promptune-report.md").read_text()
+
+
 def test_merged_parts(aimed, capsys):
     """Parts are judged together, by the goals file where they are merged or a given one."""
     for part in ("test_answer", "test_words"):
@@ -224,6 +259,13 @@ def test_merged_parts(aimed, capsys):
     assert main(["merge", *parts, *root, "--gate", "--goals", str(aimed.path / "other.md")]) == 0
     assert main(["merge", *parts, *root, "--gate", "--goals="]) == 0
     assert main(["merge", *parts, *root, "--goals", "none.md"]) == 2
+    aimed.configure("ini", goals="other.md")
+    assert main(["merge", *parts, *root, "--gate"]) == 0
+    aimed.configure("ini", goals="")
+    assert main(["merge", *parts, *root, "--gate"]) == 0
+    assert main(["merge", *parts, *root, "--gate", "--goals", str(aimed.path / "fine-tune.md")]) == 1
+    aimed.configure("ini", goals="none.md")
+    assert main(["merge", *parts, *root, "--gate"]) == 2
 
 
 def test_under_xdist(aimed):

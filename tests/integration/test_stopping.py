@@ -330,7 +330,8 @@ distribution.TELL_AFTER_S = distribution.NEWS_AFTER_S = distribution.REPEAT_AFTE
 
 @posix
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM], ids=["SIGINT", "SIGTERM"])
-def test_what_workers_had_not_sent(one, how):
+@pytest.mark.parametrize("to", ["controller", "group"])
+def test_what_workers_had_not_sent(one, how, to):
     """What has finished since a worker's last report is sent when the session ends, and so is in the log."""
     pytest.importorskip("xdist")
     one.write(conftest=SILENT)
@@ -338,13 +339,49 @@ def test_what_workers_had_not_sent(one, how):
     try:
         wait_until(lambda: len(lines(one.path / "held.log")) == 4, process)  # both runs: all between is done
         time.sleep(1.0)  # a controller that still loads knows of nothing
-        process.send_signal(how)
+        if to == "group":
+            os.killpg(process.pid, how)
+        else:
+            process.send_signal(how)
         output, _ = process.communicate(timeout=UNTIL_S)
     finally:
         process.kill()
     assert process.returncode == 2, output
     assert "INTERNALERROR" not in output
     assert finished(one.path) == {(f"c0{i}", 1) for i in range(2, 8)}, output
+
+
+#: Tells who the workers are.
+PIDS = """
+import os
+
+
+def pytest_sessionstart(session):
+    if hasattr(session.config, "workerinput"):
+        with (session.config.rootpath / "workers.log").open("a") as file:
+            file.write(f"{os.getpid()}\\n")
+"""
+
+
+@posix
+def test_a_worker_that_alone_is_terminated(project):
+    """xdist replaces it, as it replaces one that crashes, and the session goes on to its end."""
+    pytest.importorskip("xdist")
+    body = HOLDING.replace("APP", "async_app").replace(
+        "        return", "        await asyncio.sleep(0.2)\n        return", 1
+    )
+    project.write(test_hold=body, conftest=PIDS)
+    process = begin(project.path, "-n", "2", "-p", "xdist.plugin", "--promptune-concurrency=1", hold="")
+    try:
+        wait_until(lambda: len(lines(project.path / "calls.log")) >= 6, process)
+        os.kill(int(lines(project.path / "workers.log")[0]), signal.SIGTERM)
+        output, _ = process.communicate(timeout=UNTIL_S)
+    finally:
+        process.kill()
+    assert "INTERNALERROR" not in output
+    assert "replacing crashed worker" in output
+    assert newest(project.path).status == "finished", output
+    assert len(finished(project.path)) >= 15
 
 
 # --- the handler itself ---------------------------------------------------------------------------

@@ -8,12 +8,14 @@ from typing import Any
 import pytest
 
 from pytest_promptune.conclusion import Conclusion, Evidence, conclude
+from pytest_promptune.core.aggregates import labels
+from pytest_promptune.core.aggregates.given import Aggregate, Given
 from pytest_promptune.core.baseline import Baseline, Recorded
 from pytest_promptune.core.experiment import Experiment
 from pytest_promptune.core.model import SampleError, Usage
 from pytest_promptune.core.results import Result, SampleFacts
 from pytest_promptune.core.scorers import Unscored
-from pytest_promptune.core.scoring import Score
+from pytest_promptune.core.scoring import Classification, Score
 from pytest_promptune.settings import Settings
 from pytest_promptune.store.baselines import baseline_path, read_baseline, write_baseline
 
@@ -79,6 +81,7 @@ def concluded(tmp_path: Path) -> Callable[..., Conclusion]:
         collected: Mapping[str, frozenset[str]] | None = None,
         whole: bool = True,
         recorded: Recorded = RECORDED,
+        aggregates: Sequence[Aggregate] = (),
         **settings: Any,
     ) -> Conclusion:
         experiment = Experiment()
@@ -100,6 +103,7 @@ def concluded(tmp_path: Path) -> Callable[..., Conclusion]:
                 recorded=recorded,
                 is_whole=whole,
                 is_everything=whole,
+                given=Given(aggregates=aggregates),
             )
         )
 
@@ -922,3 +926,116 @@ def test_long_comments_are_cut(concluded):
     (item,) = [item for item in found.gate if "bot::judge" in item.nodeid]
     assert item.examples
     assert all(len(text) < 230 for text in item.examples)
+
+
+# --- aggregates -----------------------------------------------------------------------------------
+
+
+def test_an_aggregate_that_some_drawn_sets_lack_is_compared(concluded):
+    """A function that divides by what is rare works on what was measured: that decides."""
+    rare = Aggregate("per_miss", lambda samples: len(samples) / int((samples["test_a"] == 0).sum()))
+    parts = results(lambda case, run: "missed" if (case, run) == ("c0", 1) else "passed")
+    concluded(parts, aggregates=[rare], baseline=True)
+    found = concluded(parts, aggregates=[rare], gate_metrics=("per_miss",))
+    assert not any(item.failed for item in found.gate), found.gate
+    (row,) = [row for row in found.comparisons if row.aggregate]
+    assert (row.reference_mean, row.p) == (30.0, 1.0)
+
+
+def test_an_aggregate_that_rests_on_run_numbers_is_not_comparable(concluded):
+    """In drawn tables runs are numbered anew: where it has no value then it says so, not that cases lack."""
+    fifth = Aggregate("fifth", lambda samples: samples.loc[samples["run"] == 5, "test_a"].tolist()[0])
+    concluded(results(), aggregates=[fifth], baseline=True)
+    late = [one for one in results() if one.run > 1]
+    found = concluded(late, aggregates=[fifth], gate_metrics=("fifth",))
+    (row,) = [row for row in found.comparisons if row.aggregate]
+    assert row.reason == (
+        "Not comparable: it has no value where `run` and `variant` are others. Let it depend on neither."
+    )
+    assert f"bot::fifth is gated but was not judged. {row.reason}" in found.warnings
+
+
+def share(samples):
+    """Of the misses; no value where there is none."""
+    missed = int((samples["test_a"] == 0).sum())
+    return missed / len(samples) if missed else None
+
+
+SHARE = Aggregate("share", share, direction="lower")
+
+
+def aggregate_failures(found: Conclusion) -> list[str]:
+    return [item.message for item in found.gate if item.failed and item.message.startswith("bot::share")]
+
+
+@pytest.mark.parametrize(
+    ("now", "says"),
+    [
+        (results(alternating), []),
+        (results(alternating, cases=CASES[:3]), []),
+        (
+            [*results(alternating), *results("missed", cases=["c9"])],
+            ["bot::share: no baseline for c9 in"],
+        ),
+        (
+            results(alternating, hashes={"c0": "new"}),
+            ["bot::share: no baseline for c0 (its content changed) in"],
+        ),
+        (
+            results(alternating, hashes=dict.fromkeys(CASES, "new")),
+            ["bot::share: no baseline for c0 (its content changed), c1 (its content changed), c2"],
+        ),
+        (results(alternating, test="test_b"), ["bot::share can't be computed"]),
+        (
+            results(),
+            [
+                "bot::share: Not comparable: it has no value in current. It is gated, and "
+                "--promptune-require-baseline is set."
+            ],
+        ),
+    ],
+    ids=["same", "fewer", "new case", "changed case", "all changed", "another test", "no value"],
+)
+def test_requiring_a_baseline_of_an_aggregate(concluded, now, says):
+    """New and changed cases fail as with other metrics; what isn't comparable says why."""
+    concluded(results(alternating), aggregates=[SHARE], baseline=True)
+    found = concluded(now, aggregates=[SHARE], gate_metrics=("share",), require_baseline=True)
+    told = aggregate_failures(found)
+    assert len(told) == len(says), told
+    assert all(text.startswith(start) for text, start in zip(told, says, strict=True)), told
+
+
+def test_an_aggregate_of_what_the_baseline_lacks(concluded):
+    """A score that is new has no column in the baseline: recording it again is the cure."""
+    words = Aggregate("share", lambda samples: samples["test_a::words"].mean())
+    concluded(results(alternating), baseline=True)
+    now = results(alternating, score=lambda case, run: 1.5)
+    (told,) = aggregate_failures(
+        concluded(now, aggregates=[words], gate_metrics=("share",), require_baseline=True)
+    )
+    assert told.startswith("bot::share: no baseline in tests/__promptune__/test_m.main.json")
+
+
+def test_a_new_case_without_a_value_is_not_missed(concluded):
+    """Nothing of it could be recorded: the next session would fail for it again."""
+    concluded(results(alternating), aggregates=[SHARE], baseline=True)
+    lost = results("missing", cases=["c9"])
+    found = concluded(
+        results(alternating), lost, aggregates=[SHARE], gate_metrics=("share",), require_baseline=True
+    )
+    assert aggregate_failures(found) == []
+
+
+@pytest.mark.parametrize("is_recording", [True, False])
+def test_what_classifies_is_found_once(concluded, monkeypatch, is_recording):
+    """It takes a walk through all results, which long sessions would pay for by module and by look."""
+    known = []
+    plain = labels.Classified
+    monkeypatch.setattr(labels, "Classified", lambda **of: known.append(of["column"].name) or plain(**of))
+    parts = [
+        results(module=module, classification=Classification(predicted="a", expected="a"))
+        for module in (MODULE, "tests/test_n.py")
+    ]
+    found = concluded(*parts, aggregates=[SHARE], baseline=is_recording)
+    assert [name.module for name in known] == [MODULE, "tests/test_n.py"]
+    assert [row.name for row in found.classes] == known

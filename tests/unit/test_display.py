@@ -134,3 +134,19 @@ def test_absolute_differences_stand_beside_relative_ones():
     assert display.difference(cost()) == "−0.0010 [−0.0014, −0.0006] USD"
     assert display.difference(latency()) == "−100 ms"
     assert display.difference(comparison()) == "−1.0 [−8.0, +6.0] pts"
+
+
+def test_some_of_many_names():
+    """The first few, and how many more there are; thousands are grouped."""
+    names = [f"c{i}" for i in range(2_000)]
+    assert display.some(names[:5]) == "c0, c1, c2, c3, c4"
+    assert display.some(names[:6]) == "c0, c1, c2, c3, c4 and 1 more"
+    assert display.some(names, 2) == "c0, c1 and 1,998 more"
+    assert display.some([]) == ""
+
+
+def test_shares_in_per_cent():
+    """With the digits they need, up to six; an unknown one is no number."""
+    assert (display.percent(0.95), display.percent(0.9999)) == ("95 %", "99.99 %")
+    assert display.percent(0.999914548, digits=5) == "99.991 %"
+    assert display.percent(None) == display.UNKNOWN

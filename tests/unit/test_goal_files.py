@@ -58,6 +58,19 @@ def test_files_that_cannot_be_read(tmp_path, make, why):
 def test_the_command_needs_a_file(tmp_path):
     """Without one it says where it looked; a path is relative to where it was typed."""
     with pytest.raises(GoalsError, match="no goals file under"):
-        require_goals(None, root=tmp_path, here=tmp_path)
+        require_goals(None, configured=None, root=tmp_path, here=tmp_path)
     write(tmp_path / "sub" / "aims.md")
-    assert require_goals("aims.md", root=tmp_path, here=tmp_path / "sub").path == "sub/aims.md"
+    found = require_goals("aims.md", configured=None, root=tmp_path, here=tmp_path / "sub")
+    assert found.path == "sub/aims.md"
+
+
+def test_the_command_reads_what_sessions_read(tmp_path):
+    """The project's setting, relative to its root; where that asks for none, it says so."""
+    write(tmp_path / "docs" / "aims.md")
+    write(tmp_path / "fine-tune.md")
+    here = tmp_path / "docs"
+    found = require_goals(None, configured="docs/aims.md", root=tmp_path, here=here)
+    assert found.path == "docs/aims.md"
+    with pytest.raises(GoalsError, match="promptune_goals is empty"):
+        require_goals(None, configured="", root=tmp_path, here=here)
+    assert require_goals("../fine-tune.md", configured="", root=tmp_path, here=here).path

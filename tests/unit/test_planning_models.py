@@ -13,6 +13,8 @@ from langchain_core.outputs import ChatResult
 from pytest_promptune.core.model import Case, Variant
 from pytest_promptune.core.planning import MatrixRow
 from pytest_promptune.core.prices import Price
+from pytest_promptune.langgraph.held import held_models
+from pytest_promptune.planning import models as planning_models
 from pytest_promptune.planning.models import AppModels
 
 PLACE = ("bot", None)
@@ -81,6 +83,18 @@ def test_apps_without_models():
     assert lines(models(lambda value: value)) == []
 
 
+def test_each_app_is_looked_through_once(monkeypatch):
+    """All variants share it, unless a builder makes one for each."""
+    looked = []
+    monkeypatch.setattr(planning_models, "held_models", lambda app: looked.append(app) or held_models(app))
+    one, other = Acme(), Acme()
+    found = models()
+    for app in (one, one, other):
+        found.look(PLACE, app)
+    found.look(("other", None), one)
+    assert [id(app) for app in looked] == [id(one), id(other), id(one)]
+
+
 def test_models_that_nodes_make():
     """They may be given a key then: a warning, unless the variable is set."""
     (line,) = lines(models(makes_one))
@@ -91,7 +105,8 @@ def test_models_that_nodes_make():
 
 def named(context: dict[str, Any], *variants: Variant, **environment: str) -> list[tuple[str, str, str]]:
     found = models(**environment)
-    found.look_at(variants, context)
+    for variant in variants or [Variant(name="current")]:
+        found.look_at(variant, context)
     return lines(found)
 
 

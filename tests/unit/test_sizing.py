@@ -13,14 +13,21 @@ from pytest_promptune.cli import main
 from pytest_promptune.core.baseline import Baseline, BaselineMetric, Recorded
 from pytest_promptune.core.errors import BaselineError, SettingsError, StoreError
 from pytest_promptune.core.scoring import Score
-from pytest_promptune.core.stats.calibration import FalseAlarms
+from pytest_promptune.core.stats.calibration import FalseAlarms, power_of
 from pytest_promptune.core.stats.interval import clopper_pearson
 from pytest_promptune.core.stats.model import VarianceComponents
 from pytest_promptune.core.stats.sizing import Size
 from pytest_promptune.core.view import MetricName
-from pytest_promptune.sizing.calibrating import Behaviour, Calibration, Questions, calibrate
+from pytest_promptune.sizing.calibrating import (
+    DROPS,
+    Behaviour,
+    Calibration,
+    Questions,
+    as_stored,
+    calibrate,
+)
 from pytest_promptune.sizing.planning import Goals, Need, RunsPlan, plan_runs
-from pytest_promptune.sizing.sources import Asked, find
+from pytest_promptune.sizing.sources import Asked, Pool, StoredMetric, find
 from pytest_promptune.sizing.telling import calibration_lines, plan_lines, sentence
 from pytest_promptune.store.baselines import baseline_path, write_baseline
 from pytest_promptune.store.log import Location
@@ -238,6 +245,38 @@ def test_what_is_tolerated_is_no_false_alarm(tmp_path):
     assert calibrate(pool, replace(strictly, tolerances=["words=10"])).alarms.failed == 0
 
 
+def test_what_is_tolerated_is_not_found(tmp_path):
+    """A drop within the tolerance passes the gate: power and smallest change know it."""
+    record(tmp_path, runs=60)
+    pool = find(Asked(root=tmp_path, metrics=["test_a"]))
+    (strict,), (tolerant,) = (
+        calibrate(pool, replace(QUESTIONS, tolerances=tolerances)).metrics
+        for tolerances in ([], ["test_a=0.2"])
+    )
+    assert (strict.power[0.20] > 0.8, tolerant.power[0.20] < 0.1) == (True, True)
+    assert strict.minimum < 0.2 < tolerant.minimum
+
+
+@pytest.mark.parametrize("scope", ["suite", "population"])
+def test_power_is_that_of_a_metric_in_its_family(scope):
+    """Two metrics share the error level; level, seed and scope are those that were asked for."""
+    coins = {f"c{number:02}": [1.0, 0.0] * 4 for number in range(12)}
+    metrics = [
+        StoredMetric(name=name, scores=coins, others={}) for name in (NAME, replace(NAME, metric="test_b"))
+    ]
+    pool = Pool(source="the baseline", metrics=metrics)
+    asked = {"alpha": 0.3, "seed": 3, "scope": scope}
+    answer = calibrate(pool, replace(QUESTIONS, **asked)).metrics[0]
+    stored = as_stored(pool)[0]
+    assert answer.power == {drop: power_of(stored, drop, family=2, **asked) for drop in DROPS}
+    other = {"family": 1, "alpha": 0.05, "seed": 0, "scope": "suite" if scope != "suite" else "population"}
+    for name, value in other.items():
+        assert answer.power != {
+            drop: power_of(stored, drop, **{"family": 2, **asked, name: value}) for drop in DROPS
+        }, name
+    assert (answer.minimum is None) is (scope == "population")
+
+
 def test_too_few_runs_say_how_to_record_more(tmp_path):
     record(tmp_path, runs=3)
     with pytest.raises(
@@ -292,6 +331,13 @@ def test_wrong_usage_is_status_2(tmp_path, capsys, words, says):
     assert says in capsys.readouterr().err
 
 
+def test_help_says_what_a_change_of_latency_is(capsys):
+    """In seconds it would be another number."""
+    assert main(["plan-runs", "--help"]) == 0
+    text = " ".join(capsys.readouterr().out.split())
+    assert "METRIC=VALUE is in the metric's own unit (a fraction for latency) or in %" in text
+
+
 INI = """
 promptune_alpha = 0.2
 promptune_scope = population
@@ -335,6 +381,75 @@ def test_the_ini_file_of_pytest_counts(tmp_path, capsys, file, text):
     assert len(json.loads(capsys.readouterr().out)["metrics"]) == 3
 
 
+def test_the_tolerance_of_the_ini_file_counts(tmp_path, capsys):
+    """What the gate lets pass isn't found; a tolerance that is typed takes its place."""
+    record(tmp_path, runs=60)
+    (tmp_path / "pytest.ini").write_text("[pytest]\npromptune_tolerance =\n    test_a=0.2\n")
+    arguments = ["calibrate", "--json", "--splits=5", "--metric=test_a", "--root", str(tmp_path)]
+    found = []
+    for more in ([], ["--tolerance=test_a=0"]):
+        main([*arguments, *more])
+        (row,) = json.loads(capsys.readouterr().out)["metrics"]
+        found.append(row["power"][2]["power"])
+    assert found[0] < 0.1 < 0.8 < found[1]
+
+
+def test_the_baseline_of_the_ini_file_counts(tmp_path, capsys):
+    """Another name than main, unless one is typed."""
+    record(tmp_path, runs=4)
+    record(tmp_path, runs=6, name="old")
+    (tmp_path / "pytest.ini").write_text("[pytest]\npromptune_against = old\n")
+    arguments = ["plan-runs", "--json", "--root", str(tmp_path)]
+    found = []
+    for more in ([], ["--against=main"]):
+        main([*arguments, *more])
+        found.append(json.loads(capsys.readouterr().out)["metrics"][0]["runs"])
+    assert found == [6, 4]
+
+
+def test_the_store_of_the_ini_file_counts(log, capsys):
+    """Where the sessions of the project write, an experiment is looked for."""
+    (log / ".promptune").rename(log / "elsewhere")
+    arguments = ["plan-runs", "--json", "--experiment=last", "--root", str(log)]
+    assert main(arguments) == 2
+    assert "there is no experiment log" in capsys.readouterr().err
+    (log / "pytest.ini").write_text("[pytest]\npromptune_store = sqlite:///elsewhere/promptune.db\n")
+    assert main(arguments) == 0
+    assert json.loads(capsys.readouterr().out)["source"] == f"experiment {manifest().id} (current)"
+
+
+@pytest.mark.parametrize(
+    ("ini", "says"),
+    [
+        ("promptune_strict = true\npromptune_gate_cases = true\n", "promptune_strict, promptune_gate_cases"),
+        ("promptune_gate = non-inferiority\n", "promptune_gate = non-inferiority"),
+    ],
+)
+def test_rules_that_fail_more_are_told(tmp_path, capsys, ini, says):
+    """The promise is that of regressions: who asks for more learns that it isn't judged."""
+    record(tmp_path, runs=8)
+    (tmp_path / "pytest.ini").write_text(f"[pytest]\n{ini}")
+    arguments = ["calibrate", "--splits=5", "--root", str(tmp_path)]
+    main(arguments)
+    text = " ".join(capsys.readouterr().out.split())
+    assert "Regressions alone are judged here. The ini file sets " in text
+    assert f"sets {says}: sessions fail more often then." in text
+    main([*arguments, "--json"])
+    assert ", ".join(json.loads(capsys.readouterr().out)["rules_not_judged"]) == says
+
+
+def test_without_other_rules_nothing_is_told_of_them(tmp_path, capsys):
+    """The usual gate is the one that is judged; with none, nothing fails."""
+    record(tmp_path, runs=8)
+    arguments = ["calibrate", "--splits=5", "--root", str(tmp_path)]
+    main(arguments)
+    assert "Regressions alone" not in capsys.readouterr().out
+    (tmp_path / "pytest.ini").write_text("[pytest]\npromptune_gate = off\npromptune_strict = true\n")
+    main(arguments)
+    text = " ".join(capsys.readouterr().out.split())
+    assert "The ini file sets promptune_gate = off: nothing fails then." in text
+
+
 def test_a_slip_in_the_ini_file_is_status_2(tmp_path, capsys):
     """As in a session: the key, what was given, and what would be valid."""
     record(tmp_path)
@@ -352,6 +467,7 @@ def calibration(failed: int, **behaviour: object) -> Calibration:
         "cases": 20,
         "runs": (5, 5),
         "mean": 0.75,
+        "half": (2, 2),
         "left_out": (),
         "verdicts": {"unchanged": 150, "inconclusive": 50},
         "power": {0.05: 0.25, 0.10: 0.5, 0.20: None},
@@ -392,9 +508,21 @@ def test_a_kept_promise_is_told_with_its_interval():
 
 def test_cases_that_are_left_out_are_named():
     """Where some ran too rarely, the halves are of the others."""
-    text = told(calibration_lines(calibration(3, left_out=("c7", "c9"), runs=(3, 9)), width=100))
-    assert "200 random halves of the same runs (4 runs against 4)" in text
+    text = told(calibration_lines(calibration(3, left_out=("c7", "c9"), runs=(3, 9), half=(2, 4)), width=100))
+    assert "200 random halves of the same runs (2 to 4 runs a side)" in text
     assert "test_a: without c7, c9, which ran fewer than 4 times" in text
+
+
+def test_the_size_of_the_halves_is_that_of_the_cases_in_them(tmp_path):
+    """Cases of 3, 5 and 9 runs: the first is left out, the halves of the others have 2 and 4."""
+    path = record(tmp_path)
+    data = json.loads(path.read_text())
+    data["cases"]["c2"] = "sha256:2"
+    data["scores"]["test_a"] = {"c0": [1, 0, 1], "c1": [1, 0] * 2 + [1], "c2": [1, 0] * 4 + [1]}
+    path.write_text(json.dumps(data))
+    found = calibrate(find(Asked(root=tmp_path, metrics=["test_a"])), QUESTIONS)
+    assert (found.metrics[0].runs, found.metrics[0].half) == ((3, 9), (2, 4))
+    assert "(2 to 4 runs a side)" in told(calibration_lines(found, width=100))
 
 
 def test_a_broken_promise_is_said_and_is_status_1():

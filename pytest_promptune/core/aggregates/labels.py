@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 
 from pytest_promptune.core.experiment import Column, Experiment
 from pytest_promptune.core.results import Result
 from pytest_promptune.core.stats.model import LabelPair
+from pytest_promptune.core.values import dataclass
 
 #: Case id -> one pair per run, ``None`` = missing.
 Labels = dict[str, list[LabelPair | None]]

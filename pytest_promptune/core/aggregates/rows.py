@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Protocol
 
 from pytest_promptune.core.baseline import Baseline
@@ -19,7 +19,12 @@ from pytest_promptune.core.stats.aggregates import (
     measure_aggregate,
 )
 from pytest_promptune.core.stats.resampling import Statistic, value_of_all
+from pytest_promptune.core.values import dataclass
 from pytest_promptune.core.view import CaseLists, GateItem, MetricName, MetricRow
+
+_RESTS_ON_PLACE = (
+    "Not comparable: it has no value where `run` and `variant` are others. Let it depend on neither."
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,7 +118,7 @@ def match_aggregate(asked: Question, rules: Rules, *, hypotheses: int) -> Aggreg
         cases=CaseLists(),
     )
     if isinstance(asked.sides, str):
-        return replace(found, obstacle=asked.sides)
+        return replace(found, obstacle=asked.sides, is_unrecorded=True)
     before, now = asked.sides
     hashes = asked.hashes
     common = set(before.samples) & set(now.samples)
@@ -124,7 +129,7 @@ def match_aggregate(asked: Question, rules: Rules, *, hypotheses: int) -> Aggreg
         cases=CaseLists(
             changed=tuple(sorted(changed)),
             only_reference=tuple(sorted(set(kept[0].samples) - set(kept[1].samples))),
-            only_candidate=tuple(sorted(set(kept[1].samples) - set(kept[0].samples))),
+            only_candidate=tuple(sorted(_present(kept[1].samples) - set(kept[0].samples))),
         ),
     )
     try:
@@ -133,13 +138,17 @@ def match_aggregate(asked: Question, rules: Rules, *, hypotheses: int) -> Aggreg
         if not error.lacking:
             raise
         needs = _columns(error.lacking)
-        return replace(found, obstacle=f"Not comparable with the baseline: needs {needs}.")
+        obstacle = f"Not comparable with the baseline: needs {needs}."
+        return replace(found, obstacle=obstacle, is_unrecorded=True)
     if not common - changed:
         return replace(found, obstacle="No case has samples on both sides, so there is nothing to compare.")
     if None in values:
         side = asked.reference if values[0] is None else asked.candidate
         return replace(found, obstacle=f"Not comparable: it has no value in {side}.")
-    return replace(found, measured=_measure(asked, kept, values, rules, hypotheses))
+    measured = _measure(asked, kept, values, rules, hypotheses)
+    if measured.row.p_value is None:
+        return replace(found, obstacle=_RESTS_ON_PLACE)
+    return replace(found, measured=measured)
 
 
 def _measure(
@@ -165,6 +174,11 @@ def _columns(names: Sequence[str]) -> str:
 
 def _without(source: Source, cases: set[str]) -> Source:
     return replace(source, samples={c: runs for c, runs in source.samples.items() if c not in cases})
+
+
+def _present(samples: Samples) -> set[str]:
+    """Cases with a sample; of the others nothing could be recorded either."""
+    return {case for case, runs in samples.items() if any(run is not None for run in runs)}
 
 
 def _only(source: Source, cases: set[str]) -> Source:

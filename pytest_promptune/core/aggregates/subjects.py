@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from pytest_promptune.core.aggregates.given import Aggregate
-from pytest_promptune.core.aggregates.labels import Classified, classified
+from pytest_promptune.core.aggregates.labels import Classified
 from pytest_promptune.core.aggregates.rows import Source, Subject, is_gated, value_of
 from pytest_promptune.core.aggregates.tables import SampleTable, sample_tables
 from pytest_promptune.core.baseline import Baseline
 from pytest_promptune.core.errors import SettingsError
-from pytest_promptune.core.experiment import Column, Experiment
+from pytest_promptune.core.experiment import Column
 from pytest_promptune.core.stats.classes import ClassMeasure, confusions
+from pytest_promptune.core.values import dataclass
 from pytest_promptune.core.view import ClassesRow, MetricName
 
 if TYPE_CHECKING:
@@ -100,8 +101,8 @@ class FrameSubject:
 
 
 def subjects_of(
-    experiment: Experiment,
     columns: Sequence[Column],
+    classifying: Sequence[Classified],
     aggregates: Sequence[Aggregate],
     *,
     tags: Mapping[str, Mapping[str, Mapping[str, Any]]],
@@ -110,8 +111,8 @@ def subjects_of(
     """All aggregate metrics of a session; precision and recall of a class only where they are gated by name.
 
     Args:
-        experiment: of the session.
-        columns: its metrics.
+        columns: metrics of the session.
+        classifying: its tests that classify.
         aggregates: that the user gives.
         tags: of the cases by test module and id, for those.
         gate_metrics: names that the settings want gated.
@@ -121,16 +122,16 @@ def subjects_of(
     """
     taken = {(column.name.module, column.name.metric) for column in columns}
     found: list[Subject] = []
-    for each in classified(experiment, columns):
+    for each in classifying:
         found += [
             subject
             for subject in _of_classes(each, gate_metrics)
             if (subject.name.module, subject.name.metric) not in taken
         ]
     if aggregates:
-        for table in sample_tables(experiment, columns, tags):
+        for table in sample_tables(columns, classifying, tags):
             for aggregate in aggregates:
-                name = _name(aggregate, table)
+                name = name_of(aggregate, module=table.module, app=table.app)
                 if (name.module, name.metric) in taken:
                     raise SettingsError(
                         f"{aggregate.place}: {name.module} has a metric {name.metric} already; rename the "
@@ -164,24 +165,23 @@ def _both(result: Any) -> tuple[str, str]:
     return result.classification.predicted, result.classification.expected
 
 
-def _name(aggregate: Aggregate, table: SampleTable) -> MetricName:
+def name_of(aggregate: Aggregate, *, module: str, app: str) -> MetricName:
+    """What an aggregate that a user gives is called for an app in a module."""
     return MetricName(
-        metric=f"{table.app}::{aggregate.name}",
-        test=f"{table.module}::{table.app}",
-        module=table.module,
-        app=table.app,
+        metric=f"{app}::{aggregate.name}",
+        test=f"{module}::{app}",
+        module=module,
+        app=app,
         kind="score",
         direction=aggregate.direction,
         unit=aggregate.unit,
     )
 
 
-def classes_of(
-    experiment: Experiment, columns: Sequence[Column], variants: Sequence[str]
-) -> list[ClassesRow]:
+def classes_of(classifying: Sequence[Classified], variants: Sequence[str]) -> list[ClassesRow]:
     """Which class was taken for which, by test and variant."""
     rows = []
-    for each in classified(experiment, columns):
+    for each in classifying:
         for variant in variants:
             pairs = [pair for runs in each.labels(variant).values() for pair in runs]
             present = [pair for pair in pairs if pair is not None]

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
-from pytest_promptune.core.aggregates.labels import Classified, Labels, classified
+from pytest_promptune.core.aggregates.labels import Classified, Labels
 from pytest_promptune.core.baseline import Baseline
-from pytest_promptune.core.experiment import Column, Experiment
+from pytest_promptune.core.experiment import Column
+from pytest_promptune.core.values import dataclass
 
 PLACE = ("case", "run", "variant")
 
@@ -109,17 +109,18 @@ class SampleTable:
 
 
 def sample_tables(
-    experiment: Experiment, columns: Sequence[Column], tags: Mapping[str, Mapping[str, Mapping[str, Any]]]
+    columns: Sequence[Column],
+    classifying: Sequence[Classified],
+    tags: Mapping[str, Mapping[str, Mapping[str, Any]]],
 ) -> list[SampleTable]:
     """One table per app and test module, in the order of the metrics."""
     apps = dict.fromkeys((column.name.module, column.name.app) for column in columns)
-    every = classified(experiment, columns)
     return [
         SampleTable(
             module=module,
             app=app,
             metrics=[c for c in columns if (c.name.module, c.name.app) == (module, app)],
-            classified=[each for each in every if _home(each.column) == (module, app)],
+            classified=[each for each in classifying if _home(each.column) == (module, app)],
             tags=tags.get(module, {}),
         )
         for module, app in apps

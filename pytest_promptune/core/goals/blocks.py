@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pytest_promptune.core.goals.quantities import plain
+from pytest_promptune.core.values import dataclass
 
 if TYPE_CHECKING:
     from markdown_it.token import Token
 
 #: A line of a paragraph that begins something new: ``Accuracy: 90%``.
 _LABELLED = re.compile(r"[^:：]{1,40}[:：]\s")
+_NAME_COLUMN = re.compile(r"\b(?:metrics?|measures?|names?)\b|指標|メトリクス|項目|名前|名称", re.IGNORECASE)
 _TARGET_COLUMN = re.compile(r"target|goal|目標", re.IGNORECASE)
 
 
@@ -89,18 +90,22 @@ class _Walk:
         return Block(line=line, text=text, headings=tuple(self._headings.values()), parents=parents)
 
     def _row(self, *, is_title: bool) -> Iterator[Block]:
-        """``name: target``; of several columns, the one that is titled so."""
+        """``name: target``; of several columns, those that are titled so."""
         if is_title:
             self._columns = self._cells
         elif len(self._cells) > 1:
-            name, *values = self._cells
-            aims = [
-                value
-                for value, title in zip(values, self._columns[1:], strict=False)
-                if _TARGET_COLUMN.search(title)
-            ]
-            text = f"{name}: {' '.join(aims or values)}"
+            at = self._name_at()
+            cells = list(zip(self._cells, self._columns, strict=False))
+            aims = [cell for cell, title in (*cells[:at], *cells[at + 1 :]) if _TARGET_COLUMN.search(title)]
+            values = aims or self._cells[at + 1 :] or self._cells[:at]
+            text = f"{self._cells[at]}: {' '.join(values)}"
             yield Block(line=self._line, text=text, headings=tuple(self._headings.values()))
+
+    def _name_at(self) -> int:
+        """In which column the name is: the one that is titled so, else the first with words."""
+        titled = (i for i, title in enumerate(self._columns) if _NAME_COLUMN.search(title))
+        worded = (i for i, cell in enumerate(self._cells) if re.search(r"[^\W\d]", cell))
+        return next(titled, next(worded, 0))
 
 
 def _line(token: Token) -> int:

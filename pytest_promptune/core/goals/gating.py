@@ -11,9 +11,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from pytest_promptune.core.display import clean
-from pytest_promptune.core.goals.model import Rule
-from pytest_promptune.core.goals.rules import shown_rule
-from pytest_promptune.core.goals.wording import sentence
+from pytest_promptune.core.goals.model import Goals, Rule
+from pytest_promptune.core.goals.wording import sentence, shown_rule
 from pytest_promptune.core.view import Decision, GateItem, GoalRow
 
 
@@ -59,23 +58,31 @@ def _message(row: GoalRow, rule: Rule, *, strict: bool) -> str:
 
 
 def with_goals(
-    decision: Decision | None, rows: Sequence[GoalRow], *, variant: str, missed: bool
+    decision: Decision | None, goals: Goals | None, rows: Sequence[GoalRow], *, variant: str
 ) -> Decision | None:
-    """What to do next, in view of the goals.
+    """What to do next, in view of the goals: nothing more once as many are attained as the file asks for.
 
     Args:
         decision: what the comparisons suggest.
+        goals: of the goals file; one that isn't judged, or that a file states twice, is not attained.
         rows: judged goals.
         variant: the app as it stands, or what was measured in its place.
-        missed: the gate fails for a goal.
     """
-    if decision is None or decision.action != "continue" or decision.variant is not None:
+    if decision is None or decision.action != "continue" or decision.variant is not None or decision.command:
+        return decision
+    names = [] if goals is None else [*(goal.name for goal in goals.goals), *goals.contradicted]
+    if goals is None or not names:
         return decision
     of_current = [row for row in rows if row.variant == variant]
-    if not of_current or decision.command:
-        return decision
-    if all(row.status == "attained" for row in of_current):
-        return Decision(action="stop", variant=None, reason=f"All goals are attained. {decision.reason}")
-    short = list(dict.fromkeys(row.goal for row in of_current if row.status != "attained"))
+    of_goal = {name: [row.status for row in of_current if row.goal == name] for name in names}
+    short = [name for name, statuses in of_goal.items() if set(statuses) != {"attained"}]
+    if not short and not goals.problems:
+        return replace(decision, action="stop", reason=f"All goals are attained. {decision.reason}")
+    if goals.rule.needed is not None and len(of_goal) - len(short) >= goals.rule.needed:
+        told = f"Enough goals are attained: {shown_rule(goals.rule)}."
+        return replace(decision, action="stop", reason=f"{told} {decision.reason}")
+    if not short:
+        return replace(decision, reason=f"{decision.reason} Not all of {clean(goals.path)} is understood.")
+    missed = any("missed" in of_goal[name] for name in short)
     verb = "Missed or not yet shown to be attained" if missed else "Not yet shown to be attained"
     return replace(decision, reason=f"{decision.reason} {verb}: {', '.join(map(clean, short))}.")

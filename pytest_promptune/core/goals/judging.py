@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Literal
 
 from pytest_promptune.core.experiment import Column, Scores
@@ -13,6 +13,7 @@ from pytest_promptune.core.stats.aggregates import describe_aggregate
 from pytest_promptune.core.stats.goals import goal_attainment
 from pytest_promptune.core.stats.model import Scope
 from pytest_promptune.core.stats.percentiles import Percentile
+from pytest_promptune.core.values import dataclass
 from pytest_promptune.core.view import GoalRow, Interval, MetricName, MetricRow
 
 Place = tuple[str, str]
@@ -49,12 +50,12 @@ def candidates(
         for column in columns
     ]
     found += [Candidate(name=name) for name in dict.fromkeys(aggregates)]
-    names = {column.name.metric for column in columns}
+    places = {_place(column.name) for column in columns}
     found += [
         Candidate(name=total_tokens(column.name))
         for column in columns
         if column.name.metric == f"{column.name.app}::input_tokens"
-        and f"{column.name.app}::output_tokens" in names
+        and (column.name.module, f"{column.name.app}::output_tokens") in places
     ]
     return found
 

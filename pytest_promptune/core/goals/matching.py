@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
+from pytest_promptune.core.display import some
 from pytest_promptune.core.goals.model import Goal
 from pytest_promptune.core.goals.quantities import amount
 from pytest_promptune.core.goals.words import ACCURACY, MACRO_F1, TOTAL_TOKENS, normal
 from pytest_promptune.core.matching import is_named, short_name
+from pytest_promptune.core.values import dataclass
 from pytest_promptune.core.view import MetricName
 
 #: Units of metrics by the unit of a target.
@@ -48,6 +50,8 @@ class Meant:
     goal: Goal
     names: tuple[MetricName, ...] = ()
     problem: str = ""
+    #: Whether all that is wrong is that no metric is known by this name, or several.
+    is_unmatched: bool = False
 
 
 def meant_by(goal: Goal, candidates: Sequence[Candidate], mapping: Mapping[str, str]) -> Meant:
@@ -62,7 +66,12 @@ def meant_by(goal: Goal, candidates: Sequence[Candidate], mapping: Mapping[str, 
     misfits = {name: text for name in found if (text := _misfit(goal, name))}
     texts = [problem, *dict.fromkeys(misfits.values())]
     told = " ".join(f"Goal {goal.name} ({_lines(goal)}): {text}" for text in texts if text)
-    return Meant(goal=goal, names=tuple(name for name in found if name not in misfits), problem=told)
+    return Meant(
+        goal=goal,
+        names=tuple(name for name in found if name not in misfits),
+        problem=told,
+        is_unmatched=bool(problem) and not misfits,
+    )
 
 
 def _found(
@@ -124,8 +133,7 @@ def _accuracy(goal: Goal, candidates: Sequence[Candidate]) -> tuple[list[MetricN
 
 def _known(names: Iterable[MetricName]) -> str:
     metrics = list(dict.fromkeys(name.metric for name in names))
-    more = f" and {len(metrics) - _MOST_NAMED} more" if len(metrics) > _MOST_NAMED else ""
-    return f"Known: {', '.join(metrics[:_MOST_NAMED])}{more}." if metrics else ""
+    return f"Known: {some(metrics, _MOST_NAMED)}." if metrics else ""
 
 
 def _misfit(goal: Goal, name: MetricName) -> str:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal
 
 from pytest_promptune.core.stats.model import Direction
+from pytest_promptune.core.values import dataclass
 
 #: ``%`` of 1, seconds, money, or tokens; ``None`` for a plain number.
 Unit = Literal["%", "s", "USD", "JPY", "EUR", "GBP", "tokens"]
@@ -56,6 +56,8 @@ class ReadLine:
     meaning: Meaning
     #: What was understood, or why nothing was.
     told: str
+    #: Name of the goal where an unclear line lacks nothing but its number.
+    without_number: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,5 +71,13 @@ class Goals:
     #: Where the cases are, as written.
     cases: str | None = None
     lines: tuple[ReadLine, ...] = ()
-    #: What contradicts itself or is missing, one text each; unclear lines are among them.
-    problems: tuple[str, ...] = ()
+    #: Names of those with two targets: none of these is taken.
+    contradicted: tuple[str, ...] = ()
+    #: What contradicts itself, or is missing from the whole file.
+    faults: tuple[str, ...] = ()
+
+    @property
+    def problems(self) -> tuple[str, ...]:
+        """All that is wrong, one text each: each unclear line, and the faults."""
+        unclear = (line for line in self.lines if line.meaning == "unclear")
+        return (*(f"Line {line.line}, {line.text!r}: {line.told}." for line in unclear), *self.faults)

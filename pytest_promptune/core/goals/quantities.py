@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 from pytest_promptune.core.goals.model import Target, Unit
 from pytest_promptune.core.stats.model import Direction
+from pytest_promptune.core.values import dataclass
 
 _NUMBER = r"(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?|\.\d+"
 #: By unit as written: the unit it is kept in, and what to multiply with.
@@ -112,7 +112,12 @@ _RELATIVE_AFTER = re.compile(
     r"|\s*(?:以上|程度|ほど)?の?(?:削減|短縮|改善|低減|向上)",
     re.IGNORECASE,
 )
-_TO = re.compile(r"\b(?:to|of|is|be|=)\s*$|(?:から|を)\s*$", re.IGNORECASE)
+_BECOMES = re.compile(
+    r"(?:\b(?:to|of|be|reach|achieve|attain)|=|から|を)\s*$",
+    re.IGNORECASE,
+)
+_IS = re.compile(r"\bis\s*$", re.IGNORECASE)
+_FROM = re.compile(r"\s*から")
 _PER_MANY = re.compile(
     r"(?:\bper|/)\s*(?:[\d,]{2,}|thousand|million|day|week|month|year)"
     r"|(?:日|週|月|年|[\d,]{2,}件)あたり",
@@ -175,6 +180,23 @@ def stated_at(text: str) -> tuple[int, int] | None:
     return next(spans, None)
 
 
+def aimed_at(text: str) -> tuple[int, int] | None:
+    """Where the first number stands that something is to become, as ``to 90%``; ``None`` where none does.
+
+    A whole number without a unit may count anything.
+    """
+    for match in _QUANTITY.finditer(text):
+        is_amount = _has_unit(match) or "." in match["number"]
+        if is_amount and _is_aim(text[: match.start()], text[match.end() :]):
+            return match.span()
+    return None
+
+
+def has_amount(text: str) -> bool:
+    """Whether a number has a unit or a direction, as targets do; dates, versions and counts have neither."""
+    return any(_has_unit(match) or _direction(text, match) for match in _QUANTITY.finditer(text))
+
+
 def has_number(text: str) -> bool:
     """Whether there is anything that could be a target."""
     return bool(_QUANTITY.search(text) or _DECIMAL_COMMA.search(text))
@@ -193,8 +215,17 @@ def _read(text: str, match: re.Match[str]) -> _Quantity | str:
         value=value,
         unit=unit,
         direction=None if direction is None else "higher" if direction == "higher" else "lower",
-        is_aim=bool(_TO.search(before)),
+        is_aim=_is_aim(before, after) or bool(_IS.search(before)),
     )
+
+
+def _has_unit(match: re.Match[str]) -> bool:
+    return bool(match["unit"] or match["currency"])
+
+
+def _is_aim(before: str, after: str) -> bool:
+    """Whether a number stands where what it is to become does; 「75%から」 is what it was."""
+    return bool(_BECOMES.search(before)) and not _FROM.match(after)
 
 
 def _direction(text: str, match: re.Match[str]) -> str | None:

@@ -8,14 +8,25 @@ test cases are, and how many of the goals have to be reached. Everything else is
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 
 from pytest_promptune.core.goals.blocks import Block, read_blocks
 from pytest_promptune.core.goals.model import Goal, Goals, Meaning, ReadLine, Rule, Target
-from pytest_promptune.core.goals.quantities import EXAMPLE, find_target, has_number, shown, stated_at
-from pytest_promptune.core.goals.rules import read_rule, shown_rule, without_count
+from pytest_promptune.core.goals.quantities import (
+    EXAMPLE,
+    aimed_at,
+    find_target,
+    has_amount,
+    has_number,
+    shown,
+    stated_at,
+)
+from pytest_promptune.core.goals.rules import read_rule, without_count
+from pytest_promptune.core.goals.wording import shown_rule
 from pytest_promptune.core.goals.words import DIRECTIONS, measure_of, normal, percentile_of, words_in
+from pytest_promptune.core.values import dataclass
 
 _LABEL = re.compile(r"(?P<label>[^:]{1,60}?)\s*:(?!//)\s*(?P<rest>.*)")
 _SECTIONS = {
@@ -24,6 +35,8 @@ _SECTIONS = {
     "metrics": r"\bmetrics?\b|指標|メトリクス",
     "objectives": r"\bobjectives?\b|\bgoals?\b|\btargets?\b|目標|目的",
 }
+#: Sections whose lines are about what is to be reached.
+_AIMING = ("objectives", "metrics")
 _CASES = (
     r"(?:test |evaluation )?(?:cases?|data(?:set)?)(?: (?:file|path))?"
     r"|テスト(?:ケース|データ)|評価データ|データセット"
@@ -35,6 +48,7 @@ _OTHER = (
     r"|実行コマンド|評価スクリプト|計算方法|算出方法"
     r"|測定方法|現状(?:値)?|現在(?:値)?|説明|備考"
 )
+_RULE = rf"{_SECTIONS['passing']}|\brule\b|ルール"
 _NUMBERING = re.compile(r"^\s*\d+[.)]\s*")
 _FOR_READERS = "for readers; nothing is taken from it"
 _FILE = re.compile(r"[\w./\\~@+-]+\.(?:jsonl?|csv|ya?ml|parquet)\b|[\w.~@+-]*[/\\][\w./\\~@+-]*")
@@ -46,6 +60,8 @@ class _Stated:
 
     name: str
     target: Target
+    #: 95 for a 95th percentile, where the line says so.
+    percentile: float | None
     line: int
     #: By the line itself, or by a sentence in passing.
     is_labelled: bool
@@ -62,21 +78,29 @@ class _Reader:
     #: Sections whose way of calculation speaks of a percentile.
     percentiles: dict[str, float] = field(default_factory=dict)
 
-    def tell(self, block: Block, meaning: Meaning, told: str) -> None:
+    def tell(self, block: Block, meaning: Meaning, told: str, *, without_number: str = "") -> None:
         """How a line was understood."""
-        self.lines.append(ReadLine(line=block.line, text=block.text, meaning=meaning, told=told))
+        self.lines.append(
+            ReadLine(
+                line=block.line,
+                text=block.text,
+                meaning=meaning,
+                told=told,
+                without_number=without_number,
+            )
+        )
 
     def read(self, block: Block) -> None:
         """Understand one line."""
         section = _section(block)
-        rule = read_rule(block.text, in_section=section == "passing")
-        if rule is not None and stated_at(without_count(block.text)) is None:
+        match = _LABEL.fullmatch(block.text)
+        label, rest = ("", block.text) if match is None or match["label"].isdigit() else match.groups()
+        rule = _rule(block.text, label, rest, section)
+        if rule is not None:
             self.rules.append(replace(rule, line=block.line))
             self.tell(block, "rule", shown_rule(rule))
-            return
-        label = _LABEL.fullmatch(block.text)
-        if label is not None and not label["label"].isdigit():
-            self._labelled(block, label["label"], label["rest"], section)
+        elif label:
+            self._labelled(block, label, rest, section)
         else:
             self._sentence(block, section)
 
@@ -100,6 +124,8 @@ class _Reader:
                 self.tell(block, "unclear", f"the target of which metric? Name it, as {EXAMPLE}")
         elif section == "methods":
             self.tell(block, "other", _FOR_READERS)
+        elif not section and measure_of(label)[0] is None and not has_amount(rest):
+            self.tell(block, "ignored", "no goal in it")
         else:
             self._goal(block, label, rest, section)
 
@@ -107,12 +133,15 @@ class _Reader:
         measure, _ = measure_of(name)
         found = find_target(text, usual=DIRECTIONS.get(measure or ""))
         if isinstance(found, Target):
-            self.stated.append(_Stated(name, found, block.line, is_labelled=True))
-            self.tell(block, "goal", f"{name}: {shown(found)}")
+            in_name, in_text = percentile_of(name), percentile_of(text)
+            percentile = in_text if in_name is None else in_name
+            self.stated.append(_Stated(name, found, percentile, block.line, is_labelled=True))
+            of_samples = "" if percentile == in_name else f"p{percentile:g} "
+            self.tell(block, "goal", f"{name}: {of_samples}{shown(found)}")
         elif found is not None:
             self.tell(block, "unclear", f"{name}: {found}")
-        elif section in ("objectives", "metrics") or measure is not None:
-            self.tell(block, "unclear", f"{name}: no number to reach")
+        elif section in _AIMING or measure is not None:
+            self.tell(block, "unclear", f"{name}: no number to reach", without_number=name)
         else:
             self.tell(block, "ignored", "no goal in it")
 
@@ -125,13 +154,18 @@ class _Reader:
             )
             return
         place = stated_at(block.text)
-        words = words_in(block.text, place) if place else []
-        if place is None:
-            self.tell(block, "ignored", "no goal in it")
-        elif not words:
-            self.tell(block, "unclear", f"which metric is meant? Write it as {EXAMPLE}")
-        else:
+        aim = aimed_at(block.text) if section in _AIMING else None
+        words = words_in(block.text, place or aim or (0, 0))
+        if words and (place or aim):
             self._goal_of_sentence(block, words)
+        elif place:
+            self.tell(block, "unclear", f"which metric is meant? Write it as {EXAMPLE}")
+        elif words and section in _AIMING and has_amount(block.text):
+            why = find_target(block.text, usual=DIRECTIONS[words[0][0]])
+            told = why if isinstance(why, str) else f"is that to be reached? Write it as {EXAMPLE}"
+            self.tell(block, "unclear", told)
+        else:
+            self.tell(block, "ignored", "no goal in it")
 
     def _goal_of_sentence(self, block: Block, words: Sequence[tuple[str, str]]) -> None:
         (measure, word), *others = words
@@ -141,7 +175,7 @@ class _Reader:
             return
         percentile = percentile_of(block.text)
         name = word if percentile is None else f"p{percentile:g} {word}"
-        self.stated.append(_Stated(name, found, block.line, is_labelled=False))
+        self.stated.append(_Stated(name, found, percentile, block.line, is_labelled=False))
         rest = (
             f"; without a number of its own, not checked: {', '.join(w for _, w in others)}" if others else ""
         )
@@ -160,27 +194,25 @@ def read_goals(text: str, *, path: str) -> Goals:
         reader.read(block)
     goals, contradictions = _together(reader.stated, reader.percentiles)
     lines = _settled(reader.lines, goals)
-    problems = list(contradictions)
+    faults = list(contradictions.values())
     rule, *others = reader.rules or [Rule()]
     if contradicting := [other for other in others if other.needed != rule.needed]:
-        problems.append(
+        faults.append(
             f"Line {rule.line} says {shown_rule(rule)!r} and line {contradicting[0].line} "
             f"{shown_rule(contradicting[0])!r}. Keep one."
         )
     if rule.needed is not None and rule.needed > len(goals) and goals:
-        problems.append(f"Line {rule.line} asks for {rule.needed} goals, and there are {len(goals)}.")
-    problems += [
-        f"Line {line.line}, {line.text!r}: {line.told}." for line in lines if line.meaning == "unclear"
-    ]
+        faults.append(f"Line {rule.line} asks for {rule.needed} goals, and there are {len(goals)}.")
     if not goals and not contradictions:
-        problems.append(_nothing(text))
+        faults.append(_nothing(text))
     return Goals(
         path=path,
         goals=goals,
         rule=rule,
         cases=reader.cases[0] if reader.cases else None,
         lines=tuple(lines),
-        problems=tuple(problems),
+        contradicted=tuple(contradictions),
+        faults=tuple(faults),
     )
 
 
@@ -193,22 +225,22 @@ def _nothing(text: str) -> str:
     )
 
 
-def _together(stated: Sequence[_Stated], percentiles: dict[str, float]) -> tuple[tuple[Goal, ...], list[str]]:
-    """One goal for each metric, from all lines that state it; and those that contradict each other."""
+def _together(
+    stated: Sequence[_Stated], percentiles: dict[str, float]
+) -> tuple[tuple[Goal, ...], dict[str, str]]:
+    """One goal for each metric, from all lines that state it; and why there is none, by its name."""
     by_key: dict[tuple[str, float | None], list[_Stated]] = {}
     for one in stated:
-        percentile = percentile_of(one.name)
-        if percentile is None:
-            percentile = percentiles.get(one.name)
+        percentile = percentiles.get(one.name) if one.percentile is None else one.percentile
         measure, is_all = measure_of(one.name)
         by_key.setdefault((measure if measure and is_all else normal(one.name), percentile), []).append(one)
-    goals, problems = [], []
+    goals, problems = [], {}
     for (_, percentile), same in by_key.items():
         first = next((one for one in same if one.is_labelled), same[0])
         other = next((one for one in same if not _agree(one.target, first.target)), None)
         if other is not None:
             one, two = sorted((first, other), key=lambda one: one.line)
-            problems.append(
+            problems[first.name] = (
                 f"Two targets for {first.name}: {shown(one.target)} in line {one.line}, {shown(two.target)} "
                 f"in line {two.line}. Keep one; until then it is not judged."
             )
@@ -223,7 +255,18 @@ def _together(stated: Sequence[_Stated], percentiles: dict[str, float]) -> tuple
                 lines=lines,
             )
         )
-    return tuple(sorted(goals, key=lambda goal: goal.lines)), problems
+    return tuple(sorted(_with_own_names(goals), key=lambda goal: goal.lines)), problems
+
+
+def _with_own_names(goals: Sequence[Goal]) -> list[Goal]:
+    """Goals for the mean and a percentile of one metric are told apart by their names."""
+    names = Counter(normal(goal.name) for goal in goals)
+    return [
+        goal
+        if names[normal(goal.name)] == 1 or goal.percentile is None
+        else replace(goal, name=f"p{goal.percentile:g} {goal.name}")
+        for goal in goals
+    ]
 
 
 def _agree(one: Target, other: Target) -> bool:
@@ -236,12 +279,19 @@ def _settled(lines: Sequence[ReadLine], goals: Sequence[Goal]) -> list[ReadLine]
     known = {normal(goal.name) for goal in goals}
     return [
         replace(line, meaning="ignored", told="its target stands in another line")
-        if line.meaning == "unclear"
-        and line.told.endswith(": no number to reach")
-        and normal(line.told.removesuffix(": no number to reach")) in known
+        if line.without_number and normal(line.without_number) in known
         else line
         for line in lines
     ]
+
+
+def _rule(text: str, label: str, rest: str, section: str) -> Rule | None:
+    """The passing rule in a line: none where it states a target, or is labelled as about something else."""
+    if stated_at(without_count(text)) is not None or measure_of(label)[0] is not None:
+        return None
+    if label and section != "passing":
+        return read_rule(rest, in_section=True) if re.search(_RULE, label, re.IGNORECASE) else None
+    return read_rule(text, in_section=section == "passing")
 
 
 def _is(label: str, words: str) -> bool:

@@ -6,12 +6,19 @@ import re
 
 from pytest_promptune.core.goals.model import Rule
 
-_COUNTS = {"one": 1, "two": 2, "three": 3, "four": 4, "five": 5, "一": 1, "二": 2, "三": 3, "四": 4, "五": 5}
-_COUNT = r"(\d+|one|two|three|four|five)"
-_THINGS = r"(?:metrics?|goals?|targets?|objectives?|criteria|these|them|the above|指標|目標|項目|基準)"
+_COUNTS = {
+    **{str(number): number for number in range(1, 100)},
+    **{word: number for number, word in enumerate(("one", "two", "three", "four", "five"), 1)},
+    **{numeral: number for number, numeral in enumerate("一二三四五六七八九十", 1)},
+}
+_COUNT = r"([1-9]\d?|one|two|three|four|five)"
+_COUNTED = r"(?<![\d一二三四五六七八九十])([1-9]\d?|[一二三四五六七八九十])(?:つ|個)"
+_GOALS = r"(?:metrics?|goals?|targets?|objectives?|criteria|criterion)"
+_GOALS_JA = r"(?:指標|目標|項目|基準)"
+_THINGS = rf"(?:{_GOALS}|these|them|the above|{_GOALS_JA})"
 _SOME = re.compile(
     rf"\bany {_COUNT}\b(?: of)?|\bat least {_COUNT} of\b|\b{_COUNT} (?:or more )?of (?:these|the|them)\b"
-    r"|([\d一二三四五]+)(?:つ|個)以上",
+    rf"|{_COUNTED}以上|少なくとも{_COUNTED}",
     re.IGNORECASE,
 )
 _ANY = re.compile(
@@ -25,7 +32,31 @@ _ALL = re.compile(
     r"|^(?:すべて|全て)",
     re.IGNORECASE,
 )
-_ABOUT_GOALS = re.compile(_THINGS, re.IGNORECASE)
+
+# Elsewhere than below a heading that announces it, a rule says how many of the goals, and that these pass.
+_HOW_MANY = rf"(?:(?:any|at least)(?: {_COUNT})?|either|all|every|each|{_COUNT}(?: or more)? of)"
+_HOW_MANY_GOALS = (
+    rf"(?P<goals>\b{_HOW_MANY}(?: of)?(?: (?:the|these|those|our|its))?(?: \w+)? {_GOALS})\b"
+    r"(?! (?:that|which)\b)"
+)
+_REACHED = r"(?:reach|achiev|attain|met\b|meet|satisf|fulfil|pass|hit\b)"
+_REACHES = r"(?:reach|achieve|attain|meet|satisfy|satisfi|fulfil|pass|hit)(?:e?s)?\b"
+_PASSES = (
+    r"\b(?:enough|suffic|counts?\b|(?:must|should|shall|ha(?:s|ve) to|needs? to) "
+    rf"|(?:is|are|be) {_REACHED}|{_REACHES})"
+)
+_STATED = tuple(
+    re.compile(pattern, re.IGNORECASE)
+    for pattern in (
+        rf"^{_HOW_MANY_GOALS}[.!]?$",
+        rf"{_HOW_MANY_GOALS}[^.;]{{0,20}}?{_PASSES}",
+        rf"\b{_REACHED}\w* {_HOW_MANY_GOALS}",
+        rf"(?P<goals>\b{_HOW_MANY}(?: of)? (?:these|them))\b[^.;]{{0,10}}?\b(?:enough|suffic)",
+        rf"(?P<goals>(?:すべて|全て|全|いずれか|どれか|少なくとも{_COUNTED}|{_COUNTED}以上)の?\w{{0,4}}?{_GOALS_JA})"
+        r"[^。]*(?:達|満た|十分|クリア|合格)",
+    )
+)
+_DENIED = re.compile(r"\b(?:not|never|cannot)\b|n['’]t\b|ない|ません", re.IGNORECASE)
 
 
 def read_rule(text: str, *, in_section: bool) -> Rule | None:
@@ -33,13 +64,17 @@ def read_rule(text: str, *, in_section: bool) -> Rule | None:
 
     Args:
         text: normalised.
-        in_section: it stands below a heading such as *Passing criteria*.
+        in_section: it stands below a heading such as *Passing criteria*. Elsewhere *any*, *all* and numbers
+            are usual words: there they have to be those of the goals, and what is said of them that they
+            are enough, count, or have to be reached.
     """
-    if not in_section and not _ABOUT_GOALS.search(text):
-        return None
+    if not in_section:
+        stated = next(filter(None, (pattern.search(text) for pattern in _STATED)), None)
+        if stated is None or _DENIED.search(text):
+            return None
+        text = stated["goals"]
     if some := _SOME.search(text):
-        word = next(filter(None, some.groups())).lower()
-        return Rule(needed=_COUNTS[word] if word in _COUNTS else int(word))
+        return Rule(needed=_COUNTS[next(filter(None, some.groups())).lower()])
     if _ALL.search(text):
         return Rule()
     return Rule(needed=1) if _ANY.search(text) else None
@@ -48,10 +83,3 @@ def read_rule(text: str, *, in_section: bool) -> Rule | None:
 def without_count(text: str) -> str:
     """A sentence without the number of goals that it asks for, which is no target of a metric."""
     return _SOME.sub(" ", text)
-
-
-def shown_rule(rule: Rule) -> str:
-    """A rule for people."""
-    if rule.needed is None:
-        return "all goals must be reached"
-    return "any one goal is enough" if rule.needed == 1 else f"any {rule.needed} of the goals are enough"

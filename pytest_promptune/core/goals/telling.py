@@ -7,7 +7,7 @@ from typing import Any
 from pytest_promptune.core.display import clean
 from pytest_promptune.core.goals.model import Goal, Goals, ReadLine
 from pytest_promptune.core.goals.quantities import shown
-from pytest_promptune.core.goals.rules import shown_rule
+from pytest_promptune.core.goals.wording import shown_rule
 from pytest_promptune.core.goals.words import ACCURACY
 from pytest_promptune.core.lines import BOLD, DIM, INDENT, WARN, Line, line, paragraph, rule
 
@@ -30,16 +30,10 @@ def file_lines(goals: Goals, *, width: int) -> list[Line]:
     lines += _section("Understood", understood, width)
     lines += _section("Not understood", unclear, width)
     lines += _section("Without goals", ignored, width)
-    others = [text for text in goals.problems if not text.startswith(tuple(_starts(goals)))]
-    if others:
+    if goals.faults:
         lines += [Line(), line("Problems", BOLD)]
-        lines += [each for text in others for each in paragraph(text, width, WARN, INDENT)]
+        lines += [each for text in goals.faults for each in paragraph(text, width, WARN, INDENT)]
     return lines
-
-
-def _starts(goals: Goals) -> list[str]:
-    """How the problems begin that stand under *Not understood* already."""
-    return [f"Line {one.line}, {one.text!r}: " for one in goals.lines if one.meaning == "unclear"]
 
 
 def _section(title: str, texts: list[str], width: int) -> list[Line]:

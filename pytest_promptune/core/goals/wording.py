@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 from pytest_promptune.core.display import UNKNOWN, change, clean, interval, mean
+from pytest_promptune.core.goals.model import Rule
 from pytest_promptune.core.view import GoalRow
 
-#: What each status means, beside whether the value itself reaches the target.
-STATUS = {"attained": "attained", "missed": "missed", "unclear": "unclear"}
+
+def shown_rule(rule: Rule) -> str:
+    """A rule for people."""
+    if rule.needed is None:
+        return "all goals must be reached"
+    return "any one goal is enough" if rule.needed == 1 else f"any {rule.needed} of the goals are enough"
 
 
 def sentence(row: GoalRow) -> str:
@@ -45,7 +50,7 @@ def achievement(row: GoalRow) -> str:
 
 
 def status(row: GoalRow) -> str:
-    """``unclear (reached, but not beyond doubt)``."""
+    """``unclear (reached, but that may be chance)``."""
     if row.status != "unclear" or row.met is None:
-        return STATUS[row.status]
+        return row.status
     return f"unclear ({'reached' if row.met else 'not reached'}, but that may be chance)"

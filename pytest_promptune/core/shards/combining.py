@@ -5,19 +5,17 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Hashable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
-from pytest_promptune.core.display import count, cut
+from pytest_promptune.core.display import count, cut, some
 from pytest_promptune.core.experiment import Experiment
 from pytest_promptune.core.results import Result, SampleFacts, SampleIdentity
 from pytest_promptune.core.shards.shard import Document, ModulePart, Shard, ShardError
+from pytest_promptune.core.values import dataclass
 from pytest_promptune.core.view import UsageView
 
 _SampleKey = tuple[str, str, str, str, int]
-
-#: How many cases or modules are named where they may be many.
-MOST_NAMED = 5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -301,9 +299,9 @@ def gaps(combined: Combined) -> list[str]:
     found = []
     if missing:
         parts = [f"{number:,} of {shard.modules[m].collected:,} in {m}" for m, number in missing.items()]
-        found.append(f"Items that none of the files measured: {_named(parts)}.")
+        found.append(f"Items that none of the files measured: {some(parts)}.")
     if few := fewer_runs(shard):
-        found.append(f"Cases with fewer runs than others: {_named(few)}.")
+        found.append(f"Cases with fewer runs than others: {some(few)}.")
     return found
 
 
@@ -319,11 +317,6 @@ def fewer_runs(shard: Shard) -> list[str]:
             if number < most:
                 found[f"{case} of {module} ({number} of {most} under {variant})"] = None
     return list(found)
-
-
-def _named(texts: Sequence[str]) -> str:
-    rest = len(texts) - MOST_NAMED
-    return ", ".join(texts[:MOST_NAMED]) + (f" and {rest:,} more" if rest > 0 else "")
 
 
 def spent_twice(combined: Combined, path: str) -> str:
@@ -348,4 +341,4 @@ def failed_tests(experiment: Experiment) -> str:
         f"{result.module}::{result.test}" for result in experiment.results if result.outcome == "failed"
     )
     parts = [f"{test} ({count(number, 'time')})" for test, number in failed.items()]
-    return f"Failed in the files' own sessions, not missed: {_named(parts)}." if parts else ""
+    return f"Failed in the files' own sessions, not missed: {some(parts)}." if parts else ""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, field, fields
 from typing import Any
 
 from pytest_promptune.core.errors import PromptuneError
@@ -11,6 +11,7 @@ from pytest_promptune.core.model import Change
 from pytest_promptune.core.results import Result
 from pytest_promptune.core.shards.folding import Texts
 from pytest_promptune.core.shards.tables import item_rows, results_of, sample_rows
+from pytest_promptune.core.values import dataclass
 from pytest_promptune.core.view import UsageView, VariantView
 
 #: Version of the key ``shard`` that this code reads and writes.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from pytest_promptune.core.stats.bootstrap import Spread, bootstrap_difference, bootstrap_value
@@ -14,6 +14,7 @@ from pytest_promptune.core.stats.model import Comparison, Interval, MetricSpec, 
 from pytest_promptune.core.stats.permutation import TailProbabilities
 from pytest_promptune.core.stats.planning import detection_factor, runs_needed
 from pytest_promptune.core.stats.resampling import Statistic, pool, relabel, value_of_all
+from pytest_promptune.core.values import dataclass
 
 #: Case id -> one sample per run, ``None`` = missing; what a sample is, its statistic knows.
 Samples = Mapping[str, Sequence[Any]]

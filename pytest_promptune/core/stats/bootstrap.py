@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
-from dataclasses import dataclass
 from math import inf, sqrt
 
 import numpy as np
@@ -11,6 +10,7 @@ import numpy as np
 from pytest_promptune.core.stats.cells import FloatArray
 from pytest_promptune.core.stats.model import Interval, Scope
 from pytest_promptune.core.stats.resampling import Evaluator, Pool, value_of_all
+from pytest_promptune.core.values import dataclass
 
 #: Above this share of bootstrap sets without a value there is no interval.
 MOST_UNDEFINED = 0.1

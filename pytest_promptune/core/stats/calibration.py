@@ -11,18 +11,18 @@ by one and the same amount on the logit scale, so that their mean gets worse by 
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
 from pytest_promptune.core.errors import StatsError
 from pytest_promptune.core.stats.cells import Cells, FloatArray, IntArray, PairedCells, cells, tabulate
 from pytest_promptune.core.stats.flips import fit_prior
-from pytest_promptune.core.stats.interval import clopper_pearson
+from pytest_promptune.core.stats.interval import clopper_pearson, population_interval, suite_interval
 from pytest_promptune.core.stats.judging import judge
 from pytest_promptune.core.stats.measuring import case_differences
 from pytest_promptune.core.stats.model import Interval, MetricSpec, Pair, Scope, Scores, Verdict
 from pytest_promptune.core.stats.permutation import TailProbabilities, flip_signs, relabel_runs
+from pytest_promptune.core.values import dataclass
 
 #: Splits of the stored runs, and simulated sessions of each drop.
 SPLITS = 200
@@ -62,6 +62,12 @@ class Stored:
     def splittable(self) -> Scores:
         """The cases with enough runs for two halves."""
         return {case: values for case, values in self.scores.items() if len(values) >= FEWEST_RUNS}
+
+    @property
+    def half(self) -> tuple[int, int] | None:
+        """Fewest and most runs of a case in one half of a split; ``None`` where no case has enough."""
+        runs = [len(values) // 2 for values in self.splittable.values()]
+        return (min(runs), max(runs)) if runs else None
 
     @property
     def too_short(self) -> list[str]:
@@ -193,7 +199,8 @@ def power_of(
 
     Reference and candidate both get as many runs of each case as are stored. A session finds it when the
     one-sided p-value of ``judge`` is at most alpha / 2 / ``family``, where Holm's correction begins for so
-    many gated metrics. ``None`` if the metric has no such distance left to fall, or no repeated runs.
+    many gated metrics, and where the metric has a tolerance, the interval lies beyond it. ``None`` if the
+    metric has no such distance left to fall, or no repeated runs.
 
     Raises StatsError for another kind of metric, and as ``judge`` does.
     """
@@ -222,17 +229,30 @@ def power_of(
         ]
         tails = _tails(pairs, scope=scope, resamples=max(RESAMPLES, math.ceil(10 / level)), seed=seed)
         higher = stored.spec.direction == "higher"
-        found += sum((tail.at_most if higher else tail.at_least) <= level for tail in tails)
+        found += sum(
+            (tail.at_most if higher else tail.at_least) <= level
+            and _is_beyond_tolerance(pair, stored.spec, scope=scope, alpha=alpha)
+            for pair, tail in zip(pairs, tails, strict=True)
+        )
     return found / simulations
 
 
 def _tails(
     pairs: Sequence[PairedCells], *, scope: Scope, resamples: int, seed: int
 ) -> list[TailProbabilities]:
-    """What `judge` tests rates with; its verdict on them is regressed exactly when p is small enough."""
+    """What `judge` tests rates with; without a tolerance they regressed exactly when p is small enough."""
     if scope == "suite":
         return relabel_runs(pairs, studentized=True, resamples=resamples, seed=seed)
     return flip_signs([case_differences(pair) for pair in pairs], resamples=resamples, seed=seed)
+
+
+def _is_beyond_tolerance(pair: PairedCells, spec: MetricSpec, *, scope: Scope, alpha: float) -> bool:
+    """Whether the interval of rates rules out a loss that is tolerated, as `verdict.decide` asks."""
+    if not spec.tolerance:
+        return True
+    interval = suite_interval if scope == "suite" else population_interval
+    low, high = interval(pair, kind="binary", alpha=alpha)[0]
+    return high < -spec.tolerance if spec.direction == "higher" else low > spec.tolerance
 
 
 def _rates(

@@ -6,7 +6,6 @@ result depends on the order in which cases and runs arrive.
 
 import math
 from collections.abc import Callable, Mapping, Sequence, Set
-from dataclasses import dataclass
 from decimal import Decimal
 from itertools import chain
 from numbers import Real
@@ -17,6 +16,7 @@ from numpy.typing import NDArray
 
 from pytest_promptune.core.errors import StatsError
 from pytest_promptune.core.stats.model import LARGEST_VALUE, Kind, Scores
+from pytest_promptune.core.values import dataclass
 
 FloatArray: TypeAlias = NDArray[np.float64]
 BoolArray: TypeAlias = NDArray[np.bool_]

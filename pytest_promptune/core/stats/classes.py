@@ -11,7 +11,6 @@ costs recall too, and nobody's precision.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 import numpy as np
@@ -19,6 +18,7 @@ import numpy as np
 from pytest_promptune.core.stats.cells import FloatArray, IntArray
 from pytest_promptune.core.stats.model import ClassCounts, Confusions, LabelPair
 from pytest_promptune.core.stats.resampling import Evaluator, Sums
+from pytest_promptune.core.values import dataclass
 
 Measure = Literal["macro_f1", "precision", "recall"]
 #: From expected, predicted and correct counts, each (classes, sets), to one value per set; NaN: undefined.

@@ -1,7 +1,6 @@
 """Which cases changed: one test per case, with what the whole suite teaches about its cases."""
 
 import math
-from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
@@ -17,6 +16,7 @@ from pytest_promptune.core.stats.model import (
 )
 from pytest_promptune.core.stats.multiplicity import benjamini_hochberg
 from pytest_promptune.core.stats.special import log_beta, t_cdf
+from pytest_promptune.core.values import dataclass
 
 #: A binary case that lost this share of its runs is worth another look even if chance is not excluded.
 SUSPECT_DROP = 0.5
@@ -59,9 +59,10 @@ def paired_changes(both: PairedCells, *, kind: Kind, direction: Direction, fdr: 
     worse, better = (down, up) if direction == "higher" else (up, down)
     worse_adjusted, better_adjusted = benjamini_hochberg(worse), benjamini_hochberg(better)
     sign = 1 if direction == "higher" else -1
+    differences = both.differences
     changes = []
     for row, case in enumerate(both.cases):
-        difference = float(both.differences[row])
+        difference = float(differences[row])
         changes.append(
             CaseChange(
                 case=case,

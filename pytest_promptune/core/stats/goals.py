@@ -1,7 +1,7 @@
 """Whether the mean of a metric reaches its target, as far as the runs can tell."""
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
@@ -30,6 +30,7 @@ from pytest_promptune.core.stats.variance import (
     squared_error,
     welch_satterthwaite,
 )
+from pytest_promptune.core.values import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,7 +3,7 @@
 import math
 from collections import Counter, defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TypeAlias
 
 from pytest_promptune.core.errors import StatsError
@@ -41,6 +41,7 @@ from pytest_promptune.core.stats.multiplicity import benjamini_hochberg, holm
 from pytest_promptune.core.stats.permutation import TailProbabilities, flip_signs, relabel_runs
 from pytest_promptune.core.stats.verdict import Evidence, decide, failure
 from pytest_promptune.core.stats.wording import explain, explain_failure
+from pytest_promptune.core.values import dataclass
 
 #: Largest difference between the shares of missing samples of the two sides.
 MISSING_GAP = 0.10

@@ -1,7 +1,7 @@
 """One comparison's numbers, apart from what depends on the other comparisons of the session."""
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
@@ -19,6 +19,7 @@ from pytest_promptune.core.stats.permutation import TailProbabilities
 from pytest_promptune.core.stats.planning import detection_factor, runs_needed
 from pytest_promptune.core.stats.special import normal_quantile
 from pytest_promptune.core.stats.variance import run_variances, sample_sd, squared_error, within_variance
+from pytest_promptune.core.values import dataclass
 
 #: Default margins: absolute for shares, relative otherwise.
 SHARE_MARGIN = 0.10

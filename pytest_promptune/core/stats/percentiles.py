@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
 from pytest_promptune.core.stats.cells import FloatArray
 from pytest_promptune.core.stats.resampling import Evaluator
+from pytest_promptune.core.values import dataclass
 
 #: Sets at a time.
 _BLOCK = 256

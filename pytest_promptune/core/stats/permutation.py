@@ -13,7 +13,6 @@ sample under exchangeability, and exchanging the two variants exchanges the two 
 
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 from itertools import combinations
 from math import comb, prod
@@ -23,6 +22,7 @@ import numpy as np
 
 from pytest_promptune.core.stats.cells import ROUNDING, BoolArray, FloatArray, IntArray, PairedCells
 from pytest_promptune.core.stats.variance import noise_weights
+from pytest_promptune.core.values import dataclass
 
 #: Up to this many relabellings all of them are looked at.
 ENUMERATE_UP_TO = 65_536

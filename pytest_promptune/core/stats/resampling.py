@@ -11,7 +11,6 @@ With ``scope="population"`` whole cases change sides.
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import combinations
 from math import comb, prod
 from typing import Any, Protocol
@@ -29,6 +28,7 @@ from pytest_promptune.core.stats.permutation import (
     n_pairs,
     short_product,
 )
+from pytest_promptune.core.values import dataclass
 
 
 class Evaluator(Protocol):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Hashable, Mapping, Sequence
-from dataclasses import dataclass
 from numbers import Real
 from typing import Any, TypeAlias
 
@@ -15,6 +14,7 @@ from pytest_promptune.core.codec import unboxed
 from pytest_promptune.core.errors import AggregateError
 from pytest_promptune.core.stats.cells import FloatArray, IntArray
 from pytest_promptune.core.stats.resampling import Evaluator
+from pytest_promptune.core.values import dataclass
 
 #: One sample: column -> value; ``None`` = missing.
 SampleRow: TypeAlias = Mapping[str, Any]
@@ -61,7 +61,10 @@ class FrameFunction:
         return value
 
     def evaluator(self, cases: Sequence[Sequence[SampleRow]]) -> Evaluator:
-        """Values of sets of these samples; in each, ``run`` is numbered anew and ``variant`` is `variant`."""
+        """Values of sets of these samples; in each, ``run`` is numbered anew and ``variant`` is `variant`.
+
+        A set in which the function raises has no value: only `value` asks of samples as they were measured.
+        """
         rows = [row for case in cases for row in case]
         frame = _frame(rows, self.columns).assign(variant=self.variant)
         return _Frames(self, frame, np.repeat(np.arange(len(cases)), [len(case) for case in cases]))
@@ -105,7 +108,10 @@ class _Frames:
         chosen = self.frame.take(rows)
         chosen.index = pd.RangeIndex(len(rows))
         chosen["run"] = np.arange(len(rows)) - np.searchsorted(case, case) + 1
-        value = self.of.call(chosen)
+        try:
+            value = self.of.call(chosen)
+        except AggregateError:  # `value` has shown that it works on what was measured: these rows are too few
+            return math.nan
         return value if value is not None and math.isfinite(value) else math.nan
 
 

@@ -6,12 +6,19 @@ Both sides of the comparisons to come are taken to be as noisy as these runs are
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import replace
+from typing import Literal
 
 import numpy as np
 
 from pytest_promptune.core.stats.calibration import Stored
-from pytest_promptune.core.stats.measuring import Prepared, change_of, prepare, squared_errors
+from pytest_promptune.core.stats.measuring import (
+    Prepared,
+    change_of,
+    prepare,
+    squared_errors,
+    tolerance,
+)
 from pytest_promptune.core.stats.model import Pair, Scores, VarianceComponents
 from pytest_promptune.core.stats.planning import (
     cases_needed,
@@ -19,6 +26,7 @@ from pytest_promptune.core.stats.planning import (
     runs_needed,
     variance_components,
 )
+from pytest_promptune.core.values import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,10 +34,10 @@ class Wanted:
     """A change that is to be found, ``amount`` being positive."""
 
     amount: float
-    #: A share of one for rates and scores within [0, 1], of the mean for all others; else in the own unit.
-    is_share: bool = True
-    #: A share of the mean, whatever the metric is (except for 0/1 metrics and latency).
-    is_relative: bool = False
+    #: ``points``: a share of one for rates and scores within [0, 1], of the mean for all others; ``unit``: in
+    #: the metric's own, which is a share of the mean for latency; ``mean``: a share of the mean, of one for
+    #: 0/1 metrics.
+    counts: Literal["points", "unit", "mean"] = "points"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,6 +113,25 @@ def size_of(stored: Stored, wanted: Wanted, design: Design, *, others: Sequence[
     return _sized(size, prepared, design, _change_variance(stored, others))
 
 
+def smallest_failing(stored: Stored, design: Design) -> float | None:
+    """The smallest loss over these cases that fails the gate, in the metric's own unit.
+
+    That is `Size.minimum` where there is no tolerance. Where there is one, the interval has to lie beyond it,
+    and that is the interval of one comparison, whatever the family. ``None`` where no case has two runs.
+    Raises StatsError as ``compare`` does.
+    """
+    prepared = _beside(stored, stored.scores)
+    if prepared is None or prepared.scaled is None or prepared.scaled.reference.n.max() == 1:
+        return None
+    error = math.sqrt(sum(squared_errors(prepared)))
+    found = detection_factor(design.alpha, design.power, design.family) * error
+    ignored = tolerance(prepared)
+    if not ignored:
+        return prepared.to_unit(found)
+    beyond = prepared.to_scale(ignored) + detection_factor(design.alpha, design.power, 1) * error
+    return prepared.to_unit(max(found, beyond))
+
+
 def _sized(size: Size, prepared: Prepared, design: Design, change_variance: float | None) -> Size:
     variance = squared_errors(prepared)[0] * size.cases * size.runs
     difference = prepared.to_scale(size.difference)
@@ -122,12 +149,8 @@ def _sized(size: Size, prepared: Prepared, design: Design, change_variance: floa
             **level,
         )
 
-    return Size(
-        cases=size.cases,
-        runs=size.runs,
-        mean=size.mean,
-        components=size.components,
-        difference=size.difference,
+    return replace(
+        size,
         minimum=prepared.to_unit(factor * math.sqrt(2 * variance / size.runs / size.cases)),
         runs_both=runs(None),
         runs_candidate=runs(size.runs),
@@ -161,9 +184,9 @@ def _beside(stored: Stored, scores: Scores) -> Prepared | None:
 
 def _in_unit(prepared: Prepared, wanted: Wanted) -> float:
     kind = prepared.pair.spec.kind
-    if wanted.is_share or kind == "latency":
+    if wanted.counts == "points" or kind == "latency":
         return change_of(prepared, wanted.amount)
-    if wanted.is_relative and kind != "binary":
+    if wanted.counts == "mean" and kind != "binary":
         return wanted.amount * abs(prepared.mean_reference())
     return wanted.amount
 

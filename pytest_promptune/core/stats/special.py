@@ -10,10 +10,8 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from functools import lru_cache
-from statistics import NormalDist
 
 _TINY = 1e-300
-_NORMAL = NormalDist()
 
 
 def normal_cdf(x: float) -> float:
@@ -25,7 +23,16 @@ def normal_quantile(probability: float) -> float:
     """Inverse of `normal_cdf`; infinite at 0 and 1."""
     if not 0 < probability < 1:
         return math.copysign(math.inf, probability - 0.5)
-    return _NORMAL.inv_cdf(probability)
+    return _standard_normal_inverse()(probability)
+
+
+@lru_cache(maxsize=1)
+def _standard_normal_inverse() -> Callable[[float], float]:
+    from statistics import (
+        NormalDist,  # loads fractions and decimal; sessions without looks start without them
+    )
+
+    return NormalDist().inv_cdf
 
 
 def log_beta(a: float, b: float) -> float:

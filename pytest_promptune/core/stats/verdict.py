@@ -3,9 +3,8 @@
 "Lower bound" below means the bound towards worse, turned so that positive is better.
 """
 
-from dataclasses import dataclass
-
 from pytest_promptune.core.stats.model import Comparison, Failure, Gate, Verdict
+from pytest_promptune.core.values import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from types import MethodType
 from typing import Any
 
@@ -30,6 +30,7 @@ from langchain_core.tools import BaseTool
 from langgraph.pregel import Pregel
 
 from pytest_promptune.core.nodes import ModelUse, PromptText, Role
+from pytest_promptune.core.values import dataclass
 from pytest_promptune.langgraph.nodes.models import (
     PARAMETERS,
     named_model,

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import Any
 
 from pytest_promptune.core.nodes import ModelUse, PromptText, Role
+from pytest_promptune.core.values import dataclass
 
 #: Things one expression may stand for; more say nothing any more and take time.
 _MOST = 40

@@ -12,11 +12,11 @@ import signal
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from pytest_promptune.core.errors import StoreError
 from pytest_promptune.core.redaction import Redactor
+from pytest_promptune.core.values import dataclass
 from pytest_promptune.store.log.location import Location
 from pytest_promptune.store.log.values import Manifest
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 
 from pytest_promptune.core.errors import SettingsError
 from pytest_promptune.core.redaction import Redactor
+from pytest_promptune.core.values import dataclass
 
 FOLDER = ".promptune"
 FILE = "promptune.db"

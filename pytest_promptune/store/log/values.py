@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any, Literal
 
 from pytest_promptune.core.codec import canonical, sha256
 from pytest_promptune.core.model import SampleRecord, Usage
+from pytest_promptune.core.values import dataclass
 
 Status = Literal["running", "finished", "interrupted"]
 

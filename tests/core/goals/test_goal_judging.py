@@ -10,7 +10,9 @@ from pytest_promptune.core.experiment import Column
 from pytest_promptune.core.goals.judging import Measured, candidates, judge
 from pytest_promptune.core.goals.matching import meant_by
 from pytest_promptune.core.goals.reading import read_goals
+from pytest_promptune.core.stats.aggregates import describe_aggregate
 from pytest_promptune.core.stats.goals import goal_attainment
+from pytest_promptune.core.stats.percentiles import Percentile
 from pytest_promptune.core.view import GoalRow, MetricName, MetricRow
 
 MODULE = "test_m.py"
@@ -33,6 +35,14 @@ TIMES = {f"c{i}": [1.0 + i / 10, 1.2 + i / 10, 0.9 + i / 10] for i in range(8)}
 
 def cost(metric: str, values: dict[str, list[float | None]], unit: str = "tokens") -> Column:
     return column(metric, values, kind="cost", direction="lower", unit=unit)
+
+
+def replace_module(given: Column, module: str = "test_other.py") -> Column:
+    found = Column(replace(given.name, module=module, test=f"{module}::bot"), None)
+    for case, runs in given.scores("current").items():
+        for run, value in enumerate(runs, 1):
+            found.put("current", case, run, value)
+    return found
 
 
 def judged(line: str, *columns: Column, **more: object) -> GoalRow:
@@ -75,6 +85,18 @@ def test_percentiles():
     assert judged("p95 latency: under 1.8 s", times).status == "unclear"
 
 
+@pytest.mark.parametrize("alpha", [0.2, 0.4])
+def test_the_error_level(alpha):
+    """Intervals of means and of percentiles hold at the level that is asked for."""
+    times = column("bot::latency_s", TIMES, kind="latency", direction="lower", unit="s")
+    for line, of, expected in (
+        ("Accuracy: 90%", column("test_a", ANSWERS), goal_attainment(ANSWERS, target=0.9, alpha=alpha).ci),
+        ("p95 latency: 2 s", times, describe_aggregate(TIMES, Percentile(95), alpha=alpha).ci),
+    ):
+        assert judged(line, of, alpha=alpha).ci == expected
+        assert judged(line, of).ci != expected, "0.05 gives another one"
+
+
 def test_tokens_are_input_and_output_together():
     """A sample without one of them has no sum."""
     read = cost("bot::input_tokens", {"a": [100.0, 110.0, None], "b": [100.0, 90.0, 100.0]})
@@ -85,6 +107,17 @@ def test_tokens_are_input_and_output_together():
         pytest.approx(115.8333333),
         "attained",
     )
+
+
+def test_tokens_of_an_app_that_another_module_counts_too():
+    """Input tokens here and output tokens there are no sum, and no error."""
+    read = cost("bot::input_tokens", {"a": [100.0, 110.0]})
+    elsewhere = [
+        replace_module(cost(f"bot::{name}", {"a": [10.0, 12.0]}))
+        for name in ("input_tokens", "output_tokens")
+    ]
+    row = judged("tokens per request: <= 1,200", read, *elsewhere)
+    assert (row.name.module, row.value, row.status) == ("test_other.py", pytest.approx(22.0), "attained")
 
 
 def test_aggregates_are_judged_by_their_interval():

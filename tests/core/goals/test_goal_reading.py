@@ -75,6 +75,115 @@ def test_other_shapes():
 
 
 @pytest.mark.parametrize(
+    ("sentence", "goal"),
+    [
+        ("- Improve accuracy to 90%", ("accuracy", 0.9, "higher")),
+        ("Improve accuracy from 75% to 90%.", ("accuracy", 0.9, "higher")),
+        ("Reach 0.9 F1 (now 0.8).", ("F1", 0.9, "higher")),
+        ("The average latency should be 2 s.", ("latency", 2.0, "lower")),
+        ("精度を75%から90%に改善する", ("精度", 0.9, "higher")),
+    ],
+)
+def test_a_sentence_that_says_what_a_metric_is_to_become(sentence, goal):
+    """Below a heading about goals, in the usual direction of the metric; elsewhere it is no goal."""
+    goals = read(f"# Goals\n\n{sentence}\n")
+    assert ([(g.name, g.target.value, g.target.direction) for g in goals.goals], goals.problems) == (
+        [goal],
+        (),
+    )
+    assert read(f"# Notes\n\n{sentence}\n").goals == ()
+
+
+@pytest.mark.parametrize(
+    ("sentence", "why"),
+    [
+        ("Reduce latency by 20%", "relative to what was"),
+        ("90% accuracy", "is that to be reached?"),
+        ("Accuracy is 75% now; improve it to 90%.", "more than one number"),
+    ],
+)
+def test_a_sentence_that_may_be_a_goal_is_told(sentence, why):
+    """Below a heading about goals nothing with an amount of a metric is dropped without a word."""
+    assert why in read(f"# Goals\n\n- Cost: $1 or less\n- {sentence}\n").problems[0]
+
+
+@pytest.mark.parametrize(
+    "sentence",
+    [
+        "Accuracy is measured on 200 cases, five runs each.",
+        "Compare accuracy to 3 other models.",
+        "We go live to 10% of the users.",
+    ],
+)
+def test_a_sentence_with_other_numbers_is_no_goal(sentence):
+    """Numbers without a unit, or without a metric's word, are no targets."""
+    goals = read(f"# Goals\n\n- Cost: $1 or less\n- {sentence}\n")
+    assert ([goal.name for goal in goals.goals], goals.problems) == (["Cost"], ())
+
+
+@pytest.mark.parametrize(
+    "line", ["Last updated: 2026-11-20", "- Python: 3.11", "- Model: gpt-4.1", "Runs: 5", "Owner: the team"]
+)
+def test_other_lines_with_numbers_are_no_goals(line):
+    """Nothing is wrong with them; below a heading about goals they would be goals."""
+    goals = read(f"{line}\n\n- Accuracy: 90% or higher\n")
+    assert ([goal.name for goal in goals.goals], goals.problems) == (["Accuracy"], ())
+    below = read(f"# Goals\n\n{line}\n\n- Accuracy: 90% or higher\n")
+    assert [one.meaning for one in below.lines] == ["unclear", "goal"]
+
+
+@pytest.mark.parametrize("line", ["Politeness: 90%", "Speed: 20% faster", "Helpfulness: 4 or higher"])
+def test_a_unit_or_a_direction_makes_a_goal_of_any_name(line):
+    """It is one, or told as unclear, whatever the heading."""
+    (first, _) = read(f"{line}\n\n- Accuracy: 90% or higher\n").lines
+    assert first.meaning in ("goal", "unclear")
+
+
+@pytest.mark.parametrize(
+    "table",
+    [
+        "| # | Metric | Target |\n|---|---|---|\n| 1 | Accuracy | 90% |",
+        "| No. | Goal | Now | Target |\n|---|---|---|---|\n| 1. | Accuracy | 80% | 90% |",
+        "| # | Aim | Value |\n|---|---|---|\n| 1 | Accuracy | 90% |",
+        "| Target | Metric |\n|---|---|\n| 90% | Accuracy |",
+        "| Team | Metric | Goal |\n|---|---|---|\n| Search | Accuracy | 90% |",
+        "| 番号 | 指標 | 目標値 |\n|---|---|---|\n| 1 | 精度 | 90% |",
+    ],
+)
+def test_the_name_in_a_table(table):
+    """Stands in the column that says so, else in the first that is no number."""
+    (goal,) = read(table).goals
+    assert (goal.measure, goal.target.value) == ("accuracy", 0.9)
+
+
+@pytest.mark.parametrize(
+    ("text", "percentile", "value"),
+    [
+        ("- Latency: p95 under 800 ms", 95.0, 0.8),
+        ("- Latency: 2 s or less at the 99th percentile", 99.0, 2.0),
+        ("- Latency: median of 2 s or less", 50.0, 2.0),
+        ("- p90 latency: 2 s or less", 90.0, 2.0),
+        ("- 応答時間: 95パーセンタイルで2秒以下", 95.0, 2.0),
+        ("| Metric | Target |\n|---|---|\n| Latency | p95 < 2 s |", 95.0, 2.0),
+        ("## Latency\n- Target value: p95 of 2 s or less", 95.0, 2.0),
+        ("## Latency\n- Calculation: median\n- Target value: p95 of 2 s or less", 95.0, 2.0),
+        ("Answer with a p95 latency under 2 s.", 95.0, 2.0),
+    ],
+)
+def test_a_percentile_beside_the_target(text, percentile, value):
+    """It counts wherever the line says so, before what a section says of all its lines."""
+    (goal,) = read(text).goals
+    assert (goal.percentile, goal.target.value, goal.measure) == (percentile, value, "latency_s")
+
+
+def test_the_mean_and_a_percentile_of_one_metric():
+    """They are two goals, and can be told apart."""
+    goals = read("- Latency: 2 s or less\n- Latency: p95 under 5 s\n")
+    assert [(g.name, g.percentile) for g in goals.goals] == [("Latency", None), ("p95 Latency", 95.0)]
+    assert [line.told for line in goals.lines] == ["Latency: 2 s or less", "Latency: p95 5 s or less"]
+
+
+@pytest.mark.parametrize(
     ("sentence", "needed"),
     [
         ("All evaluation metrics must achieve their target values", None),
@@ -90,6 +199,72 @@ def test_passing_rules(sentence, needed):
     """All, any, or a number of them, in both languages."""
     goals = read(f"- Accuracy: 90% or higher\n- Cost: $1 or less\n\n## Passing Criteria\n{sentence}\n")
     assert (goals.rule, goals.problems) == (Rule(needed=needed, line=5), ())
+
+
+@pytest.mark.parametrize(
+    ("sentence", "needed"),
+    [
+        ("All goals count.", None),
+        ("The app passes if any two of the evaluation metrics reach their targets.", 2),
+        ("For all users, any one of the goals is enough.", 1),
+        ("Every metric reaches its target.", None),
+        ("Reach at least three of the four goals.", 3),
+        ("At least two of the goals", 2),
+        ("Passing rule: any of these", 1),
+        ("Rule: at least 2 of them", 2),
+        ("いずれかの指標が目標値に達すれば十分", 1),
+        ("少なくとも二つの目標を達成すること", 2),
+        ("六つ以上の指標が目標値に達していること", 6),
+    ],
+)
+def test_passing_rules_without_a_heading(sentence, needed):
+    """A sentence says how many of the goals, and that these are enough; or its label says what it is."""
+    goals = read("".join(f"- g{i}: 90% or higher\n" for i in range(6)) + f"\n{sentence}\n")
+    assert (goals.rule, goals.problems) == (Rule(needed=needed, line=8), ())
+
+
+@pytest.mark.parametrize(
+    "sentence",
+    [
+        "We don't want to break any of the existing metrics.",
+        "Any of these prompts may be changed to reach the goals.",
+        "Tell us if any of them is wrong.",
+        "We could not reach any of the targets last month.",
+        "Any goal that was reached last year should stay in this file.",
+        "Each of these metrics is measured five times.",
+        "Note: any of the goals may change.",
+        "指標のいずれも変えない",
+        "二三個以上",
+    ],
+)
+def test_prose_is_no_passing_rule(sentence):
+    """Any, all and each are usual words: the gate doesn't get weaker by them."""
+    goals = read(f"- Accuracy: 90% or higher\n- Cost: $1 or less\n\n{sentence}\n")
+    assert (goals.rule, goals.problems) == (Rule(), ())
+    assert [goal.name for goal in goals.goals] == ["Accuracy", "Cost"]
+
+
+@pytest.mark.parametrize("heading", ["# Goals", "## Passing Criteria"])
+@pytest.mark.parametrize(
+    ("line", "direction"),
+    [
+        ("Error rate: 1% for any of these inputs", "lower"),
+        ("Accuracy: 90% for all of these categories", "higher"),
+    ],
+)
+def test_a_goal_for_all_of_some_things_is_a_goal(heading, line, direction):
+    """Its label says of which metric, so any and all aren't those of a passing rule."""
+    goals = read(f"{heading}\n- {line}\n")
+    assert [(goal.lines, goal.target.direction) for goal in goals.goals] == [((2,), direction)]
+    assert goals.rule == Rule()
+
+
+@pytest.mark.parametrize("count", ["二三個以上", "0つ以上の指標", f"at least {'9' * 5000} of the goals"])
+def test_numbers_that_no_rule_has(count):
+    """They are told as not understood, by whatever digits."""
+    goals = read(f"- Accuracy: 90% or higher\n\n## Passing Criteria\n{count}\n")
+    assert goals.rule.needed is None
+    assert "Line 4" in "".join(goals.problems)
 
 
 def test_a_file_that_says_nothing():
@@ -109,7 +284,7 @@ def test_another_language():
 def test_two_targets_for_one_metric():
     """They are named with their lines, and neither is taken."""
     goals = read("- Accuracy: 90% or higher\n- 精度: 95%以上\n- Latency: 2 s or less\n")
-    assert [goal.name for goal in goals.goals] == ["Latency"]
+    assert ([goal.name for goal in goals.goals], goals.contradicted) == (["Latency"], ("Accuracy",))
     assert goals.problems == (
         "Two targets for Accuracy: 90 % or higher in line 1, 95 % or higher in line 2. Keep one; "
         "until then it is not judged.",

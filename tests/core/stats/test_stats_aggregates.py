@@ -436,6 +436,28 @@ def test_a_column_that_one_side_lacks_is_named():
     assert caught.value.lacking == ("cost_usd",)
 
 
+def test_sets_in_which_a_function_raises_have_no_value():
+    """As where it gives None: some drawn sets lack the rows that the samples as measured have."""
+    side = rows({"a": [1.0, 0.0], "b": [1.0, 0.0]})
+    raised = []
+
+    def per_slow(frame):
+        slow = int((frame["latency_s"] == 1).sum())
+        if not slow:
+            raised.append(len(frame))
+        return len(frame) / slow
+
+    def none_of_slow(frame):
+        slow = int((frame["latency_s"] == 1).sum())
+        return len(frame) / slow if slow else None
+
+    careless = measure_aggregate(asked(side, side, function(per_slow)), resamples=99)
+    assert raised
+    assert careless == measure_aggregate(asked(side, side, function(none_of_slow)), resamples=99)
+    assert careless.row.p_value == 1.0
+    assert describe_aggregate(side, function(per_slow)) == describe_aggregate(side, function(none_of_slow))
+
+
 def test_numbers_of_numpy_and_none_are_values():
     """Scalars of numpy count; None is no value, and has no interval."""
     assert function(lambda frame: np.float64(0.5)).value(rows({"a": [1.0]})) == 0.5

@@ -6,6 +6,7 @@ import pytest
 from scipy.special import beta, comb
 
 from pytest_promptune.core.errors import StatsError
+from pytest_promptune.core.stats.cells import PairedCells
 from pytest_promptune.stats import (
     case_changes,
     cases_needed,
@@ -91,6 +92,19 @@ def test_a_deterministic_change_of_a_case_is_certain():
     )
     assert [changes[case].change for case in ("c00", "c01")] == ["unchanged", "improved"]
     assert changes["c00"].p_worse == 0.5
+
+
+@pytest.mark.parametrize("kind", ["binary", "score"])
+def test_more_cases_take_no_more_passes(kind, monkeypatch):
+    """The differences of all cases are subtracted at once, and not again for every case."""
+    subtract, asked = PairedCells.differences.fget, []
+    monkeypatch.setattr(PairedCells, "differences", property(lambda both: asked.append(1) or subtract(both)))
+    passes = []
+    for cases in (5, 50):
+        asked.clear()
+        assert len(case_changes(suite(cases, [1, 0]), suite(cases, [0, 0]), kind=kind)) == cases
+        passes.append(len(asked))
+    assert passes[0] == passes[1] > 0
 
 
 def test_no_common_cases_no_changes():

@@ -17,7 +17,7 @@ from pytest_promptune.core.stats.calibration import (
     power_of,
 )
 from pytest_promptune.core.stats.interval import clopper_pearson
-from pytest_promptune.core.stats.sizing import Design, Wanted, size_of
+from pytest_promptune.core.stats.sizing import Design, Wanted, size_of, smallest_failing
 from pytest_promptune.stats import MetricSpec, cases_needed, minimum_detectable, runs_needed
 
 
@@ -135,6 +135,57 @@ def test_power_agrees_with_the_smallest_detectable_change(rng):
     assert power_of(coins, size.minimum) == pytest.approx(0.8, abs=0.08)
 
 
+@pytest.mark.parametrize("scope", ["suite", "population"])
+@pytest.mark.parametrize("direction", ["higher", "lower"])
+def test_what_is_tolerated_is_not_found(rng, direction, scope):
+    """The gate lets a significant drop of ten points pass that may be within 20; it is told as that."""
+    runs = binary(rng, np.full(30, 0.6 if direction == "higher" else 0.4), 16)
+    strict, tolerant, hardly = (
+        stored(runs, direction=direction, tolerance=tolerance) for tolerance in (None, 0.20, 1e-9)
+    )
+    given = {"simulations": 100, "scope": scope}
+    assert power_of(strict, 0.10, **given) > 0.5
+    assert power_of(tolerant, 0.10, **given) == 0
+    assert 0 < power_of(tolerant, 0.40, **given) <= power_of(strict, 0.40, **given)
+    assert power_of(hardly, 0.10, **given) == pytest.approx(power_of(strict, 0.10, **given), abs=0.1)
+
+
+def test_the_smallest_failing_drop_is_beyond_the_tolerance(rng):
+    """Coins of 20 cases x 10 runs: it fails four times of five, with a tolerance of ten points as without."""
+    runs = binary(rng, np.full(20, 0.5), 10)
+    plain, tolerant = stored(runs), stored(runs, tolerance=0.10)
+    smallest = [smallest_failing(each, Design()) for each in (plain, tolerant)]
+    assert smallest[0] == size_of(plain, Wanted(amount=0.1), Design()).minimum
+    assert smallest[1] == pytest.approx(smallest[0] + 0.10)
+    assert power_of(tolerant, smallest[1]) == pytest.approx(0.8, abs=0.08)
+
+
+def test_a_large_family_may_ask_for_more_than_the_tolerance(rng):
+    """The level is shared, the interval is not: the harder of the two decides."""
+    runs = binary(rng, np.full(20, 0.5), 10)
+    for tolerance, is_harder in ((1e-6, False), (0.10, True)):
+        many = smallest_failing(stored(runs, tolerance=tolerance), Design(family=50))
+        plain = smallest_failing(stored(runs), Design(family=50))
+        assert (many > plain) is is_harder
+
+
+def test_the_usual_tolerance_of_latency_counts(rng):
+    """A tenth of the mean is ignored unless another tolerance is given; on the log scale, as the test is."""
+    runs = lognormal(rng, np.zeros(30), 0.2, 6)
+    usual, none = (
+        stored(runs, kind="latency", direction="lower", tolerance=tolerance) for tolerance in (None, 0.0)
+    )
+    size = size_of(none, Wanted(amount=0.1), Design())
+    assert smallest_failing(none, Design()) == pytest.approx(size.minimum)
+    ratio = (1 + size.minimum / size.mean) * 1.1
+    assert smallest_failing(usual, Design()) == pytest.approx(size.mean * (ratio - 1))
+
+
+@pytest.mark.parametrize("scores", [{"a": [1.0], "b": [0.0]}, {"a": [None]}])
+def test_without_repeated_runs_the_smallest_is_unknown(scores):
+    assert smallest_failing(stored(scores, tolerance=0.1), Design()) is None
+
+
 def test_larger_drops_are_found_more_often(accuracy):
     few, many = (power_of(accuracy, drop, simulations=200) for drop in (0.05, 0.20))
     assert few < 0.4 < 0.8 < many
@@ -238,10 +289,10 @@ def test_enough_is_enough(rng):
         ("score", [20.0, 60.0], Wanted(amount=0.1), 4.0),
         ("cost", [0.2, 0.6], Wanted(amount=0.1), 0.04),
         ("latency", [2.0, 6.0], Wanted(amount=0.1), 0.4),
-        ("score", [20.0, 60.0], Wanted(amount=3.0, is_share=False), 3.0),
-        ("score", [0.2, 0.6], Wanted(amount=0.1, is_share=False, is_relative=True), 0.04),
-        ("binary", [0.0, 1.0], Wanted(amount=0.1, is_share=False, is_relative=True), 0.1),
-        ("latency", [2.0, 6.0], Wanted(amount=0.1, is_share=False), 0.4),
+        ("score", [20.0, 60.0], Wanted(amount=3.0, counts="unit"), 3.0),
+        ("score", [0.2, 0.6], Wanted(amount=0.1, counts="mean"), 0.04),
+        ("binary", [0.0, 1.0], Wanted(amount=0.1, counts="mean"), 0.1),
+        ("latency", [2.0, 6.0], Wanted(amount=0.1, counts="unit"), 0.4),
     ],
 )
 def test_a_wanted_change_in_the_unit_of_the_metric(kind, values, wanted, difference):

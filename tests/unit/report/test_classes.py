@@ -35,6 +35,12 @@ def test_the_matrix():
     assert "Macro-F1 0.333 over the 2 classes that are expected, of 4 samples, 2 missing." in report
 
 
+def test_a_single_class():
+    """The sentence below the table is one about one."""
+    (table,) = class_tables(views.view(classes=(row(("a", "a"), ("a", "b")),)))
+    assert table.notes[0].endswith("over the class that is expected, of 2 samples.")
+
+
 def test_many_classes_are_cut():
     """More than a dozen make no readable table: the most frequent ones are shown, the rest is added up."""
     pairs = [(f"k{i:02}", f"k{i:02}") for i in range(20) for _ in range(i + 1)] + [

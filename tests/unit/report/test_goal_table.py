@@ -31,6 +31,7 @@ def test_the_table():
         "| Accuracy \\| \\<b>bold\\</b> | `test_intent` | `current` | 86.0 % | [80.0, 92.0] % "
         "| 90.0 % or higher | −4.0 pts | 95.6 % | unclear (not reached, but that may be chance) |"
     ) in text
+    assert "| Value | 95 % interval | Target |" in text
     assert f"Passing rule: {RULE}." in text
     assert "## Goals" in step_summary(replace(view(), goals=(ROW,), passing_rule=RULE))
 

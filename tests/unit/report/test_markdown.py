@@ -2,12 +2,14 @@
 
 import re
 
+import jinja2
 import pytest
 import views
 
 from pytest_promptune.core.errors import PromptuneError
 from pytest_promptune.core.model import Change
 from pytest_promptune.core.view import CaseLists, Decision, ErrorView, GateItem, VariantView
+from pytest_promptune.report import templating
 from pytest_promptune.report.github import step_summary
 from pytest_promptune.report.markdown import render_markdown
 from pytest_promptune.report.templating import ReportError
@@ -270,3 +272,21 @@ def test_the_level_of_a_look_stands_beside_its_intervals():
     fixed = render_markdown(views.view())
     assert "Difference [95 % interval]" in fixed
     assert "Looks" not in fixed
+
+
+def test_templates_compiled_ahead_are_not_compiled_again(monkeypatch):
+    templating._environment.cache_clear()
+    compiled = []
+    compile_one = jinja2.Environment.compile
+    monkeypatch.setattr(
+        jinja2.Environment,
+        "compile",
+        lambda self, source, name=None, *rest, **options: (
+            compiled.append(name) or compile_one(self, source, name, *rest, **options)
+        ),
+    )
+    templating.compile_ahead()
+    assert "report.md.j2" in compiled
+    compiled.clear()
+    render_markdown(views.failed_check())
+    assert compiled == []
