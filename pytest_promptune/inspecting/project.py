@@ -14,6 +14,7 @@ from pytest_promptune.ini_files import listed, read_ini
 
 _GRAPH = "promptune_graph"
 _CALLS = "promptune_llm_calls"
+_REDACT = "promptune_redact"
 _WHAT_TO_DO = (
     "Say it with --graph=my_app.graph:graph, or as promptune_graph in the ini file of pytest, or in "
     "langgraph.json."
@@ -31,6 +32,8 @@ class Project:
     calls: tuple[str, ...] = ()
     #: What Python is to import from.
     paths: tuple[Path, ...] = ()
+    #: Patterns of secrets that are not shown, beside those that are known.
+    redact: tuple[str, ...] = ()
 
 
 def read_project(root: Path, graph: str | None) -> Project:
@@ -57,6 +60,7 @@ def read_project(root: Path, graph: str | None) -> Project:
         root=root,
         graphs=graphs,
         calls=calls,
+        redact=listed(ini.get(_REDACT, ())),
         paths=tuple(path for path in dict.fromkeys(paths) if path.is_dir()),
     )
 
