@@ -67,8 +67,8 @@ class Aggregation:
 
     @property
     def names(self) -> list[MetricName]:
-        """What they are called."""
-        return [subject.name for subject in self._subjects]
+        """What they are called, those included that can't be computed here."""
+        return [*(subject.name for subject in self._subjects), *self._absent()]
 
     def classes(self) -> list[ClassesRow]:
         """Which class was taken for which."""
@@ -174,16 +174,22 @@ class Aggregation:
         return [*self._failures.values(), *self._absent_gated()]
 
     def _absent_gated(self) -> list[GateItem]:
-        apps = dict.fromkeys((column.name.module, column.name.app) for column in self._columns)
         found = []
-        for module, app in apps:
-            mine = [c for c in self._columns if (c.name.module, c.name.app) == (module, app)]
-            wanted = [*self._settings.gate_metrics, *(name for c in mine for name in c.gate or ())]
-            for absent in self._given.absent:
-                name = replace(mine[0].name, metric=f"{app}::{absent}", test=f"{module}::{app}")
-                if is_named(name, wanted):
-                    found.append(failure(name, self._given.why_absent))
+        for name in self._absent():
+            mine = [c for c in self._columns if (c.name.module, c.name.app) == (name.module, name.app)]
+            wanted = [*self._settings.gate_metrics, *(gated for c in mine for gated in c.gate or ())]
+            if is_named(name, wanted):
+                found.append(failure(name, self._given.why_absent))
         return found
+
+    def _absent(self) -> list[MetricName]:
+        """Of every app, what the hook gave in another process only."""
+        apps = {(column.name.module, column.name.app): column.name for column in self._columns}
+        return [
+            replace(known, metric=f"{app}::{absent}", test=f"{module}::{app}")
+            for (module, app), known in apps.items()
+            for absent in self._given.absent
+        ]
 
     def warnings(self) -> list[str]:
         """That aggregates of the hook were not computed, if there are such."""

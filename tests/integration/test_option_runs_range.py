@@ -125,6 +125,8 @@ def test_comparing_variants_goes_on_while_anything_is_open(tuned):
     assert set(ran.per_case.values()) == {expected}
     open_ones = [r for r in ran.json["comparisons"] if r["gated"] and r["verdict"] == "inconclusive"]
     assert bool(open_ones) or ran.json["experiment"]["runs"] < 6
+    assert ran.json["experiment"]["runs"] == 5, "something is open after 4 runs, and nothing after 5"
+    assert not open_ones
 
 
 def test_comparing_variants_ends_when_all_is_said(tuned):

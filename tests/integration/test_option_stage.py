@@ -82,8 +82,11 @@ def test_a_suite_that_fits_is_not_partial(bot):
 
 
 def test_a_quick_session_can_fail(bot):
-    """Everything wrong in three cases of one run isn't certain; with six and three it is."""
+    """Everything wrong in three cases of one run may be chance; in ten cases of three it isn't."""
     bot.record(cases=12)
+    quick = bot.run(QUICK, cases=12, miss="all")
+    assert (quick.code, quick.row("test_answer")["verdict"]) == (0, "inconclusive")
+    assert bot.run(QUICK, "--promptune-strict", cases=12, miss="all").code == 1
     assert bot.run(MEDIUM, cases=12, miss="all").code == 1
 
 

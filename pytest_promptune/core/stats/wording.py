@@ -136,8 +136,12 @@ def _small(row: Comparison) -> str:
         runs, remedy = "", "add cases"
     else:
         runs, remedy = " and so few runs", "add cases or runs"
-    shared = f", judged together with {row.family_size - 1} others," if row.family_size > 1 else ""
+    shared = f", judged together with {_others(row.family_size - 1)}," if row.family_size > 1 else ""
     return f"With {_cases(row.n_cases)}{runs}{shared} even a complete reversal could be chance; {remedy}."
+
+
+def _others(number: int) -> str:
+    return f"{number} other" if number == 1 else f"{number} others"
 
 
 def _equal(_row: Comparison) -> str:
