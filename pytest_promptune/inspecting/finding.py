@@ -57,11 +57,12 @@ def _inspected(project: Project, redactor: Redactor) -> Inspection:
         from pytest_promptune.langgraph.nodes.scanning import names_of, scan
         from pytest_promptune.langgraph.nodes.sources import Sources
 
+        places = tuple(sys.path)
         sources, declared = Sources(project.root), frozenset(project.calls)
         nodes: list[Node] = []
         looked_at: list[str] = []
         for name, spec in project.graphs.items():
-            graph = load_graph(spec, root=project.root)
+            graph = load_graph(spec, root=project.root, places=places)
             prefix = f"{name}:" if len(project.graphs) > 1 else ""
             looked_at += [prefix + each for each in names_of(graph)]
             nodes += [

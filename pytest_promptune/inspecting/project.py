@@ -51,14 +51,9 @@ def read_project(root: Path, graph: str | None) -> Project:
         raise SettingsError(f"{_CALLS}: {wrong[0]!r} is not valid; expected module:function, as app.llm:ask.")
     paths = [root, root / "src", *(root / path for path in _paths(ini.get("pythonpath", ())))]
     named = graph if graph is not None else ini.get(_GRAPH)
-    if named is not None:
-        graphs = {"": str(named).strip()}
-    else:
-        graphs = _of_langgraph(root)
-        paths += [root / path.parent for path in map(Path, graphs.values()) if path.suffix]
     return Project(
         root=root,
-        graphs=graphs,
+        graphs=_of_langgraph(root) if named is None else {"": str(named).strip()},
         calls=calls,
         redact=listed(ini.get(_REDACT, ())),
         paths=tuple(path for path in dict.fromkeys(paths) if path.is_dir()),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import json
 import os
 import sys
 from collections.abc import Callable
@@ -896,18 +895,6 @@ def test_specs_that_lead_nowhere(tmp_path, spec, expected):
     """A spec without a module, or of one that isn't there."""
     with pytest.raises(AppError, match=expected):
         inspect_project(read_project(tmp_path, spec))
-
-
-def test_langgraph_json(inspect, tmp_path):
-    """All graphs of ``langgraph.json`` are scanned, with their names before those of their nodes."""
-    inspect('def node(state):\n    return {"a": llm.invoke("Say hello")}\n\n\ngraph = graph_of(node)\n')
-    (app,) = tmp_path.glob("app_*.py")
-    content = {"graphs": {"one": f"./{app.name}:graph", "two": {"path": f"./{app.name}:graph"}}}
-    (tmp_path / "langgraph.json").write_text(json.dumps(content), encoding="utf-8")
-    assert [row["node"] for row in rows(inspect_project(read_project(tmp_path, None)))] == [
-        "one:node",
-        "two:node",
-    ]
 
 
 @pytest.mark.parametrize(
