@@ -231,7 +231,7 @@ class Settings:
     )
     redact: tuple[str, ...] = _option(
         (),
-        "regular expressions of secrets that must not be stored, beside those that are known",
+        "regular expressions of secrets that must not be stored or shown, beside those that are known",
         read_texts,
         kind="list",
         on_command_line=False,

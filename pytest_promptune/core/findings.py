@@ -38,7 +38,8 @@ _WORD = re.compile(r"[^\W\d_]+(?:['’-][^\W\d_]+)*")
 _SIGNS = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]")
 _BLOCK = re.compile(r"<(\w[\w-]*)>\s*(?:\{[^<]*\}|\{\{[^<]*\}\})\s*</\1>")
 _LIST = re.compile(r"^\s*(?:[-*•]|\d+[.)])\s", re.MULTILINE)
-_CHOICES = re.compile(r"\w+(?:, ?[\w ]+)+,? (?:or|and) \w+|\w+(?:\s?\|\s?\w+){2,}")
+#: The end of a list is enough, and keeps the search linear.
+_CHOICES = re.compile(r"\w ?,[\w ]+,? (?:or|and) \w|\w(?:\s?\|\s?\w+){2}")
 _CRITERION = re.compile(
     r"\b(?:if|when|unless|only|must|never|always|exactly|at (?:most|least)|no more than|do not|"
     r"don['’]t|avoid|one of|either|whether|criteri\w+|defin\w+|means|means that|rules?)\b"

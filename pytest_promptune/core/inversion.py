@@ -12,7 +12,8 @@ from collections.abc import Mapping
 from pytest_promptune.core.values import dataclass
 
 _EXPRESSION = r"[^\W\d]\w*(?:\.[^\W\d]\w*|\[[^\[\]{}\n]*\]|\([^(){}\n]*\))*"
-_TOKEN = re.compile(rf"\{{\{{|\}}\}}|\{{({_EXPRESSION})(?:![rsa])?(?::[^{{}}\n]*)?\}}")
+_TOKEN = re.compile(rf"\{{\{{|\}}\}}|\{{\}}|\{{({_EXPRESSION})(?:![rsa])?(?::[^{{}}\n]*)?\}}")
+_BRACE = re.compile(rf"{_TOKEN.pattern}|[{{}}]")
 _LAST_NAME = re.compile(r"([^\W\d]\w*)\W*$")
 
 
@@ -26,6 +27,20 @@ def normalized(name: str) -> str:
     return name.strip().replace('"', "'")
 
 
+def has_unpaired(text: str) -> bool:
+    """Whether a ``}}`` closes no ``{{``, as in ``{"a": {"b": 1}}``: read as one brace it leaves one open."""
+    opened: list[str] = []
+    for token in _BRACE.finditer(text):
+        brace = token[0]
+        if brace in ("{", "{{"):
+            opened.append(brace)
+        elif brace == "}}" and (not opened or opened.pop() != "{{"):
+            return True
+        elif brace == "}" and opened and opened[-1] == "{":
+            opened.pop()
+    return False
+
+
 @dataclass(frozen=True, slots=True)
 class Template:
     """A text with placeholders between its constant parts."""
@@ -36,14 +51,19 @@ class Template:
     names: tuple[str, ...] = ()
 
     @classmethod
-    def parse(cls, text: str) -> Template:
-        """Read a text as ``str.format`` would, except that a brace which makes no placeholder is a brace."""
+    def parse(cls, text: str, *, verbatim: bool = False) -> Template:
+        """Read a text as ``str.format`` would, except that a brace which makes no placeholder is a brace.
+
+        Args:
+            text: with placeholders.
+            verbatim: leave ``{{`` and ``}}`` as they are, as in a text that is never formatted.
+        """
         parts, names, end = [""], [], 0
         for token in _TOKEN.finditer(text):
             parts[-1] += text[end : token.start()]
             end = token.end()
             if token[1] is None:
-                parts[-1] += token[0][0]
+                parts[-1] += token[0] if verbatim or token[0] == "{}" else token[0][0]
             else:
                 names.append(normalized(token[1]))
                 parts.append("")

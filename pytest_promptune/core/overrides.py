@@ -10,7 +10,7 @@ from typing import Any
 
 from pytest_promptune.core.display import clean, cut
 from pytest_promptune.core.errors import TemplateMismatch, VariantError
-from pytest_promptune.core.inversion import Template, short_names
+from pytest_promptune.core.inversion import Template, has_unpaired, short_names
 from pytest_promptune.core.model import Variant
 from pytest_promptune.core.values import dataclass
 
@@ -37,7 +37,8 @@ class NodeOverride:
     """The changes of one node, ready to be applied."""
 
     node: str
-    #: Forms of the old prompt: as it is written, and as ``strip`` and ``dedent`` leave it.
+    #: Forms of the old prompt: as it is written, and as ``strip`` and ``dedent`` leave it; each with its
+    #: double braces as braces, and as they stand.
     old: tuple[Template, ...] = ()
     new: Template | None = None
     #: Pairs of a message and its answer.
@@ -154,10 +155,16 @@ def _prompts(table: Mapping[str, Any]) -> tuple[tuple[Template, ...], Template |
             "the old prompt has no words of its own, so that every message would match. Give the prompt's "
             "constant text, or use few_shot."
         )
+    if has_unpaired(prompt):
+        raise VariantError(
+            "the new prompt has a }} that closes no {{, so that a brace would be missing. Write {{ and }} "
+            'for every brace, as {{"a": {{"b": 1}}}}.'
+        )
     new = _with_the_names_of(old, Template.parse(prompt))
     _compare(set(old.names), set(new.names))
     forms = (template, template.strip(), textwrap.dedent(template), textwrap.dedent(template).strip())
-    return tuple(dict.fromkeys(map(Template.parse, forms))), new
+    parsed = (Template.parse(form, verbatim=verbatim) for verbatim in (False, True) for form in forms)
+    return tuple(dict.fromkeys(parsed)), new
 
 
 def _with_the_names_of(old: Template, new: Template) -> Template:

@@ -10,9 +10,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import field, replace
 from typing import Any
 
+from pytest_promptune.core.errors import AppError
 from pytest_promptune.core.findings import find
-from pytest_promptune.core.nodes import Node, to_json
+from pytest_promptune.core.nodes import ModelUse, Node, to_json
 from pytest_promptune.core.priority import Priority, Unmet
+from pytest_promptune.core.redaction import Redactor
 from pytest_promptune.core.traces import Trace
 from pytest_promptune.core.values import dataclass
 from pytest_promptune.inspecting.project import Project
@@ -68,30 +70,58 @@ class Inspection:
 def inspect_project(project: Project) -> Inspection:
     """The nodes of all graphs that call a model, with what is weak in their prompts.
 
-    With several graphs the names of their nodes begin with that of their graph, ``graph:node``.
+    With several graphs the names of their nodes begin with that of their graph, ``graph:node``. Prompts,
+    parameters and messages of errors are without secrets.
 
     Raises:
         AppError: when a graph can't be loaded.
+        SettingsError: for a redaction pattern that is none.
     """
+    redactor = Redactor(project.redact)
+    try:
+        return _inspected(project, redactor)
+    except AppError as error:  # quotes what the app raised
+        raise AppError(redactor.text(str(error))) from None
+
+
+def _inspected(project: Project, redactor: Redactor) -> Inspection:
     with _importing(project):
         from pytest_promptune.langgraph.nodes.loading import load_graph
         from pytest_promptune.langgraph.nodes.scanning import names_of, paths_of, scan
         from pytest_promptune.langgraph.nodes.sources import Sources
 
+        places = tuple(sys.path)
         sources, declared = Sources(project.root), frozenset(project.calls)
         nodes: list[Node] = []
         looked_at: list[str] = []
         paths: dict[str, tuple[str, ...]] = {}
         for name, spec in project.graphs.items():
-            graph = load_graph(spec, root=project.root)
+            graph = load_graph(spec, root=project.root, places=places)
             prefix = f"{name}:" if len(project.graphs) > 1 else ""
             looked_at += [prefix + each for each in names_of(graph)]
             paths[name] = paths_of(graph)
             nodes += [
-                find(replace(node, node=prefix + node.node))
+                find(_without_secrets(replace(node, node=prefix + node.node), redactor))
                 for node in scan(graph, sources, declared=declared)
             ]
     return Inspection(nodes=tuple(nodes), looked_at=tuple(looked_at), paths=paths)
+
+
+def _without_secrets(node: Node, redactor: Redactor) -> Node:
+    """What is shown of a node; findings are made of that alone."""
+
+    def model(use: ModelUse) -> ModelUse:
+        return replace(use, params=redactor.json(dict(use.params)))
+
+    calls = [
+        replace(
+            call,
+            models=tuple(map(model, call.models)),
+            prompt=tuple(replace(text, text=redactor.text(text.text)) for text in call.prompt),
+        )
+        for call in node.calls
+    ]
+    return replace(node, calls=tuple(calls))
 
 
 def rows(found: Inspection) -> list[dict[str, Any]]:

@@ -14,6 +14,7 @@ from pytest_promptune.ini_files import listed, read_ini
 
 _GRAPH = "promptune_graph"
 _CALLS = "promptune_llm_calls"
+_REDACT = "promptune_redact"
 _WHAT_TO_DO = (
     "Say it with --graph=my_app.graph:graph, or as promptune_graph in the ini file of pytest, or in "
     "langgraph.json."
@@ -31,6 +32,8 @@ class Project:
     calls: tuple[str, ...] = ()
     #: What Python is to import from.
     paths: tuple[Path, ...] = ()
+    #: Patterns of secrets that are not shown, beside those that are known.
+    redact: tuple[str, ...] = ()
 
 
 def read_project(root: Path, graph: str | None) -> Project:
@@ -48,15 +51,11 @@ def read_project(root: Path, graph: str | None) -> Project:
         raise SettingsError(f"{_CALLS}: {wrong[0]!r} is not valid; expected module:function, as app.llm:ask.")
     paths = [root, root / "src", *(root / path for path in _paths(ini.get("pythonpath", ())))]
     named = graph if graph is not None else ini.get(_GRAPH)
-    if named is not None:
-        graphs = {"": str(named).strip()}
-    else:
-        graphs = _of_langgraph(root)
-        paths += [root / path.parent for path in map(Path, graphs.values()) if path.suffix]
     return Project(
         root=root,
-        graphs=graphs,
+        graphs=_of_langgraph(root) if named is None else {"": str(named).strip()},
         calls=calls,
+        redact=listed(ini.get(_REDACT, ())),
         paths=tuple(path for path in dict.fromkeys(paths) if path.is_dir()),
     )
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import re
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import aclosing, contextmanager
 from contextvars import ContextVar
@@ -23,14 +22,13 @@ from langchain_core.tracers.context import register_configure_hook
 from pytest_promptune.core.display import clean
 from pytest_promptune.core.errors import OverrideError, ParameterRejected, TemplateMismatch
 from pytest_promptune.core.overrides import NodeOverride
+from pytest_promptune.langgraph.refusals import refused
 from pytest_promptune.langgraph.rewriting import as_messages, rewritten
 from pytest_promptune.langgraph.tracing import NO_NODE, node_path
 
 #: In the metadata of a model call: an override has been applied to it.
 MARK = "promptune_override"
 
-#: HTTP statuses of requests that the provider finds wrong.
-_REFUSALS = (400, 404, 422)
 _STEP = "graph:step:"
 
 
@@ -179,7 +177,7 @@ class Attempt(BaseCallbackHandler):
         try:
             yield
         except Exception as error:
-            name = _refused(error, override.params)
+            name = refused(error, override.params)
             if name is None:
                 raise
             refusal = ParameterRejected(
@@ -196,18 +194,6 @@ class Attempt(BaseCallbackHandler):
 #: Set around each call of the app whose variant changes nodes, in its own task or thread.
 _attempt: ContextVar[Attempt | None] = ContextVar("promptune_attempt", default=None)
 register_configure_hook(_attempt, inheritable=True)
-
-
-def _refused(error: Exception, params: Mapping[str, Any]) -> str | None:
-    """Which of the parameters an error, or the one behind it, is about."""
-    for link in (error, error.__cause__):
-        if isinstance(link, TypeError):
-            match = re.search(r"unexpected keyword argument '(\w+)'", str(link))
-            if match and match[1] in params:
-                return match[1]
-        elif getattr(link, "status_code", None) in _REFUSALS:
-            return next((name for name in params if re.search(rf"\b{re.escape(name)}\b", str(link))), None)
-    return None
 
 
 # --- the wrap -------------------------------------------------------------------------------------

@@ -284,9 +284,9 @@ def node_path(metadata: Mapping[str, Any]) -> str:
     """``supervisor/researcher`` from the checkpoint namespace ``supervisor:<id>|researcher:<id>``."""
     namespace = metadata.get("langgraph_checkpoint_ns") or metadata.get("checkpoint_ns")
     if namespace:
-        parts = (part.partition(":")[0] for part in str(namespace).split("|"))
         # a subgraph that a node calls several times is counted: supervisor:<id>|2|researcher:<id>
-        return "/".join(part for part in parts if not part.isdigit())
+        parts = (part for part in str(namespace).split("|") if not part.isdigit())
+        return "/".join(part.partition(":")[0] for part in parts)
     return str(metadata.get("langgraph_node") or NO_NODE)
 
 

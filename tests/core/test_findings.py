@@ -49,6 +49,27 @@ def test_vague_instructions(text, expected):
     assert ("P101" in rules(text)) is expected
 
 
+@pytest.mark.parametrize(
+    ("listed", "expected"),
+    [
+        (", ".join(map(str, range(40))), True),  # no choices: the list may go on
+        (",".join(map(str, range(40))), True),
+        (", ".join(map(str, range(40))) + " or 41", False),
+        (",".join(map(str, range(40))) + ", and 41", False),
+        ("1 2 or 3", True),
+        ("1, 2 3 or 4", False),
+        ("1 , 2 or 3", False),
+        ("1, or 3", True),
+        ("|".join(map(str, range(40))), False),
+        ("1 | 2 | 3", False),
+        ("1 | 2", True),
+    ],
+)
+def test_lists_of_choices(listed, expected):
+    """P101: choices are a constraint; long lists are searched in no time."""
+    assert ("P101" in rules(f"Help the customer with {listed}.")) is expected
+
+
 def test_words_of_context_are_no_instructions():
     """What is filled in doesn't make an instruction longer."""
     filled = " ".join(f"{{field_number_{i}}}" for i in range(50))

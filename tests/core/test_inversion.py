@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pytest_promptune.core.inversion import Template, is_expression, short_names
+from pytest_promptune.core.inversion import Template, has_unpaired, is_expression, short_names
 
 
 @pytest.mark.parametrize(
@@ -20,6 +20,7 @@ from pytest_promptune.core.inversion import Template, is_expression, short_names
         ("{state.get('q')}", ("", ""), ("state.get('q')",)),
         ('answer {{"a": 1}}', ('answer {"a": 1}',), ()),
         ('answer {"a": 1} or {}', ('answer {"a": 1} or {}',), ()),
+        ('{"a": {}} or {{"a": {}}}', ('{"a": {}} or {"a": {}}',), ()),
         ("lone { and }", ("lone { and }",), ()),
         ("{{{q}}}", ("{", "}"), ("q",)),
         ("{größe}", ("", ""), ("größe",)),
@@ -28,6 +29,40 @@ from pytest_promptune.core.inversion import Template, is_expression, short_names
 def test_what_is_a_placeholder(text, parts, names):
     """Names, attributes, items and calls; every other brace is a brace."""
     assert Template.parse(text) == Template(parts, names)
+
+
+@pytest.mark.parametrize(
+    ("text", "parts"),
+    [
+        ('{q}: {"a": {"b": 1}}', ("", ': {"a": {"b": 1}}')),
+        ('{{"a": {q}}}', ('{{"a": ', "}}")),
+        ("a {q}", ("a ", "")),
+    ],
+)
+def test_a_text_that_is_never_formatted(text, parts):
+    """Its double braces are two."""
+    assert Template.parse(text, verbatim=True) == Template(parts, ("q",))
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ('{"a": {"b": 1}}', True),
+        ('{{"a": {"b": 1}}', True),
+        ('{{"a": {{"b": 1}}}}', False),
+        ('{{"a": {q}}}', False),
+        ('{"a": {q}}}', True),
+        ('{"a": {q}}', False),
+        ("{{ {} }} {{{q}}}", False),
+        ("a { and {{b}} } or }", False),
+        ("an end }}", True),
+        ('{"a": {}}, {{"a": {}}}', False),
+        ("{{", False),
+    ],
+)
+def test_double_braces_that_close_nothing(text, expected):
+    """They close single ones, or none at all."""
+    assert has_unpaired(text) is expected
 
 
 def test_values_are_found():

@@ -43,6 +43,16 @@ def test_strip_and_dedent_are_allowed_for(rendered):
     assert changed.rewritten(rendered.replace("{q}", "X")) == "Short: X"
 
 
+def test_braces_of_a_text_that_is_never_formatted():
+    """The same text is the prompt whether the app formats it or sends it as it stands."""
+    changed = override(template='Give {"a": {"b": 1}} for {q}', prompt='As {{"a": {{"b": 2}}}}: {q}')
+    assert changed.rewritten('Give {"a": {"b": 1}} for x') == 'As {"a": {"b": 2}}: x'
+    changed = override(template='Give {{"a": {{"b": 1}}}} for {q}', prompt="{q}")
+    assert changed.rewritten('Give {"a": {"b": 1}} for x') == "x"
+    assert changed.rewritten('Give {{"a": {{"b": 1}}}} for x') == "x"
+    assert changed.rewritten('Give {{"a": {"b": 1}}} for x') is None
+
+
 def test_several_ways_are_refused_if_they_matter():
     """Nobody guesses which value a text belongs to; where both ways give one prompt it doesn't matter."""
     with pytest.raises(TemplateMismatch, match=r"node 'a/b'.*split in several ways.*'x, y, z'"):
@@ -86,6 +96,10 @@ def test_the_mismatch_shows_both_texts():
         (
             {"template": "a {q}", "prompt": "b {p}"},
             "lacks {q} and uses {p}, which .* the old prompt's: {q}",
+        ),
+        (
+            {"template": "a", "prompt": 'b {"x": {"y": 1}}'},
+            "the new prompt has a }} that closes no {{.*every brace, as {{",
         ),
         ({"few_shot": "x"}, "few_shot is a list of pairs"),
         ({"few_shot": [["a", "b", "c"]]}, "few_shot is a list of pairs"),

@@ -119,3 +119,55 @@ def test_wrong_usage(ask):
         assert (status, text) == (2, "")
         assert expected in errors
         assert "Traceback" not in errors
+
+
+SECRET = "sk-0123456789abcdef0123456789"
+WITH_SECRETS = f"""
+from typing import TypedDict
+
+from langchain_openai import ChatOpenAI
+from langgraph.graph import START, StateGraph
+
+CLIENT = {{"effort": "low", "api_key": "hunter-2-hunter-2"}}
+
+
+class State(TypedDict):
+    q: str
+
+
+def ask(state):
+    llm = ChatOpenAI(model="gpt-4.1-mini", reasoning=CLIENT, api_key="unused")
+    return {{"q": llm.invoke("Ask Acme-77 with {SECRET}.").content}}
+
+
+builder = StateGraph(State)
+builder.add_node("ask", ask)
+builder.add_edge(START, "ask")
+graph = builder.compile()
+
+
+def broken():
+    raise ValueError("no access with {SECRET}")
+"""
+
+
+@pytest.mark.parametrize("form", [(), ("--json",), ("--markdown",)])
+def test_secrets_are_not_shown(ask, tmp_path, form):
+    """Neither keys in prompts and parameters, nor what the project's own patterns mean."""
+    (tmp_path / "secretive.py").write_text(WITH_SECRETS, encoding="utf-8")
+    (tmp_path / "pytest.ini").write_text("[pytest]\npromptune_redact =\n  Acme-\\d+\n", encoding="utf-8")
+    status, text, errors = ask("--graph", "secretive:graph", *form)
+    assert (status, errors) == (1, "")
+    assert text.count("[redacted]") >= 3
+    assert "effort" in text
+    for secret in (SECRET, "hunter-2", "Acme-77"):
+        assert secret not in text
+
+
+def test_an_error_of_the_app_is_shown_without_secrets(ask, tmp_path):
+    """What the app raised is quoted, but not its key."""
+    (tmp_path / "secretive.py").write_text(WITH_SECRETS, encoding="utf-8")
+    status, text, errors = ask("--graph", "secretive:broken")
+    assert (status, text) == (2, "")
+    assert "ValueError: no access with [redacted]" in errors
+    assert SECRET not in errors

@@ -58,6 +58,21 @@ def asks(model: Any = MODEL, **config: Any) -> Callable[[State], Any]:
     return ask
 
 
+def test_a_node_whose_name_is_a_number():
+    """Its change arrives as that of any other: alone, and around a graph that it invokes twice."""
+    asking = graph(asks())
+
+    def invokes(state: State) -> State:
+        return {"seen": [text for _ in range(2) for text in asking.invoke({"q": state["q"]})["seen"]]}
+
+    for name, path, node in (("1", "1", asks()), ("2", "2/ask", invokes)):
+        app = StateGraph(State).add_node(name, node).add_edge(START, name).compile()
+        table = NEW.nodes["ask"]
+        seen = output(app, Variant(name="v", nodes={path: table}))["seen"]
+        assert len(seen) == (1 if name == "1" else 2)
+        assert all("Briefly: Hi" in text for text in seen)
+
+
 # --- what arrives -----------------------------------------------------------------------------------
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import json
 import os
 import sys
 from collections.abc import Callable
@@ -898,18 +897,6 @@ def test_specs_that_lead_nowhere(tmp_path, spec, expected):
         inspect_project(read_project(tmp_path, spec))
 
 
-def test_langgraph_json(inspect, tmp_path):
-    """All graphs of ``langgraph.json`` are scanned, with their names before those of their nodes."""
-    inspect('def node(state):\n    return {"a": llm.invoke("Say hello")}\n\n\ngraph = graph_of(node)\n')
-    (app,) = tmp_path.glob("app_*.py")
-    content = {"graphs": {"one": f"./{app.name}:graph", "two": {"path": f"./{app.name}:graph"}}}
-    (tmp_path / "langgraph.json").write_text(json.dumps(content), encoding="utf-8")
-    assert [row["node"] for row in rows(inspect_project(read_project(tmp_path, None)))] == [
-        "one:node",
-        "two:node",
-    ]
-
-
 @pytest.mark.parametrize(
     ("name", "text"),
     [
@@ -972,3 +959,92 @@ def test_the_import_path_is_left_as_it_was(inspect, tmp_path):
     inspect('graph = graph_of(lambda state: {"a": llm.invoke("Say hello")})\n')
     assert sys.path == before
     assert str(tmp_path) not in map(str, map(Path, sys.path))
+
+
+def test_an_entry_of_a_table_that_is_looked_up(inspect):
+    """``get`` of a real dict gives the entry and its default, not the whole table."""
+    found = inspect(
+        """
+MODELS = {"fast": llm}
+DEFAULTS = {"model": "fast"}
+SETTINGS = {"temperature": 0.2, "api_key": "sk-0123456789abcdef0123"}
+
+
+def by_default(state):
+    return {"a": MODELS[DEFAULTS.get("model")].invoke("Say one").content}
+
+
+def or_else(state):
+    return {"a": {}.get(state["q"], llm).invoke("Say two").content}
+
+
+def or_else_of_a_table(state):
+    return {"a": SETTINGS.get(state["q"], llm).invoke("Say three").content}
+
+
+def set_by_it(state):
+    model = ChatOpenAI(
+        model=DEFAULTS.get("model", "slow"),
+        temperature=SETTINGS.get("temperature"),
+        top_p=SETTINGS.get("top_p", 0.5),
+        api_key=SETTINGS.get("api_key"),
+    )
+    return {"a": model.invoke("Say four").content}
+
+
+graph = graph_of(by_default, or_else, or_else_of_a_table, set_by_it)
+"""
+    )
+    one, two, three, four = rows(found)
+    assert [texts(row) for row in (one, two, three, four)] == [
+        ["Say one"],
+        ["Say two"],
+        ["Say three"],
+        ["Say four"],
+    ]
+    assert {row["model"] for row in (one, two, three)} == {"gpt-4.1-mini"}
+    assert (four["model"], four["params"]) == ("fast", {"temperature": 0.2, "top_p": 0.5})
+
+
+def test_a_table_in_place_of_a_key(inspect):
+    """A dict can't be a key; which entry is meant stays open."""
+    row = only(
+        inspect(
+            """
+MODELS = {"fast": llm}
+KINDS = {"kind": "fast"}
+
+
+def node(state):
+    return {"a": MODELS[KINDS].invoke("Say hello").content}
+
+
+graph = graph_of(node)
+"""
+        )
+    )
+    assert row["model"] == "gpt-4.1-mini"
+
+
+def test_a_table_with_a_lookup_of_its_own(inspect):
+    """The app's ``get`` is followed as any function of it."""
+    row = only(
+        inspect(
+            """
+class Models(dict):
+    def get(self, name, default=None):
+        return llm
+
+
+MODELS = Models()
+
+
+def node(state):
+    return {"a": MODELS.get("fast").invoke("Say hello").content}
+
+
+graph = graph_of(node)
+"""
+        )
+    )
+    assert (row["model"], texts(row)) == ("gpt-4.1-mini", ["Say hello"])

@@ -223,6 +223,30 @@ def test_a_parameter_that_the_provider_rejects(provider, client):
 
 
 @pytest.mark.parametrize("client", CLIENTS)
+def test_a_request_that_fails_for_another_reason(provider, client):
+    """400 whose text mentions the variant's parameters is the app's error, and none about them."""
+    app = app_of(lambda model: model.invoke(PROMPT).text, CLIENTS[client](provider))
+    said = "Could not finish the message because max_tokens or model output limit was reached."
+    provider.refusals = [(400, said)]
+    with pytest.raises(Exception, match="Could not finish") as error:
+        output(app, Variant(name="v", nodes={"ask": {"params": {"max_tokens": 16, "model": "gpt-9"}}}))
+    assert not isinstance(error.value, ParameterRejected)
+
+
+def test_a_parameter_that_the_provider_names_beside_its_message(provider):
+    """OpenAI says in `param` what an error is about, whatever else its message mentions."""
+    app = app_of(lambda model: model.invoke(PROMPT).text, openai(provider))
+    variant = Variant(name="v", nodes={"ask": {"params": {"temperature": 0.0, "top_p": 0.5}}})
+    provider.refusals = [(400, "Only one of 'temperature' and 'top_p' can be set.", "top_p")]
+    with pytest.raises(ParameterRejected, match=r"params\.top_p is not supported"):
+        output(app, variant)
+    provider.refusals = [(400, "Too long for a 'temperature' of 0.", "messages")]
+    with pytest.raises(Exception, match="Too long") as error:
+        output(app, variant)
+    assert not isinstance(error.value, ParameterRejected)
+
+
+@pytest.mark.parametrize("client", CLIENTS)
 def test_a_parameter_that_the_client_does_not_know(provider, client):
     """It is refused before anything is sent."""
     app = app_of(lambda model: model.invoke(PROMPT).text, CLIENTS[client](provider))

@@ -14,8 +14,8 @@ class Provider:
 
     def __init__(self) -> None:
         self.requests: list[dict[str, Any]] = []
-        #: Answers before the usual ones: status and error message.
-        self.refusals: list[tuple[int, str]] = []
+        #: Answers before the usual ones: status, error message, and the parameter that it is about.
+        self.refusals: list[tuple[int, str] | tuple[int, str, str]] = []
         provider = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -23,8 +23,10 @@ class Provider:
                 body = json.loads(self.rfile.read(int(self.headers["content-length"])))
                 provider.requests.append(body)
                 if provider.refusals:
-                    status, message = provider.refusals.pop(0)
+                    status, message, *param = provider.refusals.pop(0)
                     error = {"type": "invalid_request_error", "message": message}
+                    if param:
+                        error["param"] = param[0]
                     return self._send(
                         status, "application/json", json.dumps({"type": "error", "error": error})
                     )

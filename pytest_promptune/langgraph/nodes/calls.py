@@ -21,6 +21,7 @@ from pytest_promptune.langgraph.nodes.attributes import Attributes
 from pytest_promptune.langgraph.nodes.contents import Contents, contents, role_of
 from pytest_promptune.langgraph.nodes.deriving import DERIVING, tool_names
 from pytest_promptune.langgraph.nodes.functions import Functions, python_function
+from pytest_promptune.langgraph.nodes.items import looked_up
 from pytest_promptune.langgraph.nodes.models import (
     FACTORIES,
     constructed,
@@ -131,8 +132,9 @@ class Calls:
         if self._works(base, name):
             self.run(base, given, site)
             return NOTHING
-        if (result := of_constant(base, name, given)) is not None:
-            return result
+        for known in (of_constant, looked_up):
+            if (result := known(base, name, given)) is not None:
+                return result
         found = self.attributes.find(base, name)
         if any(_is_callable(item) for item in found.objects) or found.models or found.closures or found.bound:
             return self._of_method(base, found, name, given, site)

@@ -14,12 +14,11 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from langchain_core.runnables import Runnable
-
 from pytest_promptune.core.literals import text_of
 from pytest_promptune.core.nodes import ModelCall, PromptText
 from pytest_promptune.langgraph.nodes.calls import Calls
 from pytest_promptune.langgraph.nodes.contents import contents, role_of
+from pytest_promptune.langgraph.nodes.items import item_of, items_of
 from pytest_promptune.langgraph.nodes.models import constant, is_called_like_a_class
 from pytest_promptune.langgraph.nodes.sources import Sources
 from pytest_promptune.langgraph.nodes.values import (
@@ -36,7 +35,6 @@ from pytest_promptune.langgraph.nodes.values import (
 
 #: Expressions that are looked at for one node; a graph's nodes take some hundreds each.
 _MOST_STEPS = 40_000
-_MOST_ITEMS = 40
 
 
 class Evaluator:
@@ -190,10 +188,7 @@ class Evaluator:
             and -len(base.elements) <= key < len(base.elements)
         ):
             return base.elements[key]
-        found = union([_item(item, key) for item in base.objects])
-        if base.models or base.texts or base.closures:
-            found = union([found, held([replace(base, objects=())])])
-        return Value(name=key if isinstance(key, str) else None) if found.is_unknown else found
+        return item_of(base, key)
 
     def _either(self, node: ast.IfExp, scope: Scope) -> Value:
         self.expression(node.test, scope)
@@ -244,7 +239,7 @@ class Evaluator:
         role = role_of(constant(fields.get("role")))
         if role is not None and "content" in fields:
             return fields["content"].with_role(role)
-        return Value(objects=(Instance(fields=fields, made_of=held(rest)),))
+        return Value(objects=(Instance(cls=dict, fields=fields, made_of=held(rest)),))
 
     def _lambda(self, node: ast.Lambda, scope: Scope) -> Value:
         return Value(closures=(Closure(node=node, scope=scope),))
@@ -261,39 +256,6 @@ class Evaluator:
 
     def _call(self, node: ast.Call, scope: Scope) -> Value:
         return self.calls.call(node, scope)
-
-
-def items_of(value: Value) -> Value:
-    """What iterating over a value gives."""
-    if value.elements is not None:
-        return union(value.elements)
-    items: list[Any] = []
-    for item in value.objects:
-        if isinstance(item, dict):
-            items += list(dict.values(item))[:_MOST_ITEMS]
-        elif isinstance(item, list | tuple | set | frozenset):
-            items += list(item)[:_MOST_ITEMS]
-        elif isinstance(item, Instance | Runnable):  # one of a collection that the source makes
-            items.append(item)
-    return replace(value, objects=tuple(items), is_text=False)
-
-
-def _item(item: Any, key: Any) -> Value:
-    """What a key or index gives; all items where it is not known."""
-    if isinstance(item, Instance):
-        if isinstance(key, str) and key in item.fields:
-            return item.fields[key]
-        return held([item.made_of, *(() if isinstance(key, str) else item.fields.values())])
-    # the app's own kinds of tables may do anything when they are asked
-    if isinstance(item, dict):
-        if key is None or isinstance(key, list):
-            return Value(objects=tuple(dict.values(item))[:_MOST_ITEMS])
-        return Value(objects=(dict.__getitem__(item, key),)) if dict.__contains__(item, key) else NOTHING
-    if isinstance(item, list | tuple) and not isinstance(key, str):
-        within = isinstance(key, int) and -len(item) <= key < len(item)
-        return Value(objects=(item[key],) if within else tuple(item)[:_MOST_ITEMS])
-    # something that has no items itself is one of a collection that the source makes
-    return Value(objects=(item,)) if isinstance(item, Runnable) else NOTHING
 
 
 def _imported(module: str, name: str | None, scope: Scope) -> Value:

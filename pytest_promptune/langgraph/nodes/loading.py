@@ -6,8 +6,10 @@ import asyncio
 import importlib
 import importlib.util
 import inspect
+import re
 import sys
 import traceback
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -20,8 +22,14 @@ _FORMS = "Say it as package.module:graph or path/to/file.py:graph."
 Graph = Pregel[Any, Any, Any, Any]
 
 
-def load_graph(spec: str, *, root: Path) -> Graph:
+def load_graph(spec: str, *, root: Path, places: Sequence[str]) -> Graph:
     """The compiled graph that `spec` names: an object, or a function without arguments that gives it.
+
+    Args:
+        spec: ``package.module:graph`` or ``path/file.py:graph``.
+        root: the project's folder, which paths are relative to.
+        places: what Python imports from. The folder of a file is put behind them, in ``sys.path``, and left
+            there.
 
     Raises:
         AppError: when it doesn't import, isn't there, needs arguments, or is no compiled graph.
@@ -29,7 +37,7 @@ def load_graph(spec: str, *, root: Path) -> Graph:
     place, colon, name = spec.strip().rpartition(":")
     if not colon or not place or not name:
         raise AppError(f"{spec!r} doesn't say which graph. {_FORMS}")
-    found: Any = _module(spec, place, root)
+    found: Any = _module(spec, place, root, places)
     for part in name.split("."):
         if not hasattr(found, part):
             raise AppError(_no_such_name(spec, found, part))
@@ -37,10 +45,10 @@ def load_graph(spec: str, *, root: Path) -> Graph:
     return _compiled(spec, found)
 
 
-def _module(spec: str, place: str, root: Path) -> ModuleType:
+def _module(spec: str, place: str, root: Path, places: Sequence[str]) -> ModuleType:
     try:
         if place.endswith(".py"):
-            return _of_file(spec, root / place, root)
+            return _of_file(spec, root / place, places)
         return importlib.import_module(place)
     except AppError:
         raise
@@ -58,20 +66,60 @@ def _module(spec: str, place: str, root: Path) -> ModuleType:
         raise AppError(_failed(spec, "importing it", error, root)) from None
 
 
-def _of_file(spec: str, path: Path, root: Path) -> ModuleType:
+def _of_file(spec: str, path: Path, places: Sequence[str]) -> ModuleType:
     if not path.is_file():
         raise AppError(f"{spec}: there is no file {path.as_posix()}. {_FORMS}")
-    for base in sorted(map(Path, filter(None, sys.path)), key=lambda each: -len(each.parts)):
-        if path.resolve().is_relative_to(base.resolve()):  # its package's relative imports work so
-            parts = path.resolve().relative_to(base.resolve()).with_suffix("").parts
+    path = path.resolve()
+    if str(path.parent) not in sys.path:  # what stands beside it is imported by its bare name
+        sys.path.append(str(path.parent))
+    for name in _names(path, places):
+        if _leads_to(name, path):
+            return importlib.import_module(name)
+    return _by_itself(spec, path)
+
+
+def _names(path: Path, places: Sequence[str]) -> Iterator[str]:
+    """What a file may be called in imports, first the name that the app itself most likely uses.
+
+    That is the one below the innermost place, so that relative imports and declared functions find it; its
+    bare name is the last.
+    """
+    bases = [Path(place).resolve() for place in places if place]
+    for base in [*sorted(bases, key=lambda each: -len(each.parts)), path.parent]:
+        if path.is_relative_to(base):
+            parts = path.relative_to(base).with_suffix("").parts
             if all(part.isidentifier() for part in parts) and parts[-1] != "__init__":
-                return importlib.import_module(".".join(parts))
-    found = importlib.util.spec_from_file_location(path.stem, path)
+                yield ".".join(parts)
+
+
+def _leads_to(name: str, path: Path) -> bool:
+    """Whether importing `name` gives the module of that file, and not another one of the name."""
+    try:
+        found = importlib.util.find_spec(name)
+    except ModuleNotFoundError as error:
+        if error.name and (name == error.name or name.startswith(error.name + ".")):
+            return False  # another module has the name of one of its folders
+        raise
+    except ValueError:  # the module was made by hand
+        return False
+    return found is not None and found.origin is not None and Path(found.origin).resolve() == path
+
+
+def _by_itself(spec: str, path: Path) -> ModuleType:
+    """The module of a file that can't be imported by a name; it has one that nothing else has."""
+    name = re.sub(r"\W", "_", path.as_posix())
+    if name in sys.modules:
+        return sys.modules[name]
+    found = importlib.util.spec_from_file_location(name, path)
     if found is None or found.loader is None:
         raise AppError(f"{spec}: {path.as_posix()} is no Python file. {_FORMS}")
     module = importlib.util.module_from_spec(found)
-    sys.modules[path.stem] = module
-    found.loader.exec_module(module)
+    sys.modules[name] = module
+    try:
+        found.loader.exec_module(module)
+    except BaseException:
+        del sys.modules[name]
+        raise
     return module
 
 
