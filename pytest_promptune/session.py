@@ -287,6 +287,7 @@ class Session:
             root=self.root,
             experiment=self._experiment,
             variants=[variant.name for variant in self.variants],
+            changed_nodes={variant.name: tuple(variant.nodes) for variant in self.variants},
             baselines=self._baselines,
             collected=self._catalogue.cases,
             is_whole=self._catalogue.is_whole,

@@ -52,6 +52,7 @@ def conclude(evidence: Evidence) -> Conclusion:
         found.warnings.extend(remarks.unused_names(_named(evidence, columns), names))
     elif found.comparisons:
         found.warnings.insert(0, remarks.partial(evidence.experiment))
+    found.warnings.extend(remarks.unreached(evidence.experiment, evidence.changed_nodes))
     runs = max((result.run for result in evidence.experiment.results), default=0)
     if runs == 1 and found.comparisons:
         found.notes.append(ONE_RUN_HINT)

@@ -38,6 +38,8 @@ class Evidence:
     experiment: Experiment
     #: Variants that were measured, the one in place of `current` first.
     variants: Sequence[str]
+    #: Paths of nodes by the variant that changes them at the chat model.
+    changed_nodes: Mapping[str, Sequence[str]] = field(default_factory=dict)
     #: By test module, ``None`` where there is no file.
     baselines: Mapping[str, Baseline | None]
     #: Case ids that exist in a module, whether or not they were selected; ``None`` where unknown.

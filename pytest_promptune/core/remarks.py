@@ -40,6 +40,30 @@ def unused_names(given: Iterable[tuple[str, str]], names: Sequence[MetricName]) 
     ]
 
 
+def unreached(experiment: Experiment, changed: Mapping[str, Sequence[str]]) -> list[str]:
+    """That a node which a variant changes ran in none of its samples: they are samples of what it was before.
+
+    Args:
+        experiment: what was measured.
+        changed: paths of nodes, by the name of the variant.
+    """
+    told = []
+    for variant, nodes in changed.items():
+        samples = [
+            result.sample
+            for result in experiment.results
+            if result.variant == variant and result.sample is not None and result.sample.error is None
+        ]
+        ran = {node.node for sample in samples for node in sample.nodes}
+        told += [
+            f"Variant {variant!r} changes node {node!r}, which ran in none of its samples: what was "
+            "measured is the app without this change. Add cases that reach it."
+            for node in nodes
+            if samples and node not in ran
+        ]
+    return told
+
+
 def few_common(rows: Iterable[ComparisonRow]) -> list[str]:
     """That less than half of all cases could be compared, once for each pair of sides.
 

@@ -108,6 +108,26 @@ def test_a_template_that_no_longer_matches(nodes):
     assert ran.metric("app::error_rate")["mean"] == 0
 
 
+def test_a_node_that_no_case_reaches(nodes):
+    """The variant measures what `current` does, and the session says so."""
+    nodes.write(
+        node_app=APP.replace(
+            'add_edge("ask", "idle").compile()',
+            'add_conditional_edges("ask", lambda s: "idle" if s["q"] == "never" else END).compile()',
+        )
+        .replace("import START", "import END, START")
+        .replace("return {}", "return {'a': Model().invoke('Is it idle?').text}")
+    )
+    write(nodes, '[nodes.idle]\ntemplate = "Is it idle?"\nprompt = "Is it really idle?"\n')
+    told = [
+        text for text in nodes.run("--promptune-compare").json["warnings"] if "changes node 'idle'" in text
+    ]
+    assert len(told) == 1
+    assert "ran in none of its samples" in told[0]
+    nodes.write(test_bot=SUITE.replace('f"q{i}"', '"never" if i == 7 else f"q{i}"'))
+    assert not any("changes node" in text for text in nodes.run("--promptune-compare").json["warnings"])
+
+
 def test_a_parameter_that_is_not_supported(nodes):
     """Missing, neither a miss nor a regression."""
     write(nodes, "[nodes.ask]\nparams = { creativity = 1 }\n")
