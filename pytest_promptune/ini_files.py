@@ -11,7 +11,10 @@ from typing import Any
 from pytest_promptune.core.errors import SettingsError
 from pytest_promptune.settings import SPECS, Settings, read
 
-_YES = ("1", "yes", "true", "on")
+#: As pytest reads them.
+_FLAGS = {"1": True, "yes": True, "true": True, "on": True, "y": True, "t": True} | dict.fromkeys(
+    ("0", "no", "false", "off", "n", "f"), False
+)
 
 
 def listed(value: Any) -> tuple[str, ...]:
@@ -33,9 +36,16 @@ def settings_of(root: Path) -> Settings:
         value = section.get(key)
         if value is None or kinds[key] == "text":
             return value
-        return list(listed(value)) if kinds[key] == "list" else str(value).strip().lower() in _YES
+        return list(listed(value)) if kinds[key] == "list" else _flag(key, value)
 
     return read(lambda _: None, ini)
+
+
+def _flag(key: str, value: Any) -> bool:
+    word = str(value).strip().lower()
+    if word not in _FLAGS:
+        raise SettingsError(f"{key}: {value!r} is not valid; expected true or false.")
+    return _FLAGS[word]
 
 
 def read_ini(root: Path) -> Mapping[str, Any]:
@@ -58,9 +68,11 @@ def _toml(path: Path) -> Mapping[str, Any] | None:
         content = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise SettingsError(f"{path.as_posix()}: can't be read: {error}") from None
-    tool = content.get("tool", {}).get("pytest") if path.name == "pyproject.toml" else content.get("pytest")
+    is_shared = path.name == "pyproject.toml"  # the others are pytest's own, and count without a table, too
+    outer = content.get("tool") if is_shared else content
+    tool = outer.get("pytest") if isinstance(outer, Mapping) else None
     if not isinstance(tool, Mapping):
-        return None
+        return None if is_shared else {}
     inner = tool.get("ini_options")
     return inner if isinstance(inner, Mapping) else tool
 
