@@ -90,6 +90,8 @@ def needs_of(model: Any, environment: Mapping[str, str]) -> ModelNeeds:
     has_key = any(_is_set(fields.get(field)) or environment.get(v) for field, v in secrets.items())
     if variable is not None and not has_key:
         has_key = bool(environment.get(variable.replace("_API_KEY", "_AUTH_TOKEN")))
+    if not has_key:  # a function that fetches a token, as Azure's
+        has_key = any(value and field.endswith("token_provider") for field, value in fields.items())
     limit = fields.get("max_tokens")
     return ModelNeeds(
         kind=type(model).__name__,

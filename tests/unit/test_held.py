@@ -284,3 +284,13 @@ def test_names_with_a_provider(table, expected):
         NamedModel(provider=provider, name=name, is_equipped=equipped)
         for provider, name, equipped in expected
     ]
+
+
+def test_a_function_that_fetches_a_token():
+    """As Azure's, in place of a key."""
+
+    class Entra(Acme):
+        acme_ad_token_provider: Any = None
+
+    assert not needs_of(Entra(), {}).has_key
+    assert needs_of(Entra(acme_ad_token_provider=lambda: "token"), {}).has_key
