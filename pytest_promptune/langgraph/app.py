@@ -104,6 +104,20 @@ class App:
         """Paths of the nodes that are known without running the app."""
         return frozenset()
 
+    @functools.cached_property
+    def _graphs(self) -> frozenset[str]:
+        """Those nodes that are graphs themselves, so that all that is in them is known."""
+        graphs = {"": self.target} | {
+            f"{namespace.replace('|', '/')}/": graph
+            for namespace, graph in self.target.get_subgraphs(recurse=True)
+        }
+        return frozenset(
+            prefix + name
+            for prefix, graph in graphs.items()
+            for name, node in getattr(graph, "nodes", {}).items()
+            if _is_graph(getattr(node, "bound", None))
+        )
+
     def _check_nodes(self, variant: Variant) -> None:
         """Where nodes aren't known, each sample tells whether they ran."""
 
@@ -211,9 +225,9 @@ class Graph(App):
         parts = path.split("/")
         parents = ["/".join(parts[:i]) for i in range(len(parts) - 1, 0, -1)]
         parent = next((each for each in parents if each in self.nodes), "")
-        beside = sorted(each for each in self.nodes if each.startswith(f"{parent}/" if parent else ""))
-        if parent and not beside:  # it may invoke a graph by hand
+        if parent and parent not in self._graphs:  # it may invoke any graph by hand
             return None
+        beside = sorted(each for each in self.nodes if each.startswith(f"{parent}/" if parent else ""))
         near = difflib.get_close_matches(path, self.nodes, 3)
         hint = f" Did you mean {' or '.join(map(repr, near))}?" if near else ""
         return (

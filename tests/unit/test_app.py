@@ -441,3 +441,17 @@ def test_the_graph_itself_is_left_alone():
     answer(adapt(graph, name="bot"), {"q": 1})
     assert graph.checkpointer is saver
     assert graph.cache is cache
+
+
+def test_nodes_of_two_graphs_run_by_hand():
+    """LangGraph tells of one graph in a function at most: only running the app tells more."""
+    first = graph_of(lambda state: {})
+    second = StateGraph(State).add_node("other", lambda state: {}).add_edge(START, "other").compile()
+
+    def both(state: State) -> State:
+        first.invoke(state)
+        second.invoke(state)
+        return {}
+
+    app = adapt(StateGraph(State).add_node("both", both).add_edge(START, "both").compile(), name="bot")
+    app.check(Variant(name="v", nodes={"both/node": COLD, "both/other": COLD}), built=False)
