@@ -10,6 +10,7 @@ from typing import Any
 from langchain_core.language_models.chat_models import BaseChatModel
 from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
 from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
+from langsmith import tracing_context
 
 from pytest_promptune.core.errors import OverrideError, VariantError
 from pytest_promptune.core.model import Variant
@@ -59,7 +60,7 @@ async def prepare() -> None:
     model = _Echo(cache=False)
     attempt = Attempt(read_overrides(_PROBE), certain=frozenset())
     try:
-        with attempt.whole():
+        with tracing_context(enabled=False), attempt.whole():  # the user's LangSmith shall not see it
             answers = {
                 "invoke": model.invoke("old x").text,
                 "ainvoke": (await model.ainvoke("old x")).text,

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Annotated, Any, TypedDict
 
+import langsmith
 import pytest
 from echoing import Echo, Streaming, awaited, built, execution, output
 from langchain_core.language_models.chat_models import BaseChatModel
@@ -450,3 +451,23 @@ def test_the_self_test_sees_a_broken_wrap(name, monkeypatch):
         awaited(self_test.prepare)
     with pytest.raises(VariantError, match="can't be measured"):
         built(graph(asks())).under(NEW)
+
+
+def test_the_self_test_is_not_traced(monkeypatch):
+    """It would be found among the traces of the user's app."""
+    monkeypatch.setenv("LANGSMITH_TRACING", "true")
+    monkeypatch.setenv("LANGSMITH_ENDPOINT", "http://127.0.0.1:9")
+    langsmith.utils.get_env_var.cache_clear()
+    answer, traced = self_test._Echo._answer, []
+    monkeypatch.setattr(
+        self_test._Echo,
+        "_answer",
+        lambda *args: traced.append(langsmith.utils.tracing_is_enabled()) or answer(*args),
+    )
+    try:
+        assert langsmith.utils.tracing_is_enabled()
+        awaited(self_test.prepare)
+    finally:
+        monkeypatch.undo()
+        langsmith.utils.get_env_var.cache_clear()
+    assert traced == [False] * 4
