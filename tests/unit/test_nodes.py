@@ -14,6 +14,7 @@ import pytest
 from pytest_promptune.core.errors import AppError, SettingsError
 from pytest_promptune.inspecting.finding import Inspection, inspect_project, rows
 from pytest_promptune.inspecting.project import read_project
+from pytest_promptune.langgraph.nodes.sources import Sources
 
 #: What the apps have in common: a state, a model, and how nodes become a graph.
 HEAD = """
@@ -1048,3 +1049,16 @@ graph = graph_of(node)
         )
     )
     assert (row["model"], texts(row)) == ("gpt-4.1-mini", ["Say hello"])
+
+
+def test_a_project_with_thousands_of_other_files(tmp_path):
+    """Images don't count among the files that are looked through."""
+    images = tmp_path / "images"
+    images.mkdir()
+    for number in range(2001):
+        (images / f"{number}.png").touch()
+    (tmp_path / "prompts").mkdir()
+    (tmp_path / "prompts/reply.j2").write_text("Answer.", encoding="utf-8")
+    found = Sources(tmp_path).text_file("reply.j2")
+    assert found is not None
+    assert found.text == "Answer."

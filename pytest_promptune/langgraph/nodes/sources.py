@@ -170,7 +170,11 @@ class Sources:
         found: list[Path] = []
         for folder, folders, files in os.walk(self.root):
             folders[:] = sorted(name for name in folders if _is_ours(Path(folder, name)))
-            found += [Path(folder, name) for name in sorted(files) if not name.startswith(".")]
+            found += [
+                Path(folder, name)
+                for name in sorted(files)
+                if not name.startswith(".") and name.lower().endswith((".py", *_TEXT_SUFFIXES))
+            ]
             if len(found) > _MOST_FILES:
                 break
         return found[:_MOST_FILES]
