@@ -144,6 +144,6 @@ def _importing(project: Project) -> Iterator[None]:
         sys.path[:] = before
         for name, value in environment.items():
             if value is None:
-                del os.environ[name]
+                os.environ.pop(name, None)
             else:
                 os.environ[name] = value
