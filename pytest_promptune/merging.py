@@ -16,7 +16,7 @@ from pytest_promptune.core.display import clean, count
 from pytest_promptune.core.experiment import Experiment
 from pytest_promptune.core.gate import REPLAY
 from pytest_promptune.core.model import CURRENT
-from pytest_promptune.core.node_usage import node_rows
+from pytest_promptune.core.nodes.usage import node_rows
 from pytest_promptune.core.scorers import failures_told
 from pytest_promptune.core.shards.combining import (
     Combined,

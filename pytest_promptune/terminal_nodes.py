@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from pytest_promptune.core import node_wording as wording
 from pytest_promptune.core.display import clean, money, seconds
 from pytest_promptune.core.lines import BOLD, INDENT, WARN, Line, paragraph, table_lines
+from pytest_promptune.core.nodes import wording
 from pytest_promptune.core.view import NodeRow, View
 
 _TIMES = ("seconds a sample", "calls", "mean", "p50", "p95", "p99", "of time")

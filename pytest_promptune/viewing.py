@@ -10,7 +10,7 @@ from pytest_promptune.conclusion import Conclusion
 from pytest_promptune.conditions import Commit, own_version, python_version, tests_hash, timestamp
 from pytest_promptune.core.experiment import Experiment
 from pytest_promptune.core.model import CURRENT, Variant
-from pytest_promptune.core.node_usage import node_rows
+from pytest_promptune.core.nodes.usage import node_rows
 from pytest_promptune.core.scorers import failures_told, unpriced_scorers
 from pytest_promptune.core.tally import Tally, tally
 from pytest_promptune.core.values import dataclass

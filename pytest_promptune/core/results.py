@@ -8,7 +8,7 @@ from types import MappingProxyType
 from typing import Any, Literal
 
 from pytest_promptune.core.model import NO_USAGE, Case, SampleError, SampleRecord, Usage
-from pytest_promptune.core.node_facts import NodeFacts, facts_of_node
+from pytest_promptune.core.nodes.facts import NodeFacts, facts_of_node
 from pytest_promptune.core.plan import PlannedItem
 from pytest_promptune.core.scorers import Unscored, scores_of
 from pytest_promptune.core.scoring import Classification, Sample, Score

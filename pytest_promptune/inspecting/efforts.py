@@ -8,9 +8,9 @@ from pytest_promptune.core.comparison import specification
 from pytest_promptune.core.errors import StatsError
 from pytest_promptune.core.experiment import Column, Experiment
 from pytest_promptune.core.matching import is_gated, short_name
-from pytest_promptune.core.priority import Effort, Measure
+from pytest_promptune.core.nodes.priority import Effort, Measure
+from pytest_promptune.core.nodes.traces import Trace
 from pytest_promptune.core.results import Result
-from pytest_promptune.core.traces import Trace
 
 #: The change that is to be found, of 0/1 metrics and scores within [0, 1]; 10 % of all others.
 DIFFERENCE = 0.10

@@ -11,11 +11,11 @@ from dataclasses import field, replace
 from typing import Any
 
 from pytest_promptune.core.errors import AppError
-from pytest_promptune.core.findings import find
-from pytest_promptune.core.nodes import ModelUse, Node, to_json
-from pytest_promptune.core.priority import Priority, Unmet
+from pytest_promptune.core.nodes.findings import find
+from pytest_promptune.core.nodes.model import ModelUse, Node, to_json
+from pytest_promptune.core.nodes.priority import Priority, Unmet
+from pytest_promptune.core.nodes.traces import Trace
 from pytest_promptune.core.redaction import Redactor
-from pytest_promptune.core.traces import Trace
 from pytest_promptune.core.values import dataclass
 from pytest_promptune.inspecting.project import Project
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from pytest_promptune.core.display import UNKNOWN, clean, count, money
-from pytest_promptune.core.node_wording import share
-from pytest_promptune.core.priority import Effort, Measure, Priority, Unmet
+from pytest_promptune.core.nodes.priority import Effort, Measure, Priority, Unmet
+from pytest_promptune.core.nodes.wording import share
 from pytest_promptune.inspecting.efforts import DIFFERENCE, POWER
 
 HEADER = ("node", "impact", "feasibility", "cost")

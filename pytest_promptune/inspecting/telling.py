@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from pytest_promptune.core.display import clean, count, cut, money, seconds
-from pytest_promptune.core.headroom import Headroom, headroom_of
 from pytest_promptune.core.lines import BAD, BOLD, DIM, INDENT, WARN, Line, line, paragraph, table
-from pytest_promptune.core.node_wording import share, whole
-from pytest_promptune.core.nodes import ModelCall, Node, PromptText
-from pytest_promptune.core.priority import Priority, Unmet
+from pytest_promptune.core.nodes.headroom import Headroom, headroom_of
+from pytest_promptune.core.nodes.model import CallPlace, Node, PromptText
+from pytest_promptune.core.nodes.priority import Priority, Unmet
+from pytest_promptune.core.nodes.wording import share, whole
 from pytest_promptune.core.redaction import beginning
 from pytest_promptune.inspecting import matrix
 from pytest_promptune.inspecting.finding import Inspection
@@ -271,7 +271,7 @@ def _section(node: Node, found: Inspection) -> Iterator[str]:
         yield f"| {finding.rule} | {' | '.join(str(escape.text(cell)) for cell in cells)} |"
 
 
-def _sent(call: ModelCall) -> Iterator[str]:
+def _sent(call: CallPlace) -> Iterator[str]:
     """A prompt as it was sent, where that isn't its text already."""
     sent = call.traced
     if sent is None or [text for _, text in sent.prompt] == [text.text for text in call.prompt]:

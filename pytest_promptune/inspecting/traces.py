@@ -9,15 +9,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pytest_promptune.core.errors import SettingsError, StoreError
-from pytest_promptune.core.findings import find
-from pytest_promptune.core.headroom import failed_cases
 from pytest_promptune.core.literals import Literal, LiteralIndex
 from pytest_promptune.core.model import CURRENT
-from pytest_promptune.core.node_merging import Places, merge
-from pytest_promptune.core.priority import priorities, unmet_goals
+from pytest_promptune.core.nodes.findings import find
+from pytest_promptune.core.nodes.headroom import failed_cases
+from pytest_promptune.core.nodes.merging import Places, merge
+from pytest_promptune.core.nodes.priority import priorities, unmet_goals
+from pytest_promptune.core.nodes.traces import Trace, TraceBuilder
 from pytest_promptune.core.redaction import Redactor
 from pytest_promptune.core.results import Result
-from pytest_promptune.core.traces import Trace, TraceBuilder
 from pytest_promptune.core.values import dataclass
 from pytest_promptune.inspecting.efforts import efforts
 from pytest_promptune.inspecting.finding import Inspection

@@ -21,7 +21,7 @@ from langchain_core.messages import AIMessage, BaseMessage, ToolMessage
 from langchain_core.outputs import ChatGeneration, ChatResult
 from langchain_core.utils.function_calling import convert_to_json_schema
 
-from pytest_promptune.core.fake_values import Faker
+from pytest_promptune.core.fakes.values import Faker
 from pytest_promptune.langgraph.tracing import node_path
 
 #: LangChain's note of a structured output, which it takes away before it asks the model.

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from pytest_promptune.core import node_wording as wording
 from pytest_promptune.core.display import UNKNOWN, money, seconds
+from pytest_promptune.core.nodes import wording
 from pytest_promptune.core.view import NodeRow, View
 from pytest_promptune.report.escape import code
 from pytest_promptune.report.tables import Table

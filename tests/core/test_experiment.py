@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from pytest_promptune.core.experiment import Column, Experiment
 from pytest_promptune.core.model import Case, NodeRun, SampleError, SampleRecord, Usage, Variant
-from pytest_promptune.core.node_facts import NodeFacts
+from pytest_promptune.core.nodes.facts import NodeFacts
 from pytest_promptune.core.plan import Cell, Marks, PlannedItem
 from pytest_promptune.core.results import Result, SampleFacts, result_of
 from pytest_promptune.core.scorers import Unscored

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from pytest_promptune.core.experiment import Experiment
 from pytest_promptune.core.model import SampleError, Usage
-from pytest_promptune.core.node_facts import NodeFacts
+from pytest_promptune.core.nodes.facts import NodeFacts
 from pytest_promptune.core.results import Result, SampleFacts
 from pytest_promptune.core.scorers import Unscored
 from pytest_promptune.core.scoring import Classification, Score

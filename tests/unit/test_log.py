@@ -16,7 +16,7 @@ from log_samples import CONDITIONS, LOST, finish, manifest, result, sample, writ
 
 from pytest_promptune.core.errors import SettingsError, StoreError
 from pytest_promptune.core.model import Answer, ModelCall, NodeRun, SampleError, Usage
-from pytest_promptune.core.node_facts import NodeFacts
+from pytest_promptune.core.nodes.facts import NodeFacts
 from pytest_promptune.core.redaction import REDACTED
 from pytest_promptune.core.results import SampleFacts
 from pytest_promptune.store.log import (

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from pytest_promptune.core.node_facts import NodeFacts
+from pytest_promptune.core.nodes.facts import NodeFacts
 from pytest_promptune.core.shards.folding import Texts, as_whole, folded, unfolded
 
 #: What is ``None`` where the node didn't run.

@@ -15,7 +15,7 @@ from langchain_core.messages import BaseMessage
 from langchain_core.runnables import Runnable
 from langgraph.pregel import Pregel
 
-from pytest_promptune.core.nodes import ModelCall, ModelUse
+from pytest_promptune.core.nodes.model import CallPlace, ModelUse
 from pytest_promptune.langgraph.nodes.arguments import arguments_of, sdk_texts, with_partial
 from pytest_promptune.langgraph.nodes.attributes import Attributes
 from pytest_promptune.langgraph.nodes.contents import Contents, contents, role_of
@@ -313,7 +313,7 @@ class Calls:
     def _record(self, models: Iterable[ModelUse], texts: Iterable[Value], site: Site | None) -> None:
         near = site.file if site else None
         self._evaluator.found.append(
-            ModelCall(
+            CallPlace(
                 models=tuple(models),
                 prompt=tuple(prompt_of(texts, self._sources, near)),
                 file=self._sources.name(site.file) if site else None,

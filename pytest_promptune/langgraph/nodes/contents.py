@@ -29,7 +29,7 @@ from langchain_core.runnables import (
 from langchain_core.tools import BaseTool
 from langgraph.pregel import Pregel
 
-from pytest_promptune.core.nodes import ModelUse, PromptText, Role
+from pytest_promptune.core.nodes.model import ModelUse, PromptText, Role
 from pytest_promptune.core.values import dataclass
 from pytest_promptune.langgraph.nodes.models import (
     PARAMETERS,

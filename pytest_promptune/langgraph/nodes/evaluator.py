@@ -15,7 +15,7 @@ from dataclasses import replace
 from typing import Any
 
 from pytest_promptune.core.literals import text_of
-from pytest_promptune.core.nodes import ModelCall, PromptText
+from pytest_promptune.core.nodes.model import CallPlace, PromptText
 from pytest_promptune.langgraph.nodes.calls import Calls
 from pytest_promptune.langgraph.nodes.contents import contents, role_of
 from pytest_promptune.langgraph.nodes.items import item_of, items_of
@@ -48,7 +48,7 @@ class Evaluator:
             declared: functions that call a model in a way of their own, as ``app.services:call``.
         """
         self.sources = sources
-        self.found: list[ModelCall] = []
+        self.found: list[CallPlace] = []
         self.calls = Calls(self, declared=declared)
         self._steps = 0
         self._returned: list[list[Value]] = []

@@ -6,7 +6,7 @@ import enum
 import typing
 from typing import Any
 
-from pytest_promptune.core.nodes import ModelUse
+from pytest_promptune.core.nodes.model import ModelUse
 from pytest_promptune.langgraph.nodes.models import is_model_class, provider_of
 from pytest_promptune.langgraph.nodes.values import NOTHING, Instance, Value, union
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from langchain_core.language_models import BaseLanguageModel
 
-from pytest_promptune.core.nodes import ModelUse
+from pytest_promptune.core.nodes.model import ModelUse
 from pytest_promptune.langgraph.nodes.values import Arguments, Instance, Value
 
 #: Parameters that change answers; keys, clients and addresses are nobody's business here.

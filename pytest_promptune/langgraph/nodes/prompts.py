@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
-from pytest_promptune.core.nodes import PromptText
+from pytest_promptune.core.nodes.model import PromptText
 from pytest_promptune.langgraph.nodes.contents import contents
 from pytest_promptune.langgraph.nodes.sources import Sources
 from pytest_promptune.langgraph.nodes.values import Value

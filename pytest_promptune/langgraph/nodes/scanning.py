@@ -11,7 +11,7 @@ from typing import Any
 
 from langgraph.pregel import Pregel
 
-from pytest_promptune.core.nodes import ModelCall, Node
+from pytest_promptune.core.nodes.model import CallPlace, Node
 from pytest_promptune.langgraph.nodes.contents import Contents
 from pytest_promptune.langgraph.nodes.evaluator import Evaluator
 from pytest_promptune.langgraph.nodes.sources import Sources, code_of
@@ -73,7 +73,7 @@ class _Scan:
                 yield from self.nodes(inner, f"{path}/", (*above, graph))
 
     def _place(
-        self, name: str, runnables: list[Any], calls: tuple[ModelCall, ...]
+        self, name: str, runnables: list[Any], calls: tuple[CallPlace, ...]
     ) -> tuple[str | None, int | None]:
         """Where the node stands: its function in the app, else where the app adds it, else its prompt."""
         inside = Contents()

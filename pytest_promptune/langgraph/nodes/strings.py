@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pytest_promptune.core.nodes import PromptText
+from pytest_promptune.core.nodes.model import PromptText
 from pytest_promptune.langgraph.nodes.models import constant, constant_text
 from pytest_promptune.langgraph.nodes.values import Arguments, Value
 

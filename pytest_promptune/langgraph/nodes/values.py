@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import field, replace
 from typing import Any
 
-from pytest_promptune.core.nodes import ModelUse, PromptText, Role
+from pytest_promptune.core.nodes.model import ModelUse, PromptText, Role
 from pytest_promptune.core.values import dataclass
 
 #: Things one expression may stand for; more say nothing any more and take time.

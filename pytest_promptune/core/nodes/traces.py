@@ -8,8 +8,8 @@ from dataclasses import field, replace
 
 from pytest_promptune.core.display import clean, cut
 from pytest_promptune.core.model import Answer, ModelCall, NodeRun, Prompt, SampleRecord
-from pytest_promptune.core.node_facts import facts_of_node
-from pytest_promptune.core.node_usage import NodeUsage
+from pytest_promptune.core.nodes.facts import facts_of_node
+from pytest_promptune.core.nodes.usage import NodeUsage
 from pytest_promptune.core.values import dataclass
 from pytest_promptune.core.view import NodeRow
 

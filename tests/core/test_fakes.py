@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pytest_promptune.core.fake_patterns import text_of_pattern
-from pytest_promptune.core.fake_values import Faker
+from pytest_promptune.core.fakes.patterns import text_of_pattern
+from pytest_promptune.core.fakes.values import Faker
 
 
 def values(schema: Any, number: int = 20, seed: int = 0) -> list[Any]:

@@ -9,8 +9,8 @@ import pytest
 
 from pytest_promptune.core.experiment import Experiment
 from pytest_promptune.core.model import NodeRun, SampleError, Usage
-from pytest_promptune.core.node_facts import NodeFacts, facts_of_node
-from pytest_promptune.core.node_usage import node_rows
+from pytest_promptune.core.nodes.facts import NodeFacts, facts_of_node
+from pytest_promptune.core.nodes.usage import node_rows
 from pytest_promptune.core.results import Result, SampleFacts
 from pytest_promptune.core.view import NodeLatency, NodeRow
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from pytest_promptune.core.model import NodeRun, SampleRecord, Usage
-from pytest_promptune.core.nodes import Finding, Node
-from pytest_promptune.core.priority import Effort, Priority, Unmet, priorities, unmet_goals
+from pytest_promptune.core.nodes.model import Finding, Node
+from pytest_promptune.core.nodes.priority import Effort, Priority, Unmet, priorities, unmet_goals
+from pytest_promptune.core.nodes.traces import TraceBuilder
 from pytest_promptune.core.results import Result
 from pytest_promptune.core.scoring import Score
-from pytest_promptune.core.traces import TraceBuilder
 
 
 def result(case: str, outcome: Any = "passed", *, test: str = "test_a", **scores: float) -> Result:

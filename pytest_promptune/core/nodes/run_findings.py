@@ -11,8 +11,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from statistics import median
 
 from pytest_promptune.core.display import clean, count, cut
-from pytest_promptune.core.nodes import Finding, ModelCall, Node
-from pytest_promptune.core.traces import Said, TracedNode
+from pytest_promptune.core.nodes.model import CallPlace, Finding, Node
+from pytest_promptune.core.nodes.traces import Said, TracedNode
 
 #: Answers of so few words and characters may be a choice.
 SHORT_WORDS = 5
@@ -34,7 +34,7 @@ _TAG = re.compile(r"<[A-Za-z][\w-]*>")
 _EDGES = re.compile(r"^[\W_]+|[\W_]+$")
 
 
-def run_findings(node: Node, task_of: Callable[[ModelCall], str | None]) -> Iterator[Finding]:
+def run_findings(node: Node, task_of: Callable[[CallPlace], str | None]) -> Iterator[Finding]:
     """What the answers of a node show, each rule as often as it applies.
 
     Args:
@@ -73,7 +73,7 @@ def _are_short(answers: Sequence[Said]) -> bool:
     )
 
 
-def _is_structured(call: ModelCall) -> bool:
+def _is_structured(call: CallPlace) -> bool:
     return any(model.schema for model in call.models)
 
 

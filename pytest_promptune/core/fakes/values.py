@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from pytest_promptune.core.fake_patterns import text_of_pattern
+from pytest_promptune.core.fakes.patterns import text_of_pattern
 
 if TYPE_CHECKING:
     from random import Random

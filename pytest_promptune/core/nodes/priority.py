@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, Literal
 
-from pytest_promptune.core.headroom import failed_cases, headroom_of
-from pytest_promptune.core.nodes import Node
+from pytest_promptune.core.nodes.headroom import failed_cases, headroom_of
+from pytest_promptune.core.nodes.model import Node
 from pytest_promptune.core.results import Result
 from pytest_promptune.core.values import dataclass
 

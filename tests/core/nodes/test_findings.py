@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from pytest_promptune.core.findings import find, task_of, tokens_of, words
-from pytest_promptune.core.nodes import Finding, ModelCall, ModelUse, Node, PromptText, to_json
+from pytest_promptune.core.nodes.findings import find, task_of, tokens_of, words
+from pytest_promptune.core.nodes.model import CallPlace, Finding, ModelUse, Node, PromptText, to_json
 
 #: A model with nothing to complain about.
 GOOD = ModelUse(model="gpt-4.1-mini", params={"temperature": 0, "max_tokens": 50}, is_settled=True)
@@ -14,12 +14,12 @@ DECISION = (
 )
 
 
-def call(text: str, *, model: ModelUse = GOOD, role: str | None = "system") -> ModelCall:
+def call(text: str, *, model: ModelUse = GOOD, role: str | None = "system") -> CallPlace:
     prompt = (PromptText(text=text, role=role),) if text else ()
-    return ModelCall(models=(model,), prompt=prompt)
+    return CallPlace(models=(model,), prompt=prompt)
 
 
-def found(*calls: ModelCall) -> dict[str, Finding]:
+def found(*calls: CallPlace) -> dict[str, Finding]:
     node = find(Node(node="n", file="app.py", line=1, calls=calls))
     return {finding.rule: finding for finding in node.findings}
 
@@ -97,7 +97,7 @@ def test_examples_as_messages():
         PromptText(text="my parcel is late", role="human"),
         PromptText(text="delivery", role="ai"),
     )
-    assert "P102" not in found(ModelCall(models=(GOOD,), prompt=prompt))
+    assert "P102" not in found(CallPlace(models=(GOOD,), prompt=prompt))
 
 
 def test_free_text_answers():
@@ -214,7 +214,7 @@ def test_words_of_scripts_without_spaces():
 
 def test_rows():
     """The row of JSON has exactly the fixed keys, and takes the model that has a name."""
-    unknown, known = ModelCall(models=(ModelUse(),)), call("Help the customer.")
+    unknown, known = CallPlace(models=(ModelUse(),)), call("Help the customer.")
     node = find(Node(node="a/b", file="app.py", line=3, calls=(unknown, known)))
     row = to_json(node)
     assert list(row) == [

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from pytest_promptune.core.headroom import headroom_of
 from pytest_promptune.core.literals import Literal, LiteralIndex
 from pytest_promptune.core.model import ModelCall as Way
 from pytest_promptune.core.model import NodeRun, SampleRecord, Usage
-from pytest_promptune.core.node_merging import Merged, Places, merge
-from pytest_promptune.core.nodes import ModelCall, ModelUse, Node, PromptText
-from pytest_promptune.core.traces import Trace, TraceBuilder
+from pytest_promptune.core.nodes.headroom import headroom_of
+from pytest_promptune.core.nodes.merging import Merged, Places, merge
+from pytest_promptune.core.nodes.model import CallPlace, ModelUse, Node, PromptText
+from pytest_promptune.core.nodes.traces import Trace, TraceBuilder
 
 TEMPLATE = "You are a clerk of {shop}. Answer with one word."
 SENT = (("system", "You are a clerk of Example Ltd. Answer with one word."), ("human", "Where is it?"))
@@ -37,12 +37,12 @@ def trace(*samples: Sequence[NodeRun], app: str = "bot", silent: tuple[str, ...]
     return builder.trace("x", "current", labels={})
 
 
-def node(*calls: ModelCall, name: str = "say") -> Node:
+def node(*calls: CallPlace, name: str = "say") -> Node:
     return Node(node=name, file="bot.py", line=3, calls=calls)
 
 
-def call(*models: ModelUse, line: int = 5, **more: Any) -> ModelCall:
-    return ModelCall(models=models or (ModelUse(model="m"),), file="bot.py", line=line, **more)
+def call(*models: ModelUse, line: int = 5, **more: Any) -> CallPlace:
+    return CallPlace(models=models or (ModelUse(model="m"),), file="bot.py", line=line, **more)
 
 
 def merged(nodes: Sequence[Node], traced: Trace, **graphs: Sequence[str]) -> Merged:

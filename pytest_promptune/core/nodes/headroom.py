@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 
-from pytest_promptune.core.nodes import Node
+from pytest_promptune.core.nodes.model import Node
 from pytest_promptune.core.results import Result
 from pytest_promptune.core.values import dataclass
 

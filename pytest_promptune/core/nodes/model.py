@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import field
 from typing import Any, Literal
 
-from pytest_promptune.core.traces import TracedCall, TracedNode
+from pytest_promptune.core.nodes.traces import TracedCall, TracedNode
 from pytest_promptune.core.values import dataclass
 
 Evidence = Literal["live", "trace", "both"]
@@ -45,7 +45,7 @@ class ModelUse:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ModelCall:
+class CallPlace:
     """One place where a node calls a model: the models it may be, and its texts in order."""
 
     models: tuple[ModelUse, ...]
@@ -74,7 +74,7 @@ class Node:
     node: str
     file: str | None
     line: int | None
-    calls: tuple[ModelCall, ...]
+    calls: tuple[CallPlace, ...]
     findings: tuple[Finding, ...] = ()
     evidence: Evidence = "live"
     #: What samples showed of it, by app.

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from pytest_promptune.core.findings import find, task_of
 from pytest_promptune.core.model import Answer, NodeRun, SampleRecord
 from pytest_promptune.core.model import ModelCall as Way
-from pytest_promptune.core.nodes import Finding, ModelCall, ModelUse, Node, PromptText
-from pytest_promptune.core.run_findings import form_of
-from pytest_promptune.core.traces import Trace, TraceBuilder
+from pytest_promptune.core.nodes.findings import find, task_of
+from pytest_promptune.core.nodes.model import CallPlace, Finding, ModelUse, Node, PromptText
+from pytest_promptune.core.nodes.run_findings import form_of
+from pytest_promptune.core.nodes.traces import Trace, TraceBuilder
 
 DECISION = (
     "Classify the ticket into billing, delivery or other. Answer with one word.\nExample: refund -> billing"
@@ -36,7 +36,7 @@ def trace(answers: dict[str, list[Answer]], *, errors: dict[str, int] | None = N
 def node(text: str, traced: Trace, model: ModelUse = GOOD) -> Node:
     (found,) = traced.nodes
     prompt = (PromptText(text=text, role="system"),) if text else ()
-    call = ModelCall(models=(model,), prompt=prompt, traced=found.calls[0])
+    call = CallPlace(models=(model,), prompt=prompt, traced=found.calls[0])
     return Node(node="n", file="a.py", line=1, calls=(call,), traced=(found,))
 
 

@@ -12,8 +12,8 @@ from typing import Any, Literal
 from pytest_promptune.core.literals import Literal as Found
 from pytest_promptune.core.literals import LiteralIndex
 from pytest_promptune.core.model import ModelCall as Way
-from pytest_promptune.core.nodes import ModelCall, ModelUse, Node, PromptText, Role
-from pytest_promptune.core.traces import Trace, TracedCall, TracedNode
+from pytest_promptune.core.nodes.model import CallPlace, ModelUse, Node, PromptText, Role
+from pytest_promptune.core.nodes.traces import Trace, TracedCall, TracedNode
 from pytest_promptune.core.values import dataclass
 
 #: Messages of which the app writes the text: the rest is from models and tools.
@@ -111,7 +111,7 @@ def _merged(node: Node, traced: Sequence[TracedNode], silent: Collection[str], p
             number = _call_at(calls, place, alone=len(node.calls) == 1)
             if number is None:
                 file, line = place or (None, None)
-                calls.append(ModelCall(models=(), file=file, line=line))
+                calls.append(CallPlace(models=(), file=file, line=line))
                 number = len(calls) - 1
             calls[number] = _merged_call(calls[number], call, each.models, places)
     seen: Literal["trace", "both"] = "both" if node.calls else "trace"
@@ -126,7 +126,7 @@ def _placed(site: str | None, places: Places) -> tuple[str, int] | None:
     return (places.name(file), int(line)) if file and line.isdigit() else None
 
 
-def _call_at(calls: Sequence[ModelCall], place: tuple[str, int] | None, *, alone: bool) -> int | None:
+def _call_at(calls: Sequence[CallPlace], place: tuple[str, int] | None, *, alone: bool) -> int | None:
     """Which call of the source this is: the only one, or the nearest in the same file."""
     if alone:
         return 0
@@ -141,7 +141,7 @@ def _call_at(calls: Sequence[ModelCall], place: tuple[str, int] | None, *, alone
 # --- one call -------------------------------------------------------------------------------------
 
 
-def _merged_call(call: ModelCall, traced: TracedCall, billed: Sequence[str], places: Places) -> ModelCall:
+def _merged_call(call: CallPlace, traced: TracedCall, billed: Sequence[str], places: Places) -> CallPlace:
     ways = traced.ways[::-1]  # what came up last is what holds
     used = [_model(way, call.models, billed, alone=len(ways) == 1) for way in ways]
     asked = {way.model for way in ways}

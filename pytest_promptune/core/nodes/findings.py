@@ -14,9 +14,9 @@ from functools import cached_property
 from typing import Any, Literal, TypeGuard
 
 from pytest_promptune.core.literals import PLACEHOLDER
-from pytest_promptune.core.node_merging import LIMITS
-from pytest_promptune.core.nodes import Finding, ModelCall, ModelUse, Node
-from pytest_promptune.core.run_findings import is_choice, run_findings
+from pytest_promptune.core.nodes.merging import LIMITS
+from pytest_promptune.core.nodes.model import CallPlace, Finding, ModelUse, Node
+from pytest_promptune.core.nodes.run_findings import is_choice, run_findings
 
 Task = Literal["decision", "extraction", "generation", "agent"]
 
@@ -92,7 +92,7 @@ def find(node: Node) -> Node:
     return replace(node, findings=tuple(found[rule] for rule in sorted(found)))
 
 
-def task_of(call: ModelCall) -> Task | None:
+def task_of(call: CallPlace) -> Task | None:
     """The kind of task; None without a hint.
 
     By the output's schema, else by tools, else by the wording, else by the answers of stored runs.
@@ -102,7 +102,7 @@ def task_of(call: ModelCall) -> Task | None:
 
 @dataclass(frozen=True)
 class _Subject:
-    call: ModelCall
+    call: CallPlace
 
     @cached_property
     def text(self) -> str:

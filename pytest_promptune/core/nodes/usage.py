@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 
 from pytest_promptune.core.experiment import Experiment
-from pytest_promptune.core.node_facts import NodeFacts, short
+from pytest_promptune.core.nodes.facts import NodeFacts, short
 from pytest_promptune.core.view import NodeLatency, NodeRow
 
 

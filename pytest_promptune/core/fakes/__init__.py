@@ -1,0 +1,1 @@
+"""Values in place of a model's answers, for dry runs."""
