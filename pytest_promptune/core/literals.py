@@ -82,8 +82,9 @@ class LiteralIndex:
     def rank(self, rendered: str) -> list[Literal]:
         """The literals that a rendered prompt may have been made from, those that cover most of it first.
 
-        Of each its segments are looked for in their order; half of its text must be there, since branches of
-        a template are left out. White space counts as one space: what is dedented or wrapped is still found.
+        Of each the lines of its segments are looked for in their order; half of its text must be there, since
+        branches of a template are left out, and lines between messages, as ``system:``. White space counts as
+        one space: what is dedented or wrapped is still found.
         """
         text = " ".join(rendered.split())
         found = []
@@ -96,10 +97,11 @@ class LiteralIndex:
 
     @cached_property
     def _spaced(self) -> list[tuple[Literal, tuple[str, ...], int]]:
-        """Literals with their segments, and how many characters those have."""
+        """Literals with the lines of their segments, and how many characters those have."""
         spaced = []
         for literal in self._literals:
-            segments = tuple(" ".join(segment.split()) for segment in literal.segments)
+            lines = (" ".join(line.split()) for part in literal.segments for line in part.splitlines())
+            segments = tuple(line for line in lines if len(line) >= _TELLING)
             if segments:
                 spaced.append((literal, segments, sum(map(len, segments))))
         return spaced

@@ -82,3 +82,17 @@ def test_branches_of_a_template_and_its_white_space():
     template = "  You sort the mail.\n\n    {% if vip %}They are special to us.{% endif %}\n  One word only."
     assert rank("You sort the mail.\nOne word only.", template) == [0]
     assert rank("One word only, they said.", template) == []
+
+
+def test_a_file_of_several_messages():
+    """Each message has lines of the file, none has its headings."""
+    file = Literal(
+        file="reply.j2",
+        line=1,
+        text="system:\nYou work for a shop. Answer about {{ topic }} in one sentence.\nuser:\n{{ it }}\n",
+    )
+    value = Literal(file="app.py", line=3, text="a payment, a delivery or a product")
+    index = LiteralIndex([value, file])
+    rendered = "You work for a shop. Answer about a payment, a delivery or a product in one sentence."
+    assert index.rank(rendered) == [file, value]
+    assert index.rank("Is the tablet good?") == []

@@ -231,5 +231,9 @@ def _with_place(text: PromptText, messages: Sequence[tuple[str, str]], places: P
         return text
     role, said = within
     text = replace(text, role=text.role or _ROLES[role])
-    found = places.locate(said) if text.file is None else None
+    if text.file is not None:
+        return text
+    found = places.locate(text.text)
+    if found is None and 2 * len(text.text) >= len(said):  # the message, not a piece of it
+        found = places.locate(said)
     return text if found is None else replace(text, file=found.file, line=found.line)

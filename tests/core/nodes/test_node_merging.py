@@ -109,6 +109,27 @@ def test_a_text_without_a_place_gets_one():
     assert [(text.file, text.line) for text in found.prompt] == [("prompts.py", 7)]
 
 
+def test_a_piece_has_the_place_of_the_piece():
+    """What is filled into a prompt stands elsewhere than the prompt, or nowhere."""
+    texts = LiteralIndex(
+        [
+            Literal(file="say.j2", line=1, text="Choose one of the following: {{ kinds }}."),
+            Literal(file="bot.py", line=9, text="a payment, a delivery"),
+        ]
+    )
+    places = Places(locate=lambda text: next(iter(texts.rank(text)), None), name=str)
+    sent = (("system", "Choose one of the following: a payment, a delivery, or something else."),)
+    live = (
+        PromptText(text="a payment, a delivery"),
+        PromptText(text="or something else"),
+    )
+    found = only(merge([node(call(prompt=live))], trace([run(prompt=sent)]), {"": ["say"]}, places))
+    assert [(text.text, text.file) for text in found.prompt][:2] == [
+        ("a payment, a delivery", "bot.py"),
+        ("or something else", None),
+    ]
+
+
 def test_a_prompt_that_only_samples_show():
     """Its literal; where the project has none, the text as it was sent; nothing of models and tools."""
     assert only(merged([node(call())], trace([run()]))).prompt == (
