@@ -11,13 +11,11 @@ from typing import Any
 from langchain_core.messages import AIMessage
 from langchain_core.outputs import ChatGeneration, Generation, LLMResult
 
+from pytest_promptune.core.limits import OUTPUT_LIMITS
 from pytest_promptune.core.model import Answer, ModelCall, Prompt, Usage
 from pytest_promptune.core.prices import Tokens
 from pytest_promptune.langgraph.answers import answer_of
 from pytest_promptune.langgraph.prices import Model, PriceList
-
-#: What providers call the limit of an answer's length.
-_MAX_TOKENS = ("max_tokens", "max_completion_tokens", "max_output_tokens", "num_predict", "max_new_tokens")
 
 
 class Call:
@@ -115,7 +113,7 @@ def way_of(metadata: Mapping[str, Any], params: Mapping[str, Any], site: str | N
             of a structured output, which Anthropic's client asks for by a tool.
         site: where it is called.
     """
-    limits = (params.get(name) for name in _MAX_TOKENS)
+    limits = (params.get(name) for name in OUTPUT_LIMITS)
     limit = next((each for each in limits if each is not None), metadata.get("ls_max_tokens"))
     temperature = params.get("temperature")
     return ModelCall(

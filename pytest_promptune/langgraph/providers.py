@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
+from pytest_promptune.core.limits import OUTPUT_LIMITS
 from pytest_promptune.core.values import dataclass
 
 
@@ -92,7 +93,7 @@ def needs_of(model: Any, environment: Mapping[str, str]) -> ModelNeeds:
         has_key = bool(environment.get(variable.replace("_API_KEY", "_AUTH_TOKEN")))
     if not has_key:  # a function that fetches a token, as Azure's
         has_key = any(value and field.endswith("token_provider") for field, value in fields.items())
-    limit = fields.get("max_tokens")
+    limit = next((fields[name] for name in OUTPUT_LIMITS if fields.get(name) is not None), None)
     return ModelNeeds(
         kind=type(model).__name__,
         name=next((n for n in (fields.get("model_name"), fields.get("model")) if isinstance(n, str)), None),

@@ -10,6 +10,8 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from pytest_promptune.core.limits import OUTPUT_LIMITS
+
 #: HTTP statuses of requests that the provider finds wrong.
 _REFUSALS = (400, 404, 422)
 _NOT_FOUND = 404
@@ -25,13 +27,22 @@ def refused(error: BaseException, params: Mapping[str, Any]) -> str | None:
         elif (status := getattr(link, "status_code", None)) in _REFUSALS:
             said = _said(link)
             if isinstance(param := said.get("param", getattr(link, "param", None)), str) and param:
-                return next((name for name in params if re.match(rf"{re.escape(name)}\b", param)), None)
+                return next((name for name in params if _is_of(param, name)), None)
             message = said.get("message")
             text = message if isinstance(message, str) else str(link)
             if status == _NOT_FOUND and "model" in params and str(params["model"]) in text:
                 return "model"
-            return next((name for name in params if _names(text, name)), None)
+            return next((name for name in params if any(_names(text, each) for each in _called(name))), None)
     return None
+
+
+def _called(name: str) -> tuple[str, ...]:
+    """What a parameter may be called in an error: clients send ``max_tokens`` under the provider's name."""
+    return (name, *OUTPUT_LIMITS) if name in OUTPUT_LIMITS else (name,)
+
+
+def _is_of(param: str, name: str) -> bool:
+    return any(re.match(rf"{re.escape(each)}\b", param) for each in _called(name))
 
 
 def _said(error: object) -> Mapping[str, Any]:

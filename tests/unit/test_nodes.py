@@ -1062,3 +1062,21 @@ def test_a_project_with_thousands_of_other_files(tmp_path):
     found = Sources(tmp_path).text_file("reply.j2")
     assert found is not None
     assert found.text == "Answer."
+
+
+def test_a_module_that_ends_the_program(inspect):
+    """What a function imports is imported; a script that calls sys.exit then ends nothing of ours."""
+    row = only(
+        inspect(
+            """
+def node(state):
+    from ending_script import unknown
+    return {"a": llm.invoke(f"Say {unknown}.").content}
+
+
+graph = graph_of(node)
+""",
+            ending_script="import sys\n\nsys.exit(7)\n",
+        )
+    )
+    assert texts(row) == ["Say {unknown}."]

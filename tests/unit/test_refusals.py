@@ -35,6 +35,8 @@ def errors(status: int, message: str, param: str | None = None) -> list[StatusEr
     [
         (400, "Unsupported value: 'temperature' does not support 0.", None, "temperature"),
         (400, "max_tokens is too large: 16.", "max_tokens", "max_tokens"),
+        (400, "That is too large: 16.", "max_completion_tokens", "max_tokens"),
+        (400, "'max_completion_tokens' is too large: 16.", None, "max_tokens"),
         (400, "Only one of 'temperature' and 'creativity'.", "creativity.level", "creativity"),
         (400, "max_tokens: 16 > 8, which is the maximum allowed", None, "max_tokens"),
         (400, "`temperature` may only be set to 1 when thinking is enabled.", None, "temperature"),

@@ -13,8 +13,8 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Literal, TypeGuard
 
+from pytest_promptune.core.limits import OUTPUT_LIMITS
 from pytest_promptune.core.literals import PLACEHOLDER
-from pytest_promptune.core.nodes.merging import LIMITS
 from pytest_promptune.core.nodes.model import CallPlace, Finding, ModelUse, Node
 from pytest_promptune.core.nodes.run_findings import is_choice, run_findings
 
@@ -234,7 +234,7 @@ def _temperature(of: _Subject) -> Iterator[Finding]:
 
 def _max_tokens(of: _Subject) -> Iterator[Finding]:
     model = of.model
-    given = [name for name in LIMITS if name in model.params]
+    given = [name for name in OUTPUT_LIMITS if name in model.params]
     most = model.params[given[0]] if given else None
     if given and of.task == "decision" and _is_number(most) and most > MOST_TOKENS_OF_A_DECISION:
         evidence = f"{given[0]} = {most:g} for a decision"

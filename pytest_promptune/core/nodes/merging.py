@@ -9,6 +9,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Literal
 
+from pytest_promptune.core.limits import OUTPUT_LIMITS
 from pytest_promptune.core.literals import Literal as Found
 from pytest_promptune.core.literals import LiteralIndex
 from pytest_promptune.core.model import ModelCall as Way
@@ -24,15 +25,6 @@ _ROLES: Mapping[str, Role | None] = {
     "user": "human",
     "text": None,
 }
-#: What an app calls the limit of an answer's length.
-LIMITS = (
-    "max_tokens",
-    "max_completion_tokens",
-    "max_output_tokens",
-    "num_predict",
-    "max_new_tokens",
-    "max_tokens_to_sample",
-)
 #: Name of the schema of a structured output that only samples showed.
 SOME_SCHEMA = "structured output"
 
@@ -172,7 +164,7 @@ def _model(way: Way, live: Sequence[ModelUse], billed: Sequence[str], *, alone: 
     if way.temperature is not None:
         params["temperature"] = way.temperature
     if way.max_tokens is not None:
-        params[next((name for name in LIMITS if name in params), "max_tokens")] = way.max_tokens
+        params[next((name for name in OUTPUT_LIMITS if name in params), "max_tokens")] = way.max_tokens
     return replace(
         base,
         model=_billed(way.model, billed, alone=alone) or way.model or base.model,

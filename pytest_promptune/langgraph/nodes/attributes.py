@@ -129,7 +129,7 @@ def _of_module(module: ModuleType, name: str) -> Value:
     if found is _MISSING:
         try:
             found = getattr(module, name)  # some packages import their parts so
-        except Exception:  # whatever that import raises, the name stays unknown
+        except (Exception, SystemExit):  # whatever that import raises, the name stays unknown
             return NOTHING
     return Value(objects=(found,))
 

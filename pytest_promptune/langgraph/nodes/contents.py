@@ -64,8 +64,6 @@ class Contents:
     #: Graphs that run when the object is invoked, with their names.
     graphs: list[Pregel[Any, Any, Any, Any]] = field(default_factory=list)
     closures: list[Closure] = field(default_factory=list)
-    #: Names of tools.
-    tools: list[str] = field(default_factory=list)
     _seen: dict[int, object] = field(default_factory=dict)
 
     def add(self, value: object, depth: int = 0) -> None:
@@ -215,7 +213,6 @@ def _nothing(into: Contents, value: type, depth: int) -> None:
 
 
 def _tool(into: Contents, value: BaseTool, depth: int) -> None:
-    into.tools.append(value.name)
     _lambda(into, value, depth)
     for name, own in (("coroutine", None), ("_run", BaseTool._run), ("_arun", BaseTool._arun)):
         function = getattr(value, name, None)

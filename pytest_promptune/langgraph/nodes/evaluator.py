@@ -1,7 +1,7 @@
 """Abstract evaluation of the app's source: which values its names and expressions may stand for.
 
 Statements are taken in order and every branch counts, so a name stands for all it may have been bound to.
-Nothing of the app is executed.
+Nothing of the app is executed, but modules that a function imports: they are imported.
 """
 
 from __future__ import annotations
@@ -268,7 +268,7 @@ def _imported(module: str, name: str | None, scope: Scope) -> Value:
         if not hasattr(found, name):
             importlib.import_module(f"{found.__name__}.{name}")
         return Value(objects=(getattr(found, name),))
-    except Exception:  # whatever the import raises, the name stays unknown
+    except (Exception, SystemExit):  # whatever the import raises, the name stays unknown
         if name and is_called_like_a_class(name) and "langchain" in module:
             return Value(objects=(Missing(name=name, package=module.partition(".")[0]),))
         return Value(name=name or module)

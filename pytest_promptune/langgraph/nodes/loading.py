@@ -42,7 +42,7 @@ def load_graph(spec: str, *, root: Path, places: Sequence[str]) -> Graph:
         if not hasattr(found, part):
             raise AppError(_no_such_name(spec, found, part))
         found = getattr(found, part)
-    return _compiled(spec, found)
+    return _compiled(spec, found, root)
 
 
 def _module(spec: str, place: str, root: Path, places: Sequence[str]) -> ModuleType:
@@ -123,9 +123,9 @@ def _by_itself(spec: str, path: Path) -> ModuleType:
     return module
 
 
-def _compiled(spec: str, found: Any) -> Graph:
+def _compiled(spec: str, found: Any, root: Path) -> Graph:
     if callable(found) and not isinstance(found, Pregel) and not hasattr(found, "compile"):
-        found = _built(spec, found)
+        found = _built(spec, found, root)
     if isinstance(found, Pregel):
         return found
     if hasattr(found, "compile") and hasattr(found, "add_node"):
@@ -140,7 +140,7 @@ def _compiled(spec: str, found: Any) -> Graph:
     )
 
 
-def _built(spec: str, factory: Any) -> Any:
+def _built(spec: str, factory: Any, root: Path) -> Any:
     try:
         parameters = list(inspect.signature(factory).parameters.values())
     except (TypeError, ValueError):
@@ -158,7 +158,7 @@ def _built(spec: str, factory: Any) -> Any:
         if inspect.isawaitable(built):
             built = asyncio.run(_awaited(built))
     except (Exception, SystemExit) as error:  # whatever the app raises
-        raise AppError(_failed(spec, "calling it", error, Path())) from None
+        raise AppError(_failed(spec, "calling it", error, root)) from None
     return built
 
 

@@ -12,6 +12,7 @@ from typing import Any
 
 from langchain_core.language_models import BaseLanguageModel
 
+from pytest_promptune.core.limits import OUTPUT_LIMITS
 from pytest_promptune.core.nodes.model import ModelUse
 from pytest_promptune.langgraph.nodes.values import Arguments, Instance, Value
 
@@ -25,7 +26,6 @@ PARAMETERS = frozenset(
     }
 )  # fmt: skip
 _NAMES = ("model_name", "model", "model_id", "deployment_name", "azure_deployment", "repo_id", "model_path")
-_LIMITS = ("max_tokens", "max_completion_tokens", "max_output_tokens", "num_predict", "max_tokens_to_sample")
 
 #: Functions that make a model, or an agent that calls one, of a name such as ``openai:gpt-4.1-mini``.
 FACTORIES = frozenset({"init_chat_model", "create_agent", "create_react_agent", "create_deep_agent"})
@@ -79,7 +79,7 @@ def use_of(model: BaseLanguageModel[Any]) -> ModelUse:
         provider=told.get("ls_provider") or provider_of(type(model)),
         params={name: value for name, value in params.items() if value is not None},
         is_settled=True,
-        is_limited=any(getattr(model, name, None) is not None for name in _LIMITS),
+        is_limited=any(getattr(model, name, None) is not None for name in OUTPUT_LIMITS),
     )
 
 
