@@ -40,6 +40,14 @@ def read_texts(values: Any) -> tuple[str, ...]:
     return tuple(text for value in values if (text := str(value).strip()))
 
 
+def read_functions(values: Any) -> tuple[str, ...]:
+    """Where functions are, as ``my_app.llm:ask``."""
+    given = read_texts(values)
+    if not all(all(text.partition(":")) for text in given):
+        raise ValueError("module:function, as my_app.llm:ask")
+    return given
+
+
 def read_positive_int(value: Any) -> int:
     """A whole number of at least 1."""
     try:

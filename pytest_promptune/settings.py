@@ -13,6 +13,7 @@ from pytest_promptune.core.runs import Runs, parse_runs
 from pytest_promptune.core.stages import SIZES, Stage
 from pytest_promptune.option_values import (
     read_flag,
+    read_functions,
     read_gate,
     read_goal_metrics,
     read_level,
@@ -265,7 +266,7 @@ class Settings:
     llm_calls: tuple[str, ...] = _option(
         (),
         "functions that call a model in a way of their own, for pytest-promptune nodes, as my_app.llm:ask",
-        read_texts,
+        read_functions,
         kind="list",
         on_command_line=False,
     )

@@ -10,11 +10,8 @@ from typing import Any
 
 from pytest_promptune.core.errors import SettingsError
 from pytest_promptune.core.values import dataclass
-from pytest_promptune.ini_files import listed, read_ini
+from pytest_promptune.ini_files import read_ini, settings_of
 
-_GRAPH = "promptune_graph"
-_CALLS = "promptune_llm_calls"
-_REDACT = "promptune_redact"
 _WHAT_TO_DO = (
     "Say it with --graph=my_app.graph:graph, or as promptune_graph in the ini file of pytest, or in "
     "langgraph.json."
@@ -44,18 +41,15 @@ def read_project(root: Path, graph: str | None) -> Project:
     """
     if not root.is_dir():
         raise SettingsError(f"--root: {root.as_posix()} is no folder.")
-    ini = read_ini(root)
-    calls = listed(ini.get(_CALLS, ()))
-    wrong = [call for call in calls if not all(call.partition(":"))]
-    if wrong:
-        raise SettingsError(f"{_CALLS}: {wrong[0]!r} is not valid; expected module:function, as app.llm:ask.")
-    paths = [root, root / "src", *(root / path for path in _paths(ini.get("pythonpath", ())))]
-    named = graph if graph is not None else ini.get(_GRAPH)
+    settings = settings_of(root)
+    given = read_ini(root).get("pythonpath", ())
+    paths = [root, root / "src", *(root / path for path in _paths(given))]
+    named = graph if graph is not None else settings.graph
     return Project(
         root=root,
-        graphs=_of_langgraph(root) if named is None else {"": str(named).strip()},
-        calls=calls,
-        redact=listed(ini.get(_REDACT, ())),
+        graphs=_of_langgraph(root) if named is None else {"": named.strip()},
+        calls=settings.llm_calls,
+        redact=settings.redact,
         paths=tuple(path for path in dict.fromkeys(paths) if path.is_dir()),
     )
 
