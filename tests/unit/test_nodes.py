@@ -1048,3 +1048,28 @@ graph = graph_of(node)
         )
     )
     assert (row["model"], texts(row)) == ("gpt-4.1-mini", ["Say hello"])
+
+
+def test_a_function_that_is_handed_to_a_pool(inspect):
+    """A method of somebody else's object calls the functions it is given."""
+    row = only(
+        inspect(
+            """
+from concurrent.futures import ThreadPoolExecutor
+
+
+def ask(question, instruction):
+    return llm.invoke([SystemMessage(instruction), HumanMessage(question)]).content
+
+
+def node(state):
+    with ThreadPoolExecutor(max_workers=2) as pool:
+        waiting = [pool.submit(ask, part, "Answer in one word") for part in state["q"].split()]
+    return {"a": " ".join(each.result() for each in waiting)}
+
+
+graph = graph_of(node)
+"""
+        )
+    )
+    assert (row["model"], texts(row)) == ("gpt-4.1-mini", ["Answer in one word"])

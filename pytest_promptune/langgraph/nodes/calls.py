@@ -190,10 +190,10 @@ class Calls:
 
     def _call_method(self, item: Method, given: Arguments, site: Site | None) -> Value:
         with_owner = replace(given, positional=(item.owner, *given.positional))
-        is_followed = self.functions.is_followed(item.function)
-        return (
-            self.functions.follow(item.function, with_owner) if is_followed else self._made(None, with_owner)
-        )
+        if self.functions.is_followed(item.function):
+            return self.functions.follow(item.function, with_owner)
+        self._call_back(given)
+        return self._made(None, with_owner)
 
     def _call_partial(self, item: functools.partial[Any], given: Arguments, site: Site | None) -> Value:
         return self._call_object(item.func, with_partial(item, given), site)
