@@ -1073,3 +1073,42 @@ graph = graph_of(node)
         )
     )
     assert (row["model"], texts(row)) == ("gpt-4.1-mini", ["Answer in one word"])
+
+
+def test_a_model_of_a_class_that_is_chosen_at_run_time(inspect):
+    """What is told its schema or tools is a model, whatever its class."""
+    schemas, tools = rows(
+        inspect(
+            """
+import os
+
+
+class Verdict(BaseModel):
+    good: bool
+
+
+def made(temperature):
+    module = __import__(os.environ["PACKAGE"], fromlist=["x"])
+    return getattr(module, os.environ["CLASS"])(model=os.environ["MODEL"], temperature=temperature)
+
+
+@tool
+def look(query: str) -> str:
+    "Look it up."
+    return query
+
+
+def judge(state):
+    return {"a": made(0).with_structured_output(Verdict).invoke("Judge the text").good}
+
+
+def search(state):
+    return {"a": made(1).bind_tools([look]).invoke("Search the text").content}
+
+
+graph = graph_of(judge, search)
+"""
+        )
+    )
+    assert [texts(row) for row in (schemas, tools)] == [["Judge the text"], ["Search the text"]]
+    assert (schemas["model"], tools["model"]) == (None, None)
