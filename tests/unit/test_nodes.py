@@ -1112,3 +1112,23 @@ graph = graph_of(judge, search)
     )
     assert [texts(row) for row in (schemas, tools)] == [["Judge the text"], ["Search the text"]]
     assert (schemas["model"], tools["model"]) == (None, None)
+
+
+def test_a_call_in_the_key_of_a_comprehension(inspect):
+    """Keys are evaluated like values."""
+    row = only(
+        inspect(
+            """
+def ask(question):
+    return llm.invoke([SystemMessage("Answer in one word"), HumanMessage(question)]).content
+
+
+def node(state):
+    return {"a": str({ask(part): part for part in state["q"].split()})}
+
+
+graph = graph_of(node)
+"""
+        )
+    )
+    assert texts(row) == ["Answer in one word"]
