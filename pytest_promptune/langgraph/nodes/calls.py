@@ -140,6 +140,10 @@ class Calls:
         found = self.attributes.find(base, name)
         if any(_is_callable(item) for item in found.objects) or found.models or found.closures or found.bound:
             return self._of_method(base, found, name, given, site)
+        return self._of_unknown_method(base, name, given)
+
+    def _of_unknown_method(self, base: Value, name: str, given: Arguments) -> Value:
+        """Of a method that isn't found; what it gives holds its object and arguments."""
         if name in _OF_MODELS:  # of a class that is chosen at run time
             inside = contents(base).models or [ModelUse()]
             return DERIVING[name](Value(models=tuple(inside)), given)
