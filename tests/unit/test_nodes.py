@@ -1080,3 +1080,87 @@ graph = graph_of(node)
         )
     )
     assert texts(row) == ["Say {unknown}."]
+
+
+def test_a_function_that_is_handed_to_a_pool(inspect):
+    """A method of somebody else's object calls the functions it is given."""
+    row = only(
+        inspect(
+            """
+from concurrent.futures import ThreadPoolExecutor
+
+
+def ask(question, instruction):
+    return llm.invoke([SystemMessage(instruction), HumanMessage(question)]).content
+
+
+def node(state):
+    with ThreadPoolExecutor(max_workers=2) as pool:
+        waiting = [pool.submit(ask, part, "Answer in one word") for part in state["q"].split()]
+    return {"a": " ".join(each.result() for each in waiting)}
+
+
+graph = graph_of(node)
+"""
+        )
+    )
+    assert (row["model"], texts(row)) == ("gpt-4.1-mini", ["Answer in one word"])
+
+
+def test_a_model_of_a_class_that_is_chosen_at_run_time(inspect):
+    """What is told its schema or tools is a model, whatever its class."""
+    schemas, tools = rows(
+        inspect(
+            """
+import os
+
+
+class Verdict(BaseModel):
+    good: bool
+
+
+def made(temperature):
+    module = __import__(os.environ["PACKAGE"], fromlist=["x"])
+    return getattr(module, os.environ["CLASS"])(model=os.environ["MODEL"], temperature=temperature)
+
+
+@tool
+def look(query: str) -> str:
+    "Look it up."
+    return query
+
+
+def judge(state):
+    return {"a": made(0).with_structured_output(Verdict).invoke("Judge the text").good}
+
+
+def search(state):
+    return {"a": made(1).bind_tools([look]).invoke("Search the text").content}
+
+
+graph = graph_of(judge, search)
+"""
+        )
+    )
+    assert [texts(row) for row in (schemas, tools)] == [["Judge the text"], ["Search the text"]]
+    assert (schemas["model"], tools["model"]) == (None, None)
+
+
+def test_a_call_in_the_key_of_a_comprehension(inspect):
+    """Keys are evaluated like values."""
+    row = only(
+        inspect(
+            """
+def ask(question):
+    return llm.invoke([SystemMessage("Answer in one word"), HumanMessage(question)]).content
+
+
+def node(state):
+    return {"a": str({ask(part): part for part in state["q"].split()})}
+
+
+graph = graph_of(node)
+"""
+        )
+    )
+    assert texts(row) == ["Answer in one word"]

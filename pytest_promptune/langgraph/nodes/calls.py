@@ -68,6 +68,8 @@ _WORKS = re.compile(
     r"a?(?:query|chat|complete|extract|evaluate|summari[sz]e|classify|answer|ask|convert|score|rerank|"
     r"compress|create_text|call)(?:_\w+)?"
 )
+#: Methods that nothing but a chat model has.
+_OF_MODELS = frozenset({"with_structured_output", "bind_tools"})
 #: Methods that put something into a collection.
 _FILLING = frozenset({"append", "extend", "insert", "add", "update"})
 #: Methods of texts whose arguments don't become part of the text.
@@ -138,6 +140,13 @@ class Calls:
         found = self.attributes.find(base, name)
         if any(_is_callable(item) for item in found.objects) or found.models or found.closures or found.bound:
             return self._of_method(base, found, name, given, site)
+        return self._of_unknown_method(base, name, given)
+
+    def _of_unknown_method(self, base: Value, name: str, given: Arguments) -> Value:
+        """Of a method that isn't found; what it gives holds its object and arguments."""
+        if name in _OF_MODELS:  # of a class that is chosen at run time
+            inside = contents(base).models or [ModelUse()]
+            return DERIVING[name](Value(models=tuple(inside)), given)
         self._call_back(given)
         arguments = [] if name in _TAKING_APART else given.every
         return replace(held([base, *arguments]), is_text=base.is_text)
@@ -190,10 +199,10 @@ class Calls:
 
     def _call_method(self, item: Method, given: Arguments, site: Site | None) -> Value:
         with_owner = replace(given, positional=(item.owner, *given.positional))
-        is_followed = self.functions.is_followed(item.function)
-        return (
-            self.functions.follow(item.function, with_owner) if is_followed else self._made(None, with_owner)
-        )
+        if self.functions.is_followed(item.function):
+            return self.functions.follow(item.function, with_owner)
+        self._call_back(given)
+        return self._made(None, with_owner)
 
     def _call_partial(self, item: functools.partial[Any], given: Arguments, site: Site | None) -> Value:
         return self._call_object(item.func, with_partial(item, given), site)

@@ -252,7 +252,9 @@ class Evaluator:
             self.bind(generator.target, items_of(self.expression(generator.iter, inner)), inner)
             for condition in generator.ifs:
                 self.expression(condition, inner)
-        return held([self.expression(node.value if isinstance(node, ast.DictComp) else node.elt, inner)])
+        if isinstance(node, ast.DictComp):  # a key may be a call, as in {pool.submit(ask, q): q for q in …}
+            return held([self.expression(part, inner) for part in (node.key, node.value)])
+        return held([self.expression(node.elt, inner)])
 
     def _call(self, node: ast.Call, scope: Scope) -> Value:
         return self.calls.call(node, scope)
