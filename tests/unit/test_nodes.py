@@ -1164,3 +1164,23 @@ graph = graph_of(node)
         )
     )
     assert texts(row) == ["Answer in one word"]
+
+
+@pytest.mark.parametrize("given", ["model=state['model']", "**state['options']"])
+def test_a_model_that_is_named_at_run_time(inspect, given):
+    """It is unknown, and not what its class takes where nobody names one."""
+    row = only(
+        inspect(
+            f"""
+from langchain_openai import ChatOpenAI
+
+
+def node(state):
+    return {{"a": ChatOpenAI({given}, api_key="unused").invoke("Say hello.").content}}
+
+
+graph = graph_of(node)
+"""
+        )
+    )
+    assert (row["model"], row["provider"]) == (None, "openai")

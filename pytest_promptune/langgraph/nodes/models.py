@@ -108,11 +108,13 @@ def provider_of(cls: type) -> str | None:
 def constructed(cls: type | None, given: Arguments, provider: str | None = None) -> ModelUse:
     """The model that a call of its class would make."""
     name = next((text for key in _NAMES if (text := constant_text(given.named.get(key)))), None)
+    is_settled = given.rest.is_unknown and not given.rest.name
+    is_default = is_settled and not any(key in given.named for key in _NAMES)
     return ModelUse(
-        model=name or _default_name(cls),
+        model=name or (_default_name(cls) if is_default else None),
         provider=provider or (provider_of(cls) if cls else None),
         params=params_of(given),
-        is_settled=given.rest.is_unknown and not given.rest.name,
+        is_settled=is_settled,
         is_limited=(provider or (provider_of(cls) if cls else None)) == "anthropic",
     )
 
