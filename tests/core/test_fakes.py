@@ -163,3 +163,11 @@ def test_the_first_prompt_that_names_a_choice():
     """What a system message says goes before what a person writes."""
     faker = Faker(Random(0))
     assert faker.text(["Be kind.", "Say x, y or z.", "I saw a, b and c."], "node") == "x"
+
+
+def test_choices_in_a_long_text():
+    """A table of many words is no list of choices, and a list as long is read from its end."""
+    labels = ", ".join(f"label-{number}" for number in range(20_000))
+    prompt = f"{labels}. {'x' * 200_000}"
+    assert Faker(Random(0)).text([prompt], "node").split() != []
+    assert Faker(Random(0)).text([f"{labels} or none"], "node").startswith("label-199")

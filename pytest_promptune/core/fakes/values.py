@@ -38,8 +38,11 @@ _FORMATS: Mapping[str, str] = {
 }
 #: A word, or an article and one or two: more would be the sentence around it.
 _OPTION = r"(?:\b(?:an?|the) [\w-]+(?: [\w-]+)?|[\w-]+)"
+#: Options before the last; without an end, and from within words, a long list would take its square in time.
+_SOME = "{0,50}"
 _CHOICES = re.compile(
-    rf"{_OPTION}(?:, ?{_OPTION})*,? (?:or|and|\|) {_OPTION}|[\w-]+(?: ?\| ?[\w-]+)+", re.IGNORECASE
+    rf"(?<![\w-])(?:{_OPTION}(?:, ?{_OPTION}){_SOME},? (?:or|and|\|) {_OPTION}|[\w-]+(?: ?\| ?[\w-]+)+)",
+    re.IGNORECASE,
 )
 _BETWEEN = re.compile(r", ?(?:or |and )?| (?:or|and|\|) | ?\| ?")
 _MANY = 3
