@@ -7,6 +7,7 @@ closes the network except for this machine, and puts fakes in place of all chat 
 from __future__ import annotations
 
 import functools
+import ipaddress
 import os
 import socket
 from collections.abc import Callable, Generator
@@ -17,7 +18,6 @@ import pytest
 #: Seed of the fakes, from the command.
 SEED = "PROMPTUNE_DRY_RUN_SEED"
 
-_LOCAL = ("localhost", "127.", "::1", "0.0.0.0", "::ffff:127.")
 #: What asks for another session than this one.
 _OTHER = ("baseline", "compare", "resume", "replay", "plan", "variant", "stage", "max_cost")
 
@@ -80,5 +80,16 @@ def _local_only(original: Callable[..., Any]) -> Callable[..., Any]:
 
 def _refuse(host: Any) -> None:
     name = host.decode("ascii", "replace") if isinstance(host, bytes) else host
-    if isinstance(name, str) and name and not name.startswith(_LOCAL):
+    if isinstance(name, str) and name and not _is_here(name):
         raise PermissionError(f"{name}: a dry run reaches no other host")
+
+
+def _is_here(name: str) -> bool:
+    if name.lower() == "localhost":
+        return True
+    try:
+        address = ipaddress.ip_address(name.partition("%")[0])
+    except ValueError:
+        return False
+    mapped = getattr(address, "ipv4_mapped", None) or address
+    return mapped.is_loopback or mapped.is_unspecified
