@@ -209,8 +209,7 @@ def _choice(kwargs: Mapping[str, Any]) -> str | None:
         return "any"
     if isinstance(choice, Mapping):
         named = choice.get("function") or choice
-        choice = named.get("name") if isinstance(named, Mapping) else None
-        choice = choice or kwargs["tool_choice"].get("type")
+        choice = (named.get("name") if isinstance(named, Mapping) else None) or choice.get("type")
     return choice if isinstance(choice, str) else None
 
 

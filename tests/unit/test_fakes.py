@@ -121,6 +121,12 @@ def test_tools_that_must_be_called(openai, choice, expected):
     assert [call["name"] for call in answer.tool_calls] == expected
 
 
+def test_a_choice_in_a_form_nobody_knows(openai):
+    """It is no choice."""
+    model = openai.bind_tools([look_up, send]).bind(function_call={"mode": "auto"})
+    assert [call["name"] for call in model.invoke("Help.").tool_calls] == ["look_up"]
+
+
 def test_an_agent_comes_to_an_end(openai, anthropic):
     """With tools that must be called, and with a structured answer at its end."""
     for model in (openai, anthropic):
