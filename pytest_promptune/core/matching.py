@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
-from pytest_promptune.core.baseline import Baseline
+from pytest_promptune.core.baseline import Baseline, BaselineMetric
 from pytest_promptune.core.experiment import Column, Scores
 from pytest_promptune.core.values import dataclass
 from pytest_promptune.core.view import CaseLists, MetricName
 
 if TYPE_CHECKING:
     from pytest_promptune.core.stats.aggregates import Aggregated
+    from pytest_promptune.core.stats.model import Direction, Kind
 
 #: Metrics of the app that are gated without being named; time and money are compared, not gated.
 _GATED_APP_METRICS = ("error_rate",)
@@ -135,3 +136,16 @@ def baseline_side(
     for case in set(collected or ()) - column.cases:
         scores.pop(case, None)
     return Side(label=label, scores=scores, hashes=baseline.cases)
+
+
+def recorded_name(metric: str, known: BaselineMetric, module: str) -> MetricName:
+    """The metric that a module's baseline calls so; which app it is of, the file doesn't say."""
+    return MetricName(
+        metric=metric,
+        test=f"{module}::{metric.rpartition('::')[0] or metric}",
+        module=module,
+        app="",
+        kind=cast("Kind", known.kind),  # checked when the file was read
+        direction=cast("Direction", known.direction),
+        unit=known.unit,
+    )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import cast
 
 from pytest_promptune.core.aggregates.given import Aggregate
 from pytest_promptune.core.aggregates.subjects import name_of
@@ -14,9 +13,9 @@ from pytest_promptune.core.goals.matching import Candidate, Meant, meant_by, tot
 from pytest_promptune.core.goals.model import Goals
 from pytest_promptune.core.goals.telling import aim
 from pytest_promptune.core.goals.words import ACCURACY, MACRO_F1, normal
+from pytest_promptune.core.matching import recorded_name
 from pytest_promptune.core.plan import PlannedItem
 from pytest_promptune.core.planning import Check
-from pytest_promptune.core.stats.model import Direction, Kind
 from pytest_promptune.core.view import MetricName
 
 
@@ -92,18 +91,7 @@ class Suite:
     def _of_baselines(self) -> Iterator[Candidate]:
         for module, recorded in self._baselines.items():
             for metric, known in (recorded.metrics if recorded else {}).items():
-                of_test = metric.rpartition("::")[0] or metric
-                yield Candidate(
-                    name=MetricName(
-                        metric=metric,
-                        test=f"{module}::{of_test}",
-                        module=module,
-                        app="",
-                        kind=cast(Kind, known.kind),  # checked when the file was read
-                        direction=cast(Direction, known.direction),
-                        unit=known.unit,
-                    )
-                )
+                yield Candidate(name=recorded_name(metric, known, module))
 
     def may_bring(self, metric: str) -> bool:
         """Whether a metric of this name can still turn up: a score of an unrecorded test, or a scorer's."""

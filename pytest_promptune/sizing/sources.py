@@ -5,15 +5,14 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from pytest_promptune.core.baseline import Baseline, BaselineMetric
 from pytest_promptune.core.display import some
 from pytest_promptune.core.errors import BaselineError, SettingsError, StoreError
 from pytest_promptune.core.experiment import Column, Experiment, Scores
-from pytest_promptune.core.matching import is_gated, is_named
+from pytest_promptune.core.matching import is_gated, is_named, recorded_name
 from pytest_promptune.core.model import CURRENT
-from pytest_promptune.core.stats.model import Direction, Kind
 from pytest_promptune.core.values import dataclass
 from pytest_promptune.core.view import MetricName
 from pytest_promptune.store.baselines import FOLDER, baseline_path, read_baseline
@@ -148,22 +147,9 @@ def _scored(baseline: Baseline) -> dict[str, BaselineMetric]:
 
 def _metrics(baseline: Baseline, module: str) -> list[StoredMetric]:
     return [
-        StoredMetric(name=_name(name, metric, module), scores=dict(baseline.scores[name]), others={})
+        StoredMetric(name=recorded_name(name, metric, module), scores=dict(baseline.scores[name]), others={})
         for name, metric in _scored(baseline).items()
     ]
-
-
-def _name(metric: str, known: BaselineMetric, module: str) -> MetricName:
-    of_test, separator, _ = metric.rpartition("::")
-    return MetricName(
-        metric=metric,
-        test=f"{module}::{of_test if separator else metric}",
-        module=module,
-        app="",
-        kind=cast(Kind, known.kind),  # checked when the file was read
-        direction=cast(Direction, known.direction),
-        unit=known.unit,
-    )
 
 
 def _module(path: Path, root: Path) -> str:
