@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from pytest_promptune.core.display import UNKNOWN, clean, count, money
-from pytest_promptune.core.nodes.priority import Effort, Measure, Priority, Unmet
+from pytest_promptune.core.nodes.priority import MECHANICAL, Effort, Measure, Priority, Unmet
 from pytest_promptune.core.nodes.wording import share
 from pytest_promptune.inspecting.efforts import DIFFERENCE, POWER
 
@@ -52,7 +52,7 @@ def rule_of(unmet: Unmet) -> str:
         "Impact: the node's measured share, on average over what counts: failed cases in which it ran, of "
         f"time, of cost; {about}. It bounds a gain and promises none. "
         "Feasibility: findings that a parameter or another form mends "
-        "(P103, P201, P202, P301, P401, P402, P404). Cost: runs per case that find a change of "
+        f"({', '.join(sorted(MECHANICAL))}). Cost: runs per case that find a change of "
         f"{DIFFERENCE:.2f} (10 % of times and costs) with a power of {POWER}, times the cost of one run over "
         "all cases; each variant costs that much. Stars: impact ★ above 0, ★★ from 20 %, ★★★ from 50 %; "
         f"feasibility one for each finding, at most 3. Order: impact, then feasibility. {UNKNOWN}: not known."

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from pytest_promptune.core.display import clean, count, cut, money, seconds
+from pytest_promptune.core.display import UNKNOWN, clean, clean_lines, count, cut, money, seconds
 from pytest_promptune.core.lines import BAD, BOLD, DIM, INDENT, WARN, Line, line, paragraph, table
 from pytest_promptune.core.nodes.headroom import Headroom, headroom_of
 from pytest_promptune.core.nodes.model import CallPlace, Node, PromptText
@@ -15,7 +15,6 @@ from pytest_promptune.inspecting import matrix
 from pytest_promptune.inspecting.finding import Inspection
 from pytest_promptune.report import escape
 
-UNKNOWN = "–"
 _MOST_ERRORS = 3
 #: Characters shown of one message as it was sent.
 _LONGEST_SENT = 4000
@@ -257,7 +256,7 @@ def _section(node: Node, found: Inspection) -> Iterator[str]:
     for text in node.prompt:
         role = f" ({text.role})" if text.role else ""
         yield f"\nPrompt{role}, {escape.code(_stand(text))}:\n"
-        yield str(escape.fence(_lines(text.text)))
+        yield str(escape.fence(clean_lines(text.text)))
     if not node.prompt:
         yield f"- {_no_prompt(node).capitalize()}"
     for told in measured(node, found):
@@ -279,10 +278,4 @@ def _sent(call: CallPlace) -> Iterator[str]:
     if sent.prompt:
         yield f"\nAs it was sent (case {escape.code(sent.case_id)}, run {sent.run}):\n"
         for role, text in sent.prompt:
-            yield str(escape.fence(_lines(f"[{role}]\n{beginning(text, _LONGEST_SENT)}")))
-
-
-def _lines(text: str) -> list[str]:
-    from pytest_promptune.core.display import clean_lines
-
-    return clean_lines(text)
+            yield str(escape.fence(clean_lines(f"[{role}]\n{beginning(text, _LONGEST_SENT)}")))

@@ -23,20 +23,9 @@ class Headroom:
     cost: float | None = None
 
 
-def failed_cases(
-    results: Iterable[Result], *, metrics: Collection[str] | None = None
-) -> set[tuple[str, str]]:
-    """App and case of those that missed or errored in some run.
-
-    Args:
-        results: of one variant.
-        metrics: only tests with these assertion metrics; ``None`` for all.
-    """
-    return {
-        (result.app, result.case_id)
-        for result in results
-        if result.outcome in ("missed", "errored") and (metrics is None or result.metric in metrics)
-    }
+def failed_cases(results: Iterable[Result]) -> set[tuple[str, str]]:
+    """App and case of those that missed or errored in some run of one variant."""
+    return {(result.app, result.case_id) for result in results if result.outcome in ("missed", "errored")}
 
 
 def headroom_of(node: Node, failed: Collection[tuple[str, str]]) -> Headroom:
