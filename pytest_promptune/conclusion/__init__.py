@@ -46,7 +46,7 @@ def conclude(evidence: Evidence) -> Conclusion:
     if evidence.goals is not None:
         from pytest_promptune.conclusion.goals import judge_goals  # only where there are goals
 
-        judge_goals(evidence, columns, classifying, found)
+        judge_goals(evidence.goals, evidence, columns, classifying, found)
     names = [*(column.name for column in columns), *aggregation.names]
     if evidence.is_whole:  # else a name may belong to what was left out
         found.warnings.extend(remarks.unused_names(_named(evidence, columns), names))

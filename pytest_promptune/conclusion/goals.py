@@ -10,18 +10,21 @@ from pytest_promptune.core.experiment import Column
 from pytest_promptune.core.goals.gating import goal_items
 from pytest_promptune.core.goals.judging import Measured, candidates, judge
 from pytest_promptune.core.goals.matching import meant_by
+from pytest_promptune.core.goals.model import Goals
 from pytest_promptune.core.goals.wording import shown_rule
 
 _PARTIAL = "Goals speak of the whole suite: in a partial session they are reported, not gated."
 
 
 def judge_goals(
-    evidence: Evidence, columns: Sequence[Column], classifying: Sequence[Classified], found: Conclusion
+    goals: Goals,
+    evidence: Evidence,
+    columns: Sequence[Column],
+    classifying: Sequence[Classified],
+    found: Conclusion,
 ) -> None:
     """Judge every goal under every variant and gate; one that can't be judged is a warning."""
-    goals, settings = evidence.goals, evidence.settings
-    if goals is None:
-        return
+    settings = evidence.settings
     found.warnings.extend(f"{goals.path}: {problem}" for problem in goals.problems)
     aggregates = [row for row in found.metrics if row.aggregate]
     known = candidates(columns, [each.column for each in classifying], [row.name for row in aggregates])
