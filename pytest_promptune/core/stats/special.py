@@ -28,9 +28,7 @@ def normal_quantile(probability: float) -> float:
 
 @lru_cache(maxsize=1)
 def _standard_normal_inverse() -> Callable[[float], float]:
-    from statistics import (
-        NormalDist,  # loads fractions and decimal; sessions without looks start without them
-    )
+    from statistics import NormalDist  # loads fractions and decimal: only where there are looks
 
     return NormalDist().inv_cdf
 
