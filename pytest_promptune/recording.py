@@ -11,9 +11,9 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from pytest_promptune.conditions import Commit, own_version, python_version, tests_hash
-from pytest_promptune.core.codec import sha256
-from pytest_promptune.core.errors import StoreError
-from pytest_promptune.core.model import CURRENT, Variant
+from pytest_promptune.core.codec import sha256, to_jsonable
+from pytest_promptune.core.errors import ScoreError, StoreError
+from pytest_promptune.core.model import CURRENT, Case, Variant
 from pytest_promptune.core.plan import PlannedItem
 from pytest_promptune.core.redaction import Redactor
 from pytest_promptune.core.results import Result
@@ -23,6 +23,7 @@ from pytest_promptune.sampling import StoredSamples
 from pytest_promptune.settings import Settings
 from pytest_promptune.store.log import (
     ExperimentLog,
+    LoggedCase,
     LoggedSample,
     LogWriter,
     Manifest,
@@ -32,6 +33,7 @@ from pytest_promptune.store.log import (
     locate,
     sample_from_json,
     sample_to_json,
+    series_hash,
 )
 from pytest_promptune.store.writing import WritingProcess
 
@@ -47,6 +49,10 @@ class Facts:
     conditions: Mapping[str, Any] = field(default_factory=dict)
     #: Texts by variant and name.
     prompts: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    #: As far as they are known before the fixtures run.
+    cases: Sequence[LoggedCase] = ()
+    #: What the experiment has in common with the others of its tuning series.
+    series: str | None = None
 
 
 def experiment_id(started: str) -> str:
@@ -71,23 +77,48 @@ def facts_of(
         root: test modules are relative to it.
     """
     runs: dict[str, int] = {}
-    cases: dict[str, str] = {}
+    cases: dict[str, LoggedCase] = {}
+    apps: set[str] = set()
     for item in items:
+        apps.add(f"{item.module}::{item.marks.app}")
         runs[item.module] = max(runs.get(item.module, 0), item.cell.run)
         name = f"{item.module}::{item.case.id}" if item.case else ""
         if item.case and name not in cases:
-            cases[name] = item.case.fingerprint
+            cases[name] = _logged(item.case, item.module)
     replaced = {variant.name: dict(variant.templates) for variant in variants if variant.templates}
+    hashes = {name: case.hash for name, case in cases.items()}
     return Facts(
         conditions={
-            "cases": cases,
+            "cases": hashes,
             "tests": {file: tests_hash([file], root=root) for file in _with_conftests(runs, root)},
             "variants": {variant.name: variant.fingerprint for variant in variants},
             "prompts": {name: sha256(text) for name, text in templates.items()},
             "runs": runs,
         },
         prompts={CURRENT: templates} | replaced,
+        cases=tuple(cases.values()),
+        series=series_hash(apps, hashes),
     )
+
+
+def _logged(case: Case, module: str) -> LoggedCase:
+    """A case as plain data; it has a fingerprint, so its input and expected have a JSON form."""
+    return LoggedCase(
+        module=module,
+        id=case.id,
+        hash=case.fingerprint,
+        tags={str(name): _tag(value) for name, value in case.tags.items()},
+        input=to_jsonable(case.input, where=f"Case {case.id!r}: input"),
+        expected=to_jsonable(case.expected, where=f"Case {case.id!r}: expected"),
+    )
+
+
+def _tag(value: object) -> Any:
+    """A tag as plain data; what has no JSON form as text."""
+    try:
+        return to_jsonable(value, where="a tag")
+    except ScoreError:
+        return str(value)
 
 
 def _with_conftests(modules: Iterable[str], root: Path) -> list[str]:
@@ -148,6 +179,16 @@ class Recording:
     def is_open(self) -> bool:
         """Whether samples are stored from here."""
         return self._writer is not None
+
+    @property
+    def cases(self) -> Sequence[LoggedCase]:
+        """What is measured, as far as it was known before the fixtures ran."""
+        return self._facts.cases
+
+    @property
+    def series(self) -> str | None:
+        """What the experiment has in common with the others of its tuning series."""
+        return self._facts.series
 
     @property
     def problem(self) -> str | None:
@@ -237,6 +278,8 @@ class Recording:
         return {
             "conditions": self._facts.conditions,
             "prompts": self._facts.prompts,
+            "cases": [asdict(case) for case in self._facts.cases],
+            "series": self._facts.series,
             "resumes": self.stored.name,
             "notes": self.notes,
         }
@@ -245,7 +288,12 @@ class Recording:
         """Take over the `knowledge` of the first such process; the others know the same."""
         if self._facts.conditions:
             return
-        self._facts = Facts(conditions=knowledge["conditions"], prompts=knowledge["prompts"])
+        self._facts = Facts(
+            conditions=knowledge["conditions"],
+            prompts=knowledge["prompts"],
+            cases=tuple(LoggedCase(**case) for case in knowledge["cases"]),
+            series=knowledge["series"],
+        )
         self.notes.extend(knowledge["notes"])
         if knowledge["resumes"]:
             self.take_over(knowledge["resumes"])
@@ -266,6 +314,9 @@ class Recording:
             conditions=self._facts.conditions,
             options=options,
             prompts=self._facts.prompts,
+            cases=self._facts.cases,
+            series=self._facts.series,
+            note=self._settings.note,
             promptune=own_version(),
             python=python_version(),
             replay_of=self.replay_of,

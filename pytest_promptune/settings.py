@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from pytest_promptune.core.errors import SettingsError
 from pytest_promptune.core.margins import read_sizes
 from pytest_promptune.core.runs import Runs, parse_runs
 from pytest_promptune.core.stages import SIZES, Stage
+from pytest_promptune.option_specs import OptionSpec, option
 from pytest_promptune.option_values import (
     read_flag,
     read_functions,
@@ -42,56 +43,24 @@ DEFAULT_VARIANTS = "prompts/variants"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class OptionSpec:
-    """How one field of `Settings` is given on the command line and in the ini file."""
-
-    name: str
-    help: str
-    #: Turns what was given into the field's value; raises `ValueError` with what would be valid.
-    parse: Callable[[Any], Any]
-    #: ``flag`` takes no value, ``text`` one, ``list`` one each time it is given.
-    kind: Literal["flag", "text", "list"] = "text"
-    metavar: str | None = None
-    on_command_line: bool = True
-    in_ini: bool = True
-
-    @property
-    def flag(self) -> str:
-        """The option as it is typed, ``--promptune-against``."""
-        return "--promptune-" + self.name.replace("_", "-")
-
-    @property
-    def ini(self) -> str:
-        """The key in the ini file, ``promptune_against``."""
-        return "promptune_" + self.name
-
-
-def _option(default: Any, help: str, parse: Callable[[Any], Any], **spec: Any) -> Any:
-    metadata = {"help": help, "parse": parse, **spec}
-    if isinstance(default, dict):
-        return field(default_factory=lambda: dict(default), metadata=metadata)
-    return field(default=default, metadata=metadata)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     """What the user asked for; read once, at the start of the session."""
 
-    baseline: bool = _option(
+    baseline: bool = option(
         False,
         "measure `current` and record it as the baseline; nothing is gated",
         read_flag,
         kind="flag",
         in_ini=False,
     )
-    compare: bool = _option(
+    compare: bool = option(
         False,
         "measure `current` and the variants interleaved, and compare each with `current`",
         read_flag,
         kind="flag",
         in_ini=False,
     )
-    variant: tuple[str, ...] = _option(
+    variant: tuple[str, ...] = option(
         (),
         "with --promptune-compare: only this variant beside `current`; else: measure it in place of "
         "`current` (repeatable)",
@@ -99,38 +68,38 @@ class Settings:
         kind="list",
         metavar="NAME",
     )
-    against: str = _option(
+    against: str = option(
         "main", "which baseline to record or to compare with (default: main)", read_word, metavar="NAME"
     )
-    runs: Runs | None = _option(
+    runs: Runs | None = option(
         None,
         f"runs per case; on the command line it overrides the marker (default: {DEFAULT_RUNS}). MIN..MAX, as "
         "3..10, stops early once the verdict is clear",
         parse_runs,
         metavar="N",
     )
-    baseline_runs: int | None = _option(
+    baseline_runs: int | None = option(
         None,
         "runs per case with --promptune-baseline, instead of the marker's; --promptune-runs overrides it "
         "(recommended: 10, against 5 of a check)",
         read_positive_int,
         metavar="N",
     )
-    stage: Stage = _option(
+    stage: Stage = option(
         "full",
         "how much is measured: `quick`, 3 cases of each test, once each; `medium`, 10 cases, 3 runs; `full`, "
         "everything (default). Cases are drawn evenly over their categories, the same ones each time",
         read_stage,
         metavar="STAGE",
     )
-    gate: Gate = _option(
+    gate: Gate = option(
         "regression",
         "`regression`: a significant regression fails (default); `non-inferiority`: whatever "
         "is not shown to be within the margin fails; `off`",
         read_gate,
         metavar="RULE",
     )
-    margin: Mapping[str, float] = _option(
+    margin: Mapping[str, float] = option(
         {},
         "how much worse a metric may acceptably get (repeatable; default: 0.10 for 0/1 metrics "
         "and scores within [0,1], 10%% of the reference for others, 20%% for latency)",
@@ -138,7 +107,7 @@ class Settings:
         kind="list",
         metavar="METRIC=VALUE",
     )
-    tolerance: Mapping[str, float] = _option(
+    tolerance: Mapping[str, float] = option(
         {},
         "how much worse a metric may measurably get without being called regressed (repeatable; default: "
         "10%% for latency, as machines differ from day to day, else 0)",
@@ -146,46 +115,46 @@ class Settings:
         kind="list",
         metavar="METRIC=VALUE",
     )
-    strict: bool = _option(False, "an inconclusive gated metric fails too", read_flag, kind="flag")
-    gate_cases: bool = _option(
+    strict: bool = option(False, "an inconclusive gated metric fails too", read_flag, kind="flag")
+    gate_cases: bool = option(
         False,
         "a gated metric fails too when single cases of it got worse by themselves (one in ten of the cases "
         "named may be by chance)",
         read_flag,
         kind="flag",
     )
-    alpha: float = _option(
+    alpha: float = option(
         0.05,
         "two-sided error level: 95%% intervals, and an unchanged app fails the gate with at most half "
         "of it (default: 0.05)",
         read_level,
         metavar="LEVEL",
     )
-    scope: Scope = _option(
+    scope: Scope = option(
         "suite",
         "`suite`: would these cases regress (default); `population`: inputs like them",
         read_scope,
         metavar="SCOPE",
     )
-    require_baseline: bool = _option(
+    require_baseline: bool = option(
         False, "a gated metric or case without a baseline fails (for CI)", read_flag, kind="flag"
     )
-    concurrency: int = _option(
+    concurrency: int = option(
         DEFAULT_CONCURRENCY,
         f"samples in flight (default: {DEFAULT_CONCURRENCY})",
         read_positive_int,
         metavar="N",
     )
-    rate: float | None = _option(
+    rate: float | None = option(
         None, "begin at most this many calls, as 5/s or 300/min (retries count)", read_rate, metavar="N/s"
     )
-    max_cost: float | None = _option(
+    max_cost: float | None = option(
         None,
         "begin no further sample once this much is spent; what was measured is kept and reported",
         read_usd,
         metavar="USD",
     )
-    resume: bool = _option(
+    resume: bool = option(
         False,
         "take the finished samples of the newest interrupted experiment with the same conditions, and "
         "measure the rest",
@@ -193,14 +162,21 @@ class Settings:
         kind="flag",
         in_ini=False,
     )
-    replay: str | None = _option(
+    replay: str | None = option(
         None,
         "score the stored outputs of an experiment again (`last` for the newest); the app is not called",
         read_text,
         in_ini=False,
         metavar="EXPERIMENT",
     )
-    plan: bool = _option(
+    note: str | None = option(
+        None,
+        "what was changed or learned, stored with the experiment and told in history and final report",
+        read_text,
+        in_ini=False,
+        metavar="TEXT",
+    )
+    plan: bool = option(
         False,
         "show what would be measured, what it would take and what would fail; nothing runs (exit code 1 if "
         "something would fail)",
@@ -208,14 +184,14 @@ class Settings:
         kind="flag",
         in_ini=False,
     )
-    goals: str | None = _option(
+    goals: str | None = option(
         None,
         "goals file, Markdown in English or Japanese (default: fine-tune.md at the root, or in "
         ".langgraph-architect/ or .langgraph-master/; an empty value reads none)",
         lambda value: str(value).strip(),
         metavar="PATH",
     )
-    goal_metrics: Mapping[str, str] = _option(
+    goal_metrics: Mapping[str, str] = option(
         {},
         "which metric a goal of the goals file means, where its name doesn't say, as Accuracy = test_intent "
         "(one line each)",
@@ -223,61 +199,61 @@ class Settings:
         kind="list",
         on_command_line=False,
     )
-    store: str | None = _option(
+    store: str | None = option(
         None,
         "experiment log: sqlite:///PATH or postgresql+psycopg://… (default: SQLite under .promptune/; an "
         "empty value stores nothing)",
         lambda value: str(value).strip(),
         metavar="URL",
     )
-    redact: tuple[str, ...] = _option(
+    redact: tuple[str, ...] = option(
         (),
         "regular expressions of secrets that must not be stored or shown, beside those that are known",
         read_texts,
         kind="list",
         on_command_line=False,
     )
-    report: tuple[str, ...] = _option(
+    report: tuple[str, ...] = option(
         (DEFAULT_REPORT,),
         f"Markdown report (repeatable; default: {DEFAULT_REPORT}; an empty value writes none)",
         read_reports,
         kind="list",
         metavar="PATH",
     )
-    json: str | None = _option(None, "machine-readable results", read_text, metavar="PATH")
-    variants: str = _option(
+    json: str | None = option(None, "machine-readable results", read_text, metavar="PATH")
+    variants: str = option(
         DEFAULT_VARIANTS,
         f"folder of the variants (default: {DEFAULT_VARIANTS})",
         read_text,
         on_command_line=False,
     )
-    jinja_env: str | None = _option(
+    jinja_env: str | None = option(
         None,
         "the jinja2.Environment of the app's prompts, as my_app.prompts:env",
         read_text,
         on_command_line=False,
     )
-    graph: str | None = _option(
+    graph: str | None = option(
         None,
         "the app's compiled graph, for pytest-promptune nodes, as my_app.graph:graph",
         read_text,
         on_command_line=False,
     )
-    llm_calls: tuple[str, ...] = _option(
+    llm_calls: tuple[str, ...] = option(
         (),
         "functions that call a model in a way of their own, for pytest-promptune nodes, as my_app.llm:ask",
         read_functions,
         kind="list",
         on_command_line=False,
     )
-    gate_metrics: tuple[str, ...] = _option(
+    gate_metrics: tuple[str, ...] = option(
         (),
         "metrics to gate beside the default ones, as latency_s",
         read_texts,
         kind="list",
         on_command_line=False,
     )
-    prices: Mapping[str, Price] = _option(
+    prices: Mapping[str, Price] = option(
         {},
         "USD per million input / output tokens of models whose price is not published, or another one, as "
         "my-model = 0.15 / 0.60 (one line each)",
@@ -285,14 +261,14 @@ class Settings:
         kind="list",
         on_command_line=False,
     )
-    one_change: bool = _option(
+    one_change: bool = option(
         False,
         "refuse variants that change more than one prompt or set of parameters",
         read_flag,
         kind="flag",
         on_command_line=False,
     )
-    templates: str | None = _option(
+    templates: str | None = option(
         None, "folder with report templates that replace the built-in ones", read_text, on_command_line=False
     )
     #: Whether `runs` was given on the command line, where it overrides the marker.

@@ -41,6 +41,7 @@ def to_results(view: View) -> dict[str, Any]:
         "exit_code": view.exit_code,
         "interrupted": view.interrupted,
         "experiment": _experiment(view.experiment),
+        "variants": [asdict(variant) for variant in view.variants],
         "metrics": [_metric(row) for row in view.metrics],
         "classes": [_classes(row) for row in view.classes],
         "comparisons": [_comparison(row) for row in view.comparisons],

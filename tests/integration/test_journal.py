@@ -330,3 +330,51 @@ def test_the_option_values_are_stored_without_secrets(bot):
     with log_of(bot.path) as log:
         options = log.options_of("last")
     assert (options["concurrency"], options["max_cost"]) == (3, 7.5)
+
+
+NOTED = """
+import pytest
+from pytest_promptune import Case
+
+CASES = [
+    Case(id="a", input={"q": "x"}, expected="y", tags={"category": "easy", "made": pytest}),
+    Case(id="b", input={"q": "z"}),
+]
+
+
+@pytest.fixture(scope="session")
+def app():
+    return lambda inputs: inputs["q"]
+
+
+@pytest.mark.promptune(app="app", runs=2)
+@pytest.mark.parametrize("case", CASES, ids=str)
+def test_it(case, sample):
+    assert sample.output
+"""
+
+
+@pytest.mark.parametrize("words", [(), ("-n", "2")], ids=["alone", "xdist"])
+def test_note_cases_and_series(pytester, words):
+    """Sessions of the same cases are a series; what was noted and what the cases are is kept."""
+    pytester.makepyfile(test_noted=NOTED)
+    options = ("--promptune-report=", *words)
+    pytester.runpytest_subprocess("--promptune-baseline", "--promptune-note= first try ", *options)
+    pytester.runpytest_subprocess(*options)
+    pytester.runpytest_subprocess("-k", "b-", *options)
+    with log_of(pytester.path) as log:
+        part, check, baseline = log.history()
+        assert [each.note for each in (part, check, baseline)] == [None, None, "first try"]
+        assert [found.id for found in log.series_of(baseline.series)] == [baseline.id, check.id]
+        assert part.series not in (None, check.series)
+        first, second = log.cases_of(check.id)
+        assert (first.id, first.module, first.input, first.expected) == (
+            "a",
+            "test_noted.py",
+            {"q": "x"},
+            "y",
+        )
+        assert first.tags["category"] == "easy"
+        assert first.tags["made"].startswith("<module")
+        assert (second.id, second.expected, second.tags) == ("b", None, {})
+        assert log.results_of(check.id)["variants"] == []

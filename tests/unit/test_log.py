@@ -9,10 +9,12 @@ import signal
 import subprocess
 import tempfile
 import uuid
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from log_samples import CONDITIONS, LOST, finish, manifest, result, sample, write
+from sqlalchemy import text
 
 from pytest_promptune.core.errors import SettingsError, StoreError
 from pytest_promptune.core.model import Answer, ModelCall, NodeRun, SampleError, Usage
@@ -20,7 +22,9 @@ from pytest_promptune.core.nodes.facts import NodeFacts
 from pytest_promptune.core.redaction import REDACTED
 from pytest_promptune.core.results import SampleFacts
 from pytest_promptune.store.log import (
+    Adoption,
     ExperimentLog,
+    LoggedCase,
     LogWriter,
     conditions_hash,
     differences,
@@ -352,3 +356,34 @@ def test_differences():
     ]
     assert differences(after, after) == []
     assert conditions_hash(after) != conditions_hash(CONDITIONS)
+
+
+def test_cases_and_series(location):
+    """Contents are stored once; a series knows its experiments and what was adopted of it."""
+    case = LoggedCase(
+        module="test_a.py", id="c0", hash="sha256:00", tags={"category": "a"}, input={"q": "hi"}, expected="x"
+    )
+    values = {"series": "sha256:s", "cases": (case,)}
+    for id_ in ("e1", "e2"):
+        finish(write(location, sample(), id_=id_, note="tried", **values))
+    finish(write(location, sample(), id_="e3", series="sha256:other"))
+    finish(write(location, sample(), id_="e4", replay_of="e1", **values))
+    with ExperimentLog(location) as log:
+        assert [(found.id, found.note) for found in log.series_of("sha256:s")] == [
+            ("e1", "tried"),
+            ("e2", "tried"),
+        ]
+        assert log.cases_of("e2") == [case]
+        assert log.cases_of("e3") == []
+        first = Adoption(experiment="e2", variant="few", at="2026-11-22T11:00:00Z")
+        log.adopt(first)
+        log.adopt(replace(first, commit="abc"))
+        assert log.adoptions_of("sha256:s") == [replace(first, commit="abc")]
+        assert log.adoptions_of("sha256:other") == []
+        log.prune(keep=2)
+        assert log.cases_of("e4") == [case]
+        log.prune(keep=0)
+    from pytest_promptune.store.log.opening import open_for_reading
+
+    with open_for_reading(location).connect() as connection:
+        assert connection.execute(text("SELECT count(*) FROM promptune_contents")).scalar() == 0

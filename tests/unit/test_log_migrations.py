@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from log_samples import finish, sample, write
-from sqlalchemy import Connection, text
+from log_samples import finish, manifest, sample, write
+from sqlalchemy import Connection, inspect, text
 
 from pytest_promptune.store.log import ExperimentLog, locate, migrations
 
@@ -54,3 +54,55 @@ def test_half_a_step_is_none(location, monkeypatch):
     with ExperimentLog(location) as log:
         assert log.history()[0].samples == 1
     assert moods(location) == ["fine"]
+
+
+def as_version_1(location) -> None:
+    """What later versions added is taken away again."""
+    from pytest_promptune.store.log.opening import open_for_writing
+
+    engine = open_for_writing(location)
+    with engine.begin() as connection:
+        for statement in (
+            "DROP TABLE promptune_adoptions",
+            "DROP TABLE promptune_cases",
+            "DROP TABLE promptune_contents",
+            "DROP INDEX promptune_experiments_by_series",
+            "ALTER TABLE promptune_experiments DROP COLUMN series",
+            "DELETE FROM promptune_versions",
+            "INSERT INTO promptune_versions VALUES (1)",
+        ):
+            connection.execute(text(statement))
+    engine.dispose()
+
+
+def shape(location) -> dict[str, object]:
+    """Columns, keys and indices of all tables."""
+    from pytest_promptune.store.log.opening import open_for_reading
+
+    with open_for_reading(location).connect() as connection:
+        found = inspect(connection)
+        return {
+            table: (
+                {(c["name"], str(c["type"]), c["nullable"]) for c in found.get_columns(table)},
+                found.get_pk_constraint(table)["constrained_columns"],
+                sorted((i["name"] or "", i["column_names"]) for i in found.get_indexes(table)),
+                sorted(
+                    (f["constrained_columns"], f["referred_table"], str(f["options"]))
+                    for f in found.get_foreign_keys(table)
+                ),
+            )
+            for table in found.get_table_names()
+        }
+
+
+def test_an_old_store_gets_the_shape_of_a_new_one(location):
+    """Migrating from version 1 leaves nothing out; what was there is kept, and can be added to."""
+    new = shape(location)
+    as_version_1(location)
+    with ExperimentLog(location) as log:
+        assert log.history()[0].series is None
+        assert log.cases_of("last") == []
+    assert shape(location) == new
+    finish(write(location, sample(), id_="b"))
+    with ExperimentLog(location) as log:
+        assert [found.id for found in log.history()] == ["b", manifest().id]

@@ -9,20 +9,25 @@ from pytest_promptune.store.log.location import Location, locate
 from pytest_promptune.store.log.reader import ExperimentLog
 from pytest_promptune.store.log.rows import sample_from_json, sample_to_json
 from pytest_promptune.store.log.values import (
+    Adoption,
     ExperimentSummary,
+    LoggedCase,
     LoggedSample,
     Manifest,
     SampleKey,
     conditions_hash,
     differences,
+    series_hash,
 )
 from pytest_promptune.store.log.writer import LogWriter
 
 __all__ = [
+    "Adoption",
     "ExperimentLog",
     "ExperimentSummary",
     "Location",
     "LogWriter",
+    "LoggedCase",
     "LoggedSample",
     "Manifest",
     "SampleKey",
@@ -32,4 +37,5 @@ __all__ = [
     "locate",
     "sample_from_json",
     "sample_to_json",
+    "series_hash",
 ]

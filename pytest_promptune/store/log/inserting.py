@@ -92,6 +92,9 @@ class Inserter:
             texts, prompts = rows.prompt_rows(manifest)
             self._insert(schema.texts, [self._plain(text) for text in texts])
             self._insert(schema.prompts, [self._mine(prompt) for prompt in prompts])
+            contents, cases = rows.case_rows(manifest)
+            self._insert(schema.contents, [self._plain(content) for content in contents])
+            self._insert(schema.cases, [self._mine(case) for case in cases])
 
     def write(self, steps: Sequence[Step]) -> None:
         """Take these steps and commit; without any it is a sign of life.
@@ -191,6 +194,7 @@ class Inserter:
             schema.metrics,
             schema.comparisons,
             schema.prompts,
+            schema.cases,
             schema.manifests,
         ):
             self._connection.execute(delete(table).where(table.c.experiment == self._experiment))

@@ -9,9 +9,28 @@ from sqlalchemy import Connection, func, insert, inspect, select, text
 from pytest_promptune.core.errors import StoreError
 from pytest_promptune.store.log.schema import metadata, versions
 
+
+def _series_cases_and_adoptions(connection: Connection) -> None:
+    """1 to 2: experiments know their series and cases, and which of their variants were adopted."""
+    mine = "FOREIGN KEY (experiment) REFERENCES promptune_experiments (experiment) ON DELETE CASCADE"
+    for statement in (
+        "ALTER TABLE promptune_experiments ADD COLUMN series TEXT",
+        "CREATE INDEX promptune_experiments_by_series ON promptune_experiments (series, experiment)",
+        "CREATE TABLE promptune_contents (hash TEXT NOT NULL PRIMARY KEY, input JSON, expected JSON)",
+        "CREATE TABLE promptune_cases (experiment INTEGER NOT NULL, module TEXT NOT NULL, "
+        "case_id TEXT NOT NULL, hash TEXT NOT NULL, tags JSON NOT NULL, "
+        f"PRIMARY KEY (experiment, module, case_id), {mine}, "
+        "FOREIGN KEY (hash) REFERENCES promptune_contents (hash))",
+        "CREATE INDEX ix_promptune_cases_hash ON promptune_cases (hash)",
+        "CREATE TABLE promptune_adoptions (experiment INTEGER NOT NULL, variant TEXT NOT NULL, "
+        f'at TEXT NOT NULL, "commit" TEXT, PRIMARY KEY (experiment, variant), {mine})',
+    ):
+        connection.execute(text(statement))
+
+
 #: Step n turns version n + 1 into version n + 2. Steps say what they do in SQL or with tables of their
 #: own, never with those of `schema`, which are always the newest.
-STEPS: tuple[Callable[[Connection], None], ...] = ()
+STEPS: tuple[Callable[[Connection], None], ...] = (_series_cases_and_adoptions,)
 
 #: Any number of our own: PostgreSQL locks by numbers.
 _LOCK = 7_276_421

@@ -13,7 +13,7 @@ from pytest_promptune.core.results import Result
 from pytest_promptune.store.log.location import Location
 from pytest_promptune.store.log.processes import is_alive
 from pytest_promptune.store.log.rows import result_from, sample_from, summary_from
-from pytest_promptune.store.log.values import ExperimentSummary, LoggedSample
+from pytest_promptune.store.log.values import Adoption, ExperimentSummary, LoggedCase, LoggedSample
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection, Select
@@ -109,6 +109,59 @@ class ExperimentLog:
         with self._reading() as connection:
             return [(id_, data) for id_, data in connection.execute(query)]
 
+    # --- series -------------------------------------------------------------------------------------
+
+    def series_of(self, series: str) -> list[ExperimentSummary]:
+        """The experiments of a tuning series (see `series_hash`), oldest first, without replays."""
+        c = self._schema.experiments.c
+        query = self._newest_first().where(c.series == series, c.replay_of.is_(None))
+        with self._reading() as connection:
+            return [found for _, found in self._summaries(connection, query)][::-1]
+
+    def adoptions_of(self, series: str) -> list[Adoption]:
+        """The variants of a series that were adopted, oldest first."""
+        from sqlalchemy import select
+
+        experiments, adoptions = self._schema.experiments, self._schema.adoptions
+        query = (
+            select(experiments.c.id, adoptions.c.variant, adoptions.c.at, adoptions.c.commit)
+            .join_from(adoptions, experiments)
+            .where(experiments.c.series == series)
+            .order_by(adoptions.c.at, adoptions.c.experiment)
+        )
+        with self._reading() as connection:
+            return [
+                Adoption(experiment=id_, variant=variant, at=at, commit=commit)
+                for id_, variant, at, commit in connection.execute(query)
+            ]
+
+    def adopt(self, adoption: Adoption) -> None:
+        """Note that a variant was adopted; a second time, the newest counts.
+
+        Raises:
+            StoreError: when there is no such experiment, or the store can't be written to.
+        """
+        from sqlalchemy import delete, insert
+
+        adoptions = self._schema.adoptions
+        with self._reading() as connection:
+            number, _ = self._find(connection, adoption.experiment)
+        row = {
+            "experiment": number,
+            "variant": adoption.variant,
+            "at": adoption.at,
+            "commit": adoption.commit,
+        }
+        same = (adoptions.c.experiment == number) & (adoptions.c.variant == adoption.variant)
+        with self._explaining():
+            engine = self._opening.open_for_writing(self._location)
+            try:
+                with engine.begin() as connection:
+                    connection.execute(delete(adoptions).where(same))
+                    connection.execute(insert(adoptions).values(**row))
+            finally:
+                engine.dispose()
+
     # --- one experiment -----------------------------------------------------------------------------
 
     def conditions_of(self, name: str) -> Mapping[str, Any]:
@@ -148,6 +201,23 @@ class ExperimentLog:
             for variant, prompt, text in connection.execute(query.where(prompts.c.experiment == number)):
                 found.setdefault(variant, {})[prompt] = text
             return found
+
+    def cases_of(self, name: str) -> list[LoggedCase]:
+        """Its cases as they were planned, by module and id; of older experiments none are known."""
+        from sqlalchemy import select
+
+        cases, contents = self._schema.cases, self._schema.contents
+        with self._reading() as connection:
+            number, _ = self._find(connection, name)
+            columns = (cases.c.module, cases.c.case_id, cases.c.hash, cases.c.tags)
+            query = (
+                select(*columns, contents.c.input, contents.c.expected)
+                .join_from(cases, contents)
+                .where(cases.c.experiment == number)
+                .order_by(cases.c.module, cases.c.case_id)
+            )
+            names = ("module", "id", "hash", "tags", "input", "expected")
+            return [LoggedCase(**dict(zip(names, row, strict=True))) for row in connection.execute(query)]
 
     def samples(self, name: str, *, outputs: bool = True) -> Iterator[LoggedSample]:
         """Its samples in the order in which they finished, read page by page.
@@ -228,8 +298,9 @@ class ExperimentLog:
                         mine = schema.experiments.c.experiment == number
                         connection.execute(delete(schema.experiments).where(mine))
                 with engine.begin() as connection:
-                    used = select(schema.prompts.c.hash)
-                    connection.execute(delete(schema.texts).where(schema.texts.c.hash.not_in(used)))
+                    for shared, user in ((schema.texts, schema.prompts), (schema.contents, schema.cases)):
+                        used = select(user.c.hash)
+                        connection.execute(delete(shared).where(shared.c.hash.not_in(used)))
                 if gone:
                     self._opening.give_space_back(engine)
             finally:

@@ -256,8 +256,9 @@ def result_from(row: Stored, scores: Sequence[Stored]) -> Result:
 
 def experiment_row(manifest: Manifest, *, hashed: str) -> Row:
     """What a row of `experiments` says from its beginning."""
-    names = ("id", "mode", "started", "note", "commit", "branch", "dirty", "promptune", "python", "replay_of")
-    return {name: getattr(manifest, name) for name in names} | {"conditions_hash": hashed}
+    names = ("id", "mode", "started", "note", "commit", "branch", "dirty", "promptune", "python")
+    more = ("replay_of", "series")
+    return {name: getattr(manifest, name) for name in names + more} | {"conditions_hash": hashed}
 
 
 def prompt_rows(manifest: Manifest) -> tuple[list[Row], list[Row]]:
@@ -270,6 +271,19 @@ def prompt_rows(manifest: Manifest) -> tuple[list[Row], list[Row]]:
             texts[hashed] = text
             prompts.append({"variant": variant, "name": name, "hash": hashed})
     return [{"hash": hashed, "text": text} for hashed, text in texts.items()], prompts
+
+
+def case_rows(manifest: Manifest) -> tuple[list[Row], list[Row]]:
+    """Rows of `contents`, each once, and of `cases`."""
+    contents = {
+        case.hash: {"hash": case.hash, "input": case.input, "expected": case.expected}
+        for case in manifest.cases
+    }
+    cases = [
+        {"module": case.module, "case_id": case.id, "hash": case.hash, "tags": dict(case.tags)}
+        for case in manifest.cases
+    ]
+    return list(contents.values()), cases
 
 
 def end_row(results: Mapping[str, Any]) -> Row:

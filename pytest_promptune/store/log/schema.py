@@ -81,6 +81,8 @@ experiments = Table(
     Column("python", Words, nullable=False),
     Column("replay_of", Words),
     Column("conditions_hash", Words, nullable=False),
+    # hash of apps and cases: experiments that have it in common make up a tuning series
+    Column("series", Words),
     Column("cases", Integer),
     Column("runs", Integer),
     Column("variants", _json),
@@ -100,6 +102,7 @@ experiments = Table(
     Column("process", Words),
     Column("heartbeat", Double, nullable=False),
     CheckConstraint("status IN ('running', 'finished', 'interrupted')", name="promptune_status"),
+    Index("promptune_experiments_by_series", "series", "experiment"),
 )
 
 #: What is large and asked for one experiment at a time.
@@ -127,6 +130,26 @@ prompts = Table(
     Column("variant", Words, primary_key=True),
     Column("name", Words, primary_key=True),
     Column("hash", ForeignKey("promptune_texts.hash"), nullable=False, index=True),
+)
+
+#: Input and expected of cases, once for all experiments.
+contents = Table(
+    "promptune_contents",
+    metadata,
+    Column("hash", Words, primary_key=True),
+    Column("input", _json),
+    Column("expected", _json),
+)
+
+#: The cases that an experiment was to measure, with what they are called.
+cases = Table(
+    "promptune_cases",
+    metadata,
+    _experiment(),
+    Column("module", Words, primary_key=True),
+    Column("case_id", Words, primary_key=True),
+    Column("hash", ForeignKey("promptune_contents.hash"), nullable=False, index=True),
+    Column("tags", _json, nullable=False),
 )
 
 samples = Table(
@@ -246,4 +269,16 @@ comparisons = Table(
     Column("verdict", Words, nullable=False),
     Column("gate", Words),
     Column("data", _json, nullable=False),
+)
+
+#: Variants that became the app's own prompts.
+adoptions = Table(
+    "promptune_adoptions",
+    metadata,
+    _experiment(),
+    Column("variant", Words, primary_key=True),
+    # ISO 8601 in UTC
+    Column("at", Words, nullable=False),
+    # of the repository when it was written, ``None`` where it wasn't committed
+    Column("commit", Words),
 )

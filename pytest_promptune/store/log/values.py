@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import field
 from typing import Any, Literal
 
@@ -41,6 +41,32 @@ class LoggedSample:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LoggedCase:
+    """A case as plain data, with where it is measured."""
+
+    module: str
+    id: str
+    #: Its fingerprint.
+    hash: str
+    tags: Mapping[str, Any] = field(default_factory=dict)
+    input: Any = None
+    expected: Any = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Adoption:
+    """A variant that became the app's own prompts."""
+
+    #: Id of the experiment whose numbers spoke for it.
+    experiment: str
+    variant: str
+    #: ISO 8601 in UTC.
+    at: str
+    #: That was made of it, ``None`` where none was.
+    commit: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Manifest:
     """What is known of an experiment when it begins."""
 
@@ -52,6 +78,9 @@ class Manifest:
     #: What must be equal for samples to be taken over, as plain data; only its hash is compared.
     conditions: Mapping[str, Any]
     options: Mapping[str, Any] = field(default_factory=dict)
+    #: See `series_hash`; ``None`` where there are no cases.
+    series: str | None = None
+    cases: Sequence[LoggedCase] = ()
     #: Texts by variant and name.
     prompts: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     note: str | None = None
@@ -84,6 +113,7 @@ class ExperimentSummary:
     python: str
     replay_of: str | None
     conditions_hash: str
+    series: str | None
     #: ``None`` until the experiment has finished.
     cases: int | None
     runs: int | None
@@ -104,6 +134,18 @@ class ExperimentSummary:
 def conditions_hash(conditions: Mapping[str, Any]) -> str:
     """The one hash by which conditions are compared."""
     return sha256(canonical(conditions, where="the conditions of the experiment"))
+
+
+def series_hash(apps: Iterable[str], cases: Mapping[str, str]) -> str | None:
+    """What experiments of one tuning series have in common, ``None`` without cases.
+
+    Args:
+        apps: names of app fixtures with their modules, ``tests/test_a.py::bot``.
+        cases: hashes of the cases by ``module::id``.
+    """
+    if not cases:
+        return None
+    return sha256(canonical([sorted(set(apps)), dict(cases)], where="the cases of the experiment"))
 
 
 def differences(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:

@@ -1,0 +1,21 @@
+"""The subcommands of ``pytest-promptune``, one module for each.
+
+A command imports what it needs itself, when it runs, so that none pays for another's dependencies.
+"""
+
+from pytest_promptune.commands import embedded_model, goals, merge, nodes, sizing
+from pytest_promptune.commands.model import Command
+
+#: What words that begin several commands are about.
+GROUPS = {"model": "the embedded language model (extra [local])"}
+
+#: In the order in which ``--help`` lists them.
+COMMANDS: tuple[Command, ...] = (
+    goals.COMMAND,
+    nodes.COMMAND,
+    merge.COMMAND,
+    sizing.CALIBRATE,
+    sizing.PLAN_RUNS,
+    embedded_model.FETCH,
+    embedded_model.PATH,
+)

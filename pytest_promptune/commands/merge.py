@@ -1,0 +1,67 @@
+"""``merge``: several machines' results, concluded as one."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from pytest_promptune.commands.model import Answer, Command
+
+
+def _merge_arguments(parser: argparse.ArgumentParser) -> None:
+    from pytest_promptune.option_values import GATES
+
+    parser.add_argument(
+        "files", nargs="+", metavar="FILE", help="results of --promptune-json, one per machine"
+    )
+    parser.add_argument("--json", metavar="PATH", help="write the results of all, which can be merged again")
+    parser.add_argument(
+        "--report", metavar="PATH", action="append", default=[], help="write the Markdown report (repeatable)"
+    )
+    parser.add_argument("--gate", action="store_true", help="exit with status 1 when the gate fails")
+    parser.add_argument(
+        "--gate-rule",
+        choices=GATES,
+        help="the gate's rule (default: that of the files, or regression if they ran with the gate off)",
+    )
+    parser.add_argument(
+        "--root", metavar="DIR", default=".", help="where the tests and their baselines lie (default: here)"
+    )
+    parser.add_argument(
+        "--goals",
+        metavar="PATH",
+        help="goals file (default: as promptune_goals says, or fine-tune.md at the root; empty for none)",
+    )
+    parser.add_argument(
+        "--allow-partial", action="store_true", help="take in sessions that ended early (-x, Ctrl-C), too"
+    )
+
+
+def _merge(arguments: argparse.Namespace) -> Answer:
+    import shutil
+
+    from pytest_promptune.merging import Wishes, merge
+    from pytest_promptune.terminal import summary
+
+    wishes = Wishes(
+        root=Path(arguments.root).resolve(),
+        gate=arguments.gate,
+        rule=arguments.gate_rule,
+        json=Path(arguments.json).resolve() if arguments.json else None,
+        report=tuple(Path(path).resolve() for path in arguments.report),
+        allow_partial=arguments.allow_partial,
+        goals=str(Path(arguments.goals).resolve()) if arguments.goals else arguments.goals,
+    )
+    view = merge(arguments.files, wishes)
+    lines = summary(view, verbosity=0, width=shutil.get_terminal_size().columns)
+    return Answer(text="\n".join(line.text for line in lines), data={}, status=view.exit_code)
+
+
+COMMAND = Command(
+    words=("merge",),
+    help="conclude results that several machines measured as one: compare, gate, report, record",
+    run=_merge,
+    arguments=_merge_arguments,
+    error_status=2,
+    answers_json=False,
+)

@@ -1,0 +1,62 @@
+"""What a command is: its words, its arguments, and the function that answers."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pytest_promptune.core.values import dataclass
+
+if TYPE_CHECKING:
+    from pytest_promptune.core.lines import Line
+    from pytest_promptune.settings import Settings
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """What a command found: `text` for people, `data` for ``--json``."""
+
+    text: str
+    data: Any
+    #: 1: it found what it warns of.
+    status: int = 0
+
+
+def _no_arguments(_: argparse.ArgumentParser) -> None:
+    """For a command that takes none beside --json."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Command:
+    """One subcommand: its words, its arguments, and the function that answers."""
+
+    words: tuple[str, ...]
+    help: str
+    run: Callable[[argparse.Namespace], Answer]
+    arguments: Callable[[argparse.ArgumentParser], None] = _no_arguments
+    #: Exit status of an error that the user can mend.
+    error_status: int = 1
+    #: Whether ``--json`` makes the answer JSON; else the option is the command's own.
+    answers_json: bool = True
+
+
+def root_argument(parser: argparse.ArgumentParser) -> None:
+    """Add ``--root``."""
+    parser.add_argument("--root", metavar="DIR", default=".", help="root of the project (default: here)")
+
+
+def settings_of_project(arguments: argparse.Namespace) -> Settings:
+    """Of the project that is asked about."""
+    from pytest_promptune.ini_files import settings_of
+
+    return settings_of(Path(arguments.root).resolve())
+
+
+def as_wide_as_the_terminal(lines_of: Callable[..., Sequence[Line]], found: object) -> str:
+    """An answer as wide as the terminal."""
+    import shutil
+
+    lines = lines_of(found, width=shutil.get_terminal_size().columns)
+    return "\n".join(line.text for line in lines)
