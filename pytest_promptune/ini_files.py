@@ -54,13 +54,22 @@ def read_ini(root: Path) -> Mapping[str, Any]:
     Raises:
         SettingsError: when that file can't be read.
     """
+    return find_ini(root)[1]
+
+
+def find_ini(root: Path) -> tuple[Path, Mapping[str, Any]]:
+    """The folder of the file that `read_ini` reads, and its section; `root` where there is none.
+
+    Raises:
+        SettingsError: when that file can't be read.
+    """
     for folder in (root, *root.parents):
         for name, section_of in _INI_FILES:
             if (folder / name).is_file() and (section := section_of(folder / name)) is not None:
-                return section
+                return folder, section
         if (folder / ".git").exists():
             break
-    return {}
+    return root, {}
 
 
 def _toml(path: Path) -> Mapping[str, Any] | None:

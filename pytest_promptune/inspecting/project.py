@@ -10,7 +10,7 @@ from typing import Any
 
 from pytest_promptune.core.errors import SettingsError
 from pytest_promptune.core.values import dataclass
-from pytest_promptune.ini_files import read_ini, settings_of
+from pytest_promptune.ini_files import find_ini, settings_of
 
 _WHAT_TO_DO = (
     "Say it with --graph=my_app.graph:graph, or as promptune_graph in the ini file of pytest, or in "
@@ -42,8 +42,9 @@ def read_project(root: Path, graph: str | None) -> Project:
     if not root.is_dir():
         raise SettingsError(f"--root: {root.as_posix()} is no folder.")
     settings = settings_of(root)
-    given = read_ini(root).get("pythonpath", ())
-    paths = [root, root / "src", *(root / path for path in _paths(given))]
+    folder, section = find_ini(root)
+    given = _paths(section.get("pythonpath", ()))
+    paths = [root, root / "src", *(folder / path for path in given)]
     named = graph if graph is not None else settings.graph
     return Project(
         root=root,

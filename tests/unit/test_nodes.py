@@ -1184,3 +1184,89 @@ graph = graph_of(node)
         )
     )
     assert (row["model"], row["provider"]) == (None, "openai")
+
+
+LOADERS = {
+    "yaml": (
+        "yaml.safe_load(file)",
+        "other: Say nothing to anybody\nhello:\n  # how\n  text: |\n    Say hello\n    to them\n",
+    ),
+    "json": (
+        "json.load(file)",
+        '{"other": "Say nothing to anybody",\n "hello": {"text":\n"Say hello\\nto them\\n"}}',
+    ),
+    "toml": (
+        "tomllib.loads(file.read())",
+        'other = "Say nothing to anybody"\n[hello]\ntext = """Say hello\nto them\n"""\n',
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", LOADERS)
+def test_entries_of_prompt_files(inspect, tmp_path, kind):
+    """A text that is loaded while the node runs and picked by its keys: it alone, with its line."""
+    call, content = LOADERS[kind]
+    (tmp_path / "prompts").mkdir()
+    (tmp_path / "prompts" / f"all.{kind}").write_text(content, encoding="utf-8")
+    source = f"""
+import json
+import tomllib
+from pathlib import Path
+
+import yaml
+
+HERE = Path(__file__).parent
+
+
+def load(name):
+    with open(HERE / "prompts" / "all.{kind}") as file:
+        return {call}[name]
+
+
+def node(state):
+    prompt = load("hello")["text"].format(q=state["q"])
+    return {{"a": llm.invoke(prompt).content}}
+
+
+graph = graph_of(node)
+"""
+    row = only(inspect(source))
+    (prompt,) = row["prompt"]
+    line = 1 + content[: content.index("Say hello")].count("\n") - (kind == "yaml")
+    assert (prompt["text"], prompt["file"]) == ("Say hello\nto them\n", f"prompts/all.{kind}")
+    assert prompt["line"] == line
+
+
+@pytest.mark.parametrize(
+    "made",
+    ['ChatOpenAI(model="gpt-4.1-mini", **load())', 'init_chat_model("gpt-4.1-mini", **load())'],
+    ids=["class", "factory"],
+)
+def test_unknown_parameters(inspect, made):
+    """Where keyword arguments come from somewhere, the temperature may be among them: no finding."""
+    source = f"""
+from langchain.chat_models import init_chat_model
+
+
+def load():
+    return unknown["parameters"]
+
+
+def node(state):
+    return {{"a": {made}.invoke("Decide: yes or no. Answer with one word.").content}}
+
+
+graph = graph_of(node)
+"""
+    rules = {finding["rule"] for finding in only(inspect(source))["findings"]}
+    assert not {"P201", "P202"} & rules
+    known = only(inspect(source.replace(", **load()", "")))
+    assert "P201" in {finding["rule"] for finding in known["findings"]}
+
+
+def test_python_path_of_an_ini_file_above(tmp_path):
+    """`pythonpath` is relative to the file that says it, as pytest has it."""
+    (tmp_path / "lib").mkdir()
+    (tmp_path / "app").mkdir()
+    (tmp_path / "pytest.ini").write_text("[pytest]\npythonpath = lib\n", encoding="utf-8")
+    assert tmp_path / "lib" in read_project(tmp_path / "app", "m:graph").paths

@@ -22,6 +22,7 @@ from pytest_promptune.langgraph.nodes.contents import Contents, contents, role_o
 from pytest_promptune.langgraph.nodes.deriving import DERIVING, tool_names
 from pytest_promptune.langgraph.nodes.functions import Functions, python_function
 from pytest_promptune.langgraph.nodes.items import looked_up
+from pytest_promptune.langgraph.nodes.loaded import loaded
 from pytest_promptune.langgraph.nodes.models import (
     FACTORIES,
     constructed,
@@ -225,6 +226,8 @@ class Calls:
         name, module = getattr(item, "__name__", ""), getattr(item, "__module__", None) or ""
         if name in FACTORIES and module.startswith(("langchain", "langgraph", "deepagents")):
             return self._factory(given)
+        if (table := loaded(item, given, self._sources)) is not None:
+            return table
         if (role := _role_of_template(item)) is not None:
             return replace(held(given.every).with_role(role), elements=None)
         called = self._followed(item)

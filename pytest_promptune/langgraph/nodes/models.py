@@ -108,13 +108,12 @@ def provider_of(cls: type) -> str | None:
 def constructed(cls: type | None, given: Arguments, provider: str | None = None) -> ModelUse:
     """The model that a call of its class would make."""
     name = next((text for key in _NAMES if (text := constant_text(given.named.get(key)))), None)
-    is_settled = given.rest.is_unknown and not given.rest.name
-    is_default = is_settled and not any(key in given.named for key in _NAMES)
+    is_default = given.is_complete and not any(key in given.named for key in _NAMES)
     return ModelUse(
         model=name or (_default_name(cls) if is_default else None),
         provider=provider or (provider_of(cls) if cls else None),
         params=params_of(given),
-        is_settled=is_settled,
+        is_settled=given.is_complete,
         is_limited=(provider or (provider_of(cls) if cls else None)) == "anthropic",
     )
 
@@ -131,7 +130,9 @@ def of_factory(given: Arguments) -> ModelUse:
     """The model of ``init_chat_model("openai:gpt-4.1-mini", temperature=0)`` and of agents made so."""
     text = constant_text(given.get(0, "model"))
     provider = constant_text(given.named.get("model_provider"))
-    return replace(named_model(text, provider), params=params_of(given), is_settled=bool(text))
+    return replace(
+        named_model(text, provider), params=params_of(given), is_settled=bool(text) and given.is_complete
+    )
 
 
 def named_model(text: str | None, provider: str | None = None) -> ModelUse:
@@ -155,7 +156,7 @@ def of_sdk(provider: str | None, given: Arguments) -> ModelUse:
         use,
         model=name,
         params=params_of(given),
-        is_settled=given.rest.is_unknown,
+        is_settled=given.is_complete,
         is_limited=provider == "anthropic",
         schema="response_format" if schema else None,
         tools=("tools",) if "tools" in given.named else (),

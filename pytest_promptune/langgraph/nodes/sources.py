@@ -7,7 +7,7 @@ import os
 import re
 import sys
 import sysconfig
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import cached_property
 from pathlib import Path
 from types import CodeType
@@ -144,11 +144,22 @@ class Sources:
 
     def text_file(self, name: str) -> Literal | None:
         """The file that a string names by the end of its path, where only one has it, or the shortest."""
-        if not name.lower().endswith(_TEXT_SUFFIXES) or any(sign.isspace() for sign in name):
+        if not name.lower().endswith(_TEXT_SUFFIXES):
             return None
-        wanted = name.replace("\\", "/").removeprefix("./").lstrip("/")
-        fitting = [file for file in self.text_files if file == wanted or file.endswith("/" + wanted)]
-        return self.text_files[min(fitting, key=len)] if fitting else None
+        found = _named(name, self.text_files)
+        return None if found is None else self.text_files[found]
+
+    def data_file(self, name: str) -> Literal | None:
+        """As `text_file`, and JSON, which holds much else than prompts: it is read when it is asked for."""
+        if not name.lower().endswith(".json"):
+            return self.text_file(name)
+        found = _named(name, self._json_files)
+        text = None if found is None else _read(self._json_files[found])
+        return None if found is None or text is None else Literal(file=found, line=1, text=text)
+
+    @cached_property
+    def _json_files(self) -> dict[str, Path]:
+        return {self.name(str(path)): path for path in self._files if path.suffix.lower() == ".json"}
 
     def call_site(self, method: str, first: str) -> tuple[str, int] | None:
         """Where the app calls ``….method("first", …)``."""
@@ -173,11 +184,20 @@ class Sources:
             found += [
                 Path(folder, name)
                 for name in sorted(files)
-                if not name.startswith(".") and name.lower().endswith((".py", *_TEXT_SUFFIXES))
+                if not name.startswith(".") and name.lower().endswith((".py", ".json", *_TEXT_SUFFIXES))
             ]
             if len(found) > _MOST_FILES:
                 break
         return found[:_MOST_FILES]
+
+
+def _named(name: str, files: Iterable[str]) -> str | None:
+    """The file whose path ends as `name` does, the shortest of several."""
+    if any(sign.isspace() for sign in name):
+        return None
+    wanted = name.replace("\\", "/").removeprefix("./").lstrip("/")
+    fitting = [file for file in files if file == wanted or file.endswith("/" + wanted)]
+    return min(fitting, key=len) if fitting else None
 
 
 def _is_ours(folder: Path) -> bool:

@@ -171,6 +171,11 @@ class Arguments:
         """All values."""
         return [*self.positional, *self.named.values(), self.rest]
 
+    @property
+    def is_complete(self) -> bool:
+        """Whether all arguments are written out: nothing unknown is spread into the call."""
+        return self.rest.is_unknown and not self.rest.name
+
     def get(self, position: int | None, *names: str) -> Value | None:
         """The argument of one of the names or at the position."""
         for name in names:
