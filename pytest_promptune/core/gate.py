@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
@@ -13,6 +14,8 @@ from pytest_promptune.core.wording import VERDICTS, against
 
 #: Stored outputs are scored again.
 REPLAY = "pytest --promptune-replay=last"
+#: Makes a variant the app's own.
+ADOPT = "pytest-promptune adopt "
 #: Cases that a message names; the results have all.
 MOST_CASES = 10
 
@@ -238,8 +241,8 @@ def _decide_between(gated: Sequence[ComparisonRow], option: str, runs: int) -> D
         return Decision(
             action="adopt",
             variant=best.candidate,
-            reason=f"{best.candidate} is better in {', '.join(names)} and worse in no gated metric. Make its "
-            f"changes the app's own, then record them: pytest --promptune-baseline{option}",
+            reason=f"{best.candidate} is better in {', '.join(names)} and worse in no gated metric.",
+            command=f"{ADOPT}{shlex.quote(best.candidate)}",
         )
     undecided = [
         row

@@ -281,8 +281,7 @@ def test_adopt_the_better_variant():
     found = decided("compare", row(), versus("v1", "improved"), versus("v2", "unchanged"))
     assert (found.action, found.variant) == ("adopt", "v1")
     assert "v1 is better in test_a[formal]" in found.reason
-    assert "then record them: pytest --promptune-baseline" in found.reason
-    assert found.command == ""  # recording before the change is made would record the old prompts
+    assert found.command == "pytest-promptune adopt v1"
 
 
 def test_adopt_the_best_of_several():
