@@ -11,8 +11,9 @@ from pytest_promptune.conditions import tests_hash
 from pytest_promptune.core.codec import sha256
 from pytest_promptune.core.display import clean, count, some
 from pytest_promptune.core.model import CURRENT, Variant
+from pytest_promptune.core.series.rows import comparison_from
 from pytest_promptune.core.values import dataclass
-from pytest_promptune.core.view import CaseLists, ComparisonRow, MetricName
+from pytest_promptune.core.view import ComparisonRow
 from pytest_promptune.store.log import ExperimentLog, ExperimentSummary
 
 #: Samples that are looked at for the places of model calls.
@@ -108,17 +109,6 @@ def _newest(log: ExperimentLog, name: str) -> ExperimentSummary:
         f"{name} was not compared with {CURRENT} yet.{ended} Run pytest --promptune-compare "
         f"--promptune-variant={name}"
     )
-
-
-def comparison_from(data: Mapping[str, Any]) -> ComparisonRow:
-    """A comparison from its row in a results document."""
-    values = {name: data[name] for name in ComparisonRow.__dataclass_fields__ if name in data}
-    for name in ("ci", "ratio_ci", "failing_cases"):
-        values[name] = tuple(values[name]) if values.get(name) is not None else None
-    values["failing_cases"] = values["failing_cases"] or ()
-    values["cases"] = CaseLists(**{key: tuple(value) for key, value in data["cases"].items()})
-    metric = MetricName(**{key: data[key] for key in MetricName.__dataclass_fields__})
-    return ComparisonRow(**values | {"name": metric})
 
 
 # --- what stands against it -------------------------------------------------------------------------

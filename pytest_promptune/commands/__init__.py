@@ -3,7 +3,7 @@
 A command imports what it needs itself, when it runs, so that none pays for another's dependencies.
 """
 
-from pytest_promptune.commands import adopt, embedded_model, goals, merge, nodes, sizing
+from pytest_promptune.commands import adopt, compare, embedded_model, goals, merge, nodes, sizing
 from pytest_promptune.commands.model import Command
 
 #: What words that begin several commands are about.
@@ -13,8 +13,9 @@ GROUPS = {"model": "the embedded language model (extra [local])"}
 COMMANDS: tuple[Command, ...] = (
     goals.COMMAND,
     nodes.COMMAND,
-    adopt.COMMAND,
     merge.COMMAND,
+    compare.COMMAND,
+    adopt.COMMAND,
     sizing.CALIBRATE,
     sizing.PLAN_RUNS,
     embedded_model.FETCH,

@@ -90,14 +90,8 @@ def variant_path(folder: Path, name: str) -> Path:
 
 
 def unread_files(path: Path) -> list[Path]:
-    """What lies in a variant's folder without being read, caches left out."""
-    return [
-        each
-        for each in sorted(path.rglob("*"))
-        if each.is_file()
-        and not set(each.relative_to(path).parts) & set(_IGNORED)
-        and any(_is_ignored(part) for part in (each, *each.parents) if part != path and path in part.parents)
-    ]
+    """What lies in a variant's folder without being read and may be worth keeping: notes."""
+    return [each for each in sorted(path.rglob("*.md")) if each.is_file()]
 
 
 def _is_ignored(path: Path) -> bool:

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from pytest_promptune.adopting import adoption, committing, files
+from pytest_promptune.adopting.repository import Repository
 from pytest_promptune.cli import main
 from pytest_promptune.store.files import WriteError
 from pytest_promptune.store.log import ExperimentLog, locate
@@ -475,7 +476,7 @@ def test_a_variant_that_is_no_better(adopting):
 
 
 def test_by_hand_and_then_applied(adopting):
-    """What can't be written is listed with its place, nothing is written; --applied does the rest after it."""
+    """What can't be written is listed with its place; --applied does the rest after it."""
     adopting.app()
     adopting.project.write({"prompts/variants/new/variant.toml": NEW + "params = { temperature = 0.0 }\n"})
     adopting.init()
@@ -592,3 +593,86 @@ def test_the_message_says_nothing_that_should_not_be_said(ready):
     assert secret not in json.dumps(found)
     assert "\x1b" not in found["message"]
     assert "key [redacted]" in found["message"]
+
+
+CONTEXT_APP = '''
+from dataclasses import dataclass
+from typing import TypedDict
+from langgraph.graph import START, StateGraph
+from langgraph.runtime import Runtime
+
+
+class State(TypedDict, total=False):
+    q: str
+    a: str
+
+
+@dataclass(frozen=True)
+class Tunables:
+    """What a variant can change."""
+
+    temperature: float = 0.7  # as it was
+    system: str = (
+        "You are a bot. "
+        "Answer as you like."
+    )
+
+
+def answer(state: State, runtime: Runtime[Tunables]):
+    tunables = runtime.context or Tunables()
+    return {"a": "yes" if "yes or no" in tunables.system else "perhaps"}
+
+
+def graph():
+    builder = StateGraph(State, context_schema=Tunables).add_node("answer", answer)
+    return builder.add_edge(START, "answer").compile()
+'''
+
+
+def test_fields_of_the_context(adopting):
+    """Way A in a variant of one file: the default in the schema becomes the new value."""
+    adopting.project.write(my_app=CONTEXT_APP, test_bot=SUITE.replace("my_app.FUNCTION", "my_app.graph()"))
+    variant = '[context]\nsystem = """You are a bot.\nAnswer with yes or no."""\n'
+    adopting.project.write({"pytest.ini": "[pytest]\npythonpath = .\n", "prompts/variants/new.toml": variant})
+    adopting.compare()
+    found = adopting.json()
+    assert found["removed"] == "prompts/variants/new.toml"
+    assert not (adopting.path / "prompts/variants/new.toml").exists()
+    old = '"You are a bot. "\n        "Answer as you like."'
+    new = '"You are a bot.\\n"\n        "Answer with yes or no."'
+    assert adopting.text("my_app.py") == CONTEXT_APP.replace(old, new)
+    ran = adopting.project.run()
+    assert ran.code == 0, ran.text
+    assert ran.row("test_it", reference="baseline:main")["verdict"] == "unchanged"
+
+
+def test_names_that_look_like_patterns(tmp_path, adopting):
+    """Git is asked about exactly these files, whatever their names mean to it."""
+    git(tmp_path, "init", "-q", "-b", "main")
+    odd, beside = tmp_path / "a[b]* ü.j2", tmp_path / "ab.j2"
+    odd.write_text("1")
+    beside.write_text("1")
+    git(tmp_path, "add", "-A")
+    git(tmp_path, "commit", "-q", "-m", "Both")
+    repository = Repository.of(odd)
+    assert repository is not None
+    beside.write_text("2")
+    assert repository.changed([odd]) == {}
+    assert list(repository.changed([beside])) == [beside]
+    odd.write_text("3")
+    assert repository.commit([odd], "One\n")[1] == ""
+    assert git(tmp_path, "status", "--porcelain", "--", "ab.j2").split() == ["M", "ab.j2"]
+    assert repository.changed([odd]) == {}
+
+
+def test_a_link_leads_to_the_file(ready):
+    """What it leads to is replaced, and the link stays."""
+    (ready.path / "src").mkdir()
+    git(ready.path, "mv", "my_app.py", "src/my_app.py")
+    (ready.path / "my_app.py").symlink_to("src/my_app.py")
+    git(ready.path, "add", "-A")
+    git(ready.path, "commit", "-q", "-m", "A link")
+    ready.adopt("--commit")
+    assert (ready.path / "my_app.py").is_symlink()
+    assert "Answer yes or no" in ready.text("src/my_app.py")
+    assert ready.status == []
