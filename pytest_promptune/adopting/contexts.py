@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from pytest_promptune.adopting.nodes import Project
-from pytest_promptune.adopting.python_literals import PythonText, check_replaced, literal
+from pytest_promptune.adopting.python_literals import check_replaced, literal
+from pytest_promptune.adopting.python_source import PythonText
 from pytest_promptune.adopting.source_files import SourceFile, read_source
 from pytest_promptune.adopting.values import ByHand, ByHandError, Splice
 from pytest_promptune.core.values import dataclass

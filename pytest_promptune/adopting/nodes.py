@@ -11,14 +11,8 @@ from typing import Any
 
 from pytest_promptune.adopting.data_files import DATA_SUFFIXES, Scalar, check_data, scalars_of
 from pytest_promptune.adopting.prompt_texts import Form, form_of, laid_out, of_constant, pieces_of
-from pytest_promptune.adopting.python_literals import (
-    PythonText,
-    applied_to,
-    check_replaced,
-    fields_of,
-    is_formatted,
-    literal,
-)
+from pytest_promptune.adopting.python_literals import check_replaced, fields_of, literal
+from pytest_promptune.adopting.python_source import PythonText, applied_to, is_formatted
 from pytest_promptune.adopting.source_files import SourceFile, read_source
 from pytest_promptune.adopting.values import ByHand, ByHandError, Splice
 from pytest_promptune.core.inversion import Template, placeholders

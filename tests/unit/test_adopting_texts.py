@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from pytest_promptune.adopting.contexts import context_changes
 from pytest_promptune.adopting.nodes import Project, node_changes
 from pytest_promptune.adopting.prompt_texts import Field
-from pytest_promptune.adopting.python_literals import PythonText, check_replaced, fields_of, literal
+from pytest_promptune.adopting.python_literals import check_replaced, fields_of, literal
+from pytest_promptune.adopting.python_source import PythonText
 from pytest_promptune.adopting.source_files import as_edit, read_source
 from pytest_promptune.adopting.values import ByHandError, Splice
 from pytest_promptune.core.model import Variant
