@@ -676,3 +676,28 @@ def test_a_link_leads_to_the_file(ready):
     assert (ready.path / "my_app.py").is_symlink()
     assert "Answer yes or no" in ready.text("src/my_app.py")
     assert ready.status == []
+
+
+def test_the_baseline_that_was_compared_with(adopting):
+    """Whoever works against another baseline doesn't overwrite main's."""
+    adopting.app()
+    adopting.project.record()
+    main_one = adopting.project.baseline.read_bytes()
+    adopting.project.record("--promptune-against=dev")
+    adopting.compare("--promptune-against=dev")
+    assert adopting.json()["baselines"] == ["__promptune__/test_bot.dev.json"]
+    assert adopting.project.baseline.read_bytes() == main_one
+    recorded = json.loads(adopting.text("__promptune__/test_bot.dev.json"))
+    assert recorded["scores"]["test_it"]["c0"] == [1] * 5
+
+
+def test_only_measured_tests_get_new_scores(adopting):
+    """A comparison of some cases leaves the others' scores in the baseline alone."""
+    adopting.app()
+    adopting.project.record()
+    adopting.compare("-k", "c0 or c1 or c2 or c3 or c4")
+    adopting.adopt()
+    scores = adopting.project.baseline_json()["scores"]["test_it"]
+    assert {case: values[0] for case, values in scores.items()} == {
+        f"c{i}": 1 if i < 5 else 0 for i in range(8)
+    }
