@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import configparser
+import shlex
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -55,6 +56,19 @@ def read_ini(root: Path) -> Mapping[str, Any]:
         SettingsError: when that file can't be read.
     """
     return find_ini(root)[1]
+
+
+def python_paths(root: Path) -> tuple[Path, ...]:
+    """What Python is to import the app from: the root, ``src``, and ``pythonpath`` of the ini file.
+
+    Raises:
+        SettingsError: when that file can't be read.
+    """
+    folder, section = find_ini(root)
+    value = section.get("pythonpath", ())
+    given = shlex.split(value) if isinstance(value, str) else [str(path) for path in value]
+    paths = [root, root / "src", *(folder / path for path in given)]
+    return tuple(path for path in dict.fromkeys(paths) if path.is_dir())
 
 
 def find_ini(root: Path) -> tuple[Path, Mapping[str, Any]]:

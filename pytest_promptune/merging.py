@@ -14,7 +14,7 @@ from pytest_promptune.core.aggregates.given import Given
 from pytest_promptune.core.baseline import Recorded
 from pytest_promptune.core.display import clean, count
 from pytest_promptune.core.experiment import Experiment
-from pytest_promptune.core.gate import REPLAY
+from pytest_promptune.core.gate import ADOPT, REPLAY
 from pytest_promptune.core.model import CURRENT
 from pytest_promptune.core.nodes.usage import node_rows
 from pytest_promptune.core.scorers import failures_told
@@ -267,6 +267,6 @@ def _with_hints_for_here(item: GateItem) -> GateItem:
 
 
 def _runnable(decision: Decision | None) -> Decision | None:
-    if decision is not None and decision.command.startswith(_LAST_FAILED):
+    if decision is not None and decision.command.startswith((_LAST_FAILED, ADOPT)):
         return replace(decision, command="")
     return decision

@@ -80,6 +80,14 @@ class AppPrompts:
         """The text of each template, as `current` has it."""
         return self._templates.texts(outside=self._folder) if self._templates else {}
 
+    def text_of(self, template: str) -> str | None:
+        """The text of one template, as `current` has it now."""
+        return self._templates.current(template) if self._templates else None
+
+    def file_of(self, template: str) -> Path | None:
+        """The file of one template, ``None`` where its loader names none."""
+        return self._templates.file_of(template) if self._templates else None
+
     def hashes(self, variant: Variant) -> Mapping[str, str]:
         """Hash of each template's text under a variant."""
         replaced = variant.templates

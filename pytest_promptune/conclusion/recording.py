@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Literal
 
 from pytest_promptune.conclusion.evidence import Conclusion, Evidence
@@ -21,9 +22,17 @@ from pytest_promptune.core.silence import silences
 from pytest_promptune.core.view import BaselineView
 from pytest_promptune.store.baselines import baseline_path, write_baseline
 
+#: Takes the place and the contents of a baseline file.
+Write = Callable[[Path, Baseline], None]
+
 
 def record_all(
-    evidence: Evidence, columns: Sequence[Column], classifying: Sequence[Classified], found: Conclusion
+    evidence: Evidence,
+    columns: Sequence[Column],
+    classifying: Sequence[Classified],
+    found: Conclusion,
+    *,
+    write: Write = write_baseline,
 ) -> None:
     """Write the baseline file of every module that was measured; says why where there is none."""
     against = evidence.settings.against
@@ -47,7 +56,7 @@ def record_all(
             )
         else:
             mine = [column for column in columns if column.name.module == module]
-            view = _record_module(evidence, module, path, mine, classifying)
+            view = _record_module(evidence, module, path, mine, classifying, write)
             not_scored = [silence for silence in silent if silence.name.module == module]
             losses = remarks.losses(evidence.experiment, module, not_scored)
             found.warnings.extend([losses] if losses else [])
@@ -60,6 +69,7 @@ def _record_module(
     path: str,
     columns: Sequence[Column],
     classifying: Sequence[Classified],
+    write: Write,
 ) -> BaselineView:
     variant = evidence.variants[0]
     scores = {column.name.metric: column.scores(variant) for column in columns}
@@ -85,7 +95,7 @@ def _record_module(
         action = "untouched"
         detail = "scores and conditions did not change; measured times alone don't rewrite it"
     else:
-        write_baseline(baseline_path(evidence.root, module, evidence.settings.against), whole)
+        write(baseline_path(evidence.root, module, evidence.settings.against), whole)
     return BaselineView(
         path=path, name=evidence.settings.against, module=module, action=action, detail=detail
     )

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import field, replace
 
 from pytest_promptune.core.display import clean, count, percent
-from pytest_promptune.core.gate import measured_as, named
+from pytest_promptune.core.gate import ADOPT, measured_as, named
 from pytest_promptune.core.goals.gating import with_goals
 from pytest_promptune.core.goals.model import Goals
 from pytest_promptune.core.goals.wording import achievement, metric
@@ -201,7 +201,7 @@ def _decide_between(found: Situation, option: str) -> Decision:
             action="adopt",
             variant=best.candidate,
             reason=f"{best.candidate} is better in {', '.join(names)} and worse in no {judged}.",
-            command=f"pytest-promptune adopt {shlex.quote(best.candidate)}",
+            command=f"{ADOPT}{shlex.quote(best.candidate)}",
         )
     return _without_winner(versus_current, spoiled, found.runs, option)
 

@@ -12,6 +12,8 @@ from pytest_promptune.core.wording import VERDICTS, against
 
 #: Stored outputs are scored again.
 REPLAY = "pytest --promptune-replay=last"
+#: Makes a variant the app's own.
+ADOPT = "pytest-promptune adopt "
 #: Cases that a message names; the results have all.
 MOST_CASES = 10
 

@@ -27,6 +27,16 @@ def normalized(name: str) -> str:
     return name.strip().replace('"', "'")
 
 
+def placeholders(text: str) -> tuple[tuple[str, str], ...]:
+    """The placeholders of a template in order: name, and how it is written, ``("q", "{q!r}")``."""
+    return tuple((normalized(token[1]), token[0]) for token in _TOKEN.finditer(text) if token[1] is not None)
+
+
+def braces(text: str) -> frozenset[str]:
+    """The braces that a template has beside its placeholders, each kind once: ``{{``, ``}``, …."""
+    return frozenset(token[0] for token in _BRACE.finditer(text) if token[1] is None)
+
+
 def has_unpaired(text: str) -> bool:
     """Whether a ``}}`` closes no ``{{``, as in ``{"a": {"b": 1}}``: read as one brace it leaves one open."""
     opened: list[str] = []

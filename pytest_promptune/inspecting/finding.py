@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
 import sys
-import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import field, replace
 from typing import Any
 
+from pytest_promptune.app_imports import importing
 from pytest_promptune.core.errors import AppError
 from pytest_promptune.core.nodes.findings import find
 from pytest_promptune.core.nodes.model import ModelUse, Node, to_json
@@ -18,9 +16,6 @@ from pytest_promptune.core.nodes.traces import Trace
 from pytest_promptune.core.redaction import Redactor
 from pytest_promptune.core.values import dataclass
 from pytest_promptune.inspecting.project import Project
-
-#: LangSmith's switches, under their old and new names.
-_TRACING = ("LANGSMITH_TRACING", "LANGSMITH_TRACING_V2", "LANGCHAIN_TRACING_V2", "LANGCHAIN_TRACING")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,7 +80,7 @@ def inspect_project(project: Project) -> Inspection:
 
 
 def _inspected(project: Project, redactor: Redactor) -> Inspection:
-    with _importing(project):
+    with importing(project.paths):
         from pytest_promptune.langgraph.nodes.loading import load_graph
         from pytest_promptune.langgraph.nodes.scanning import names_of, paths_of, scan
         from pytest_promptune.langgraph.nodes.sources import Sources
@@ -127,23 +122,3 @@ def _without_secrets(node: Node, redactor: Redactor) -> Node:
 def rows(found: Inspection) -> list[dict[str, Any]]:
     """The rows of ``--json``."""
     return [to_json(node) for node in found.nodes]
-
-
-@contextlib.contextmanager
-def _importing(project: Project) -> Iterator[None]:
-    """Import from the project, send nothing to LangSmith, and keep what the app prints off the answer."""
-    before, environment = list(sys.path), {name: os.environ.get(name) for name in _TRACING}
-    sys.path[:0] = [str(path) for path in project.paths if str(path) not in before]
-    for name in _TRACING:
-        os.environ[name] = "false"
-    try:
-        with contextlib.redirect_stdout(sys.stderr), warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        sys.path[:] = before
-        for name, value in environment.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import json
-import shlex
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from pytest_promptune.core.errors import SettingsError
 from pytest_promptune.core.values import dataclass
-from pytest_promptune.ini_files import find_ini, settings_of
+from pytest_promptune.ini_files import python_paths, settings_of
 
 _WHAT_TO_DO = (
     "Say it with --graph=my_app.graph:graph, or as promptune_graph in the ini file of pytest, or in "
@@ -42,21 +40,14 @@ def read_project(root: Path, graph: str | None) -> Project:
     if not root.is_dir():
         raise SettingsError(f"--root: {root.as_posix()} is no folder.")
     settings = settings_of(root)
-    folder, section = find_ini(root)
-    given = _paths(section.get("pythonpath", ()))
-    paths = [root, root / "src", *(folder / path for path in given)]
     named = graph if graph is not None else settings.graph
     return Project(
         root=root,
         graphs=_of_langgraph(root) if named is None else {"": named.strip()},
         calls=settings.llm_calls,
         redact=settings.redact,
-        paths=tuple(path for path in dict.fromkeys(paths) if path.is_dir()),
+        paths=python_paths(root),
     )
-
-
-def _paths(value: Any) -> list[str]:
-    return shlex.split(value) if isinstance(value, str) else [str(path) for path in value]
 
 
 def _of_langgraph(root: Path) -> dict[str, str]:

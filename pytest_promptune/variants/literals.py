@@ -87,17 +87,26 @@ def _in_python(text: str, path: Path, line: int, where: str) -> str:
         tree = ast.parse(text)
     except (SyntaxError, ValueError) as error:
         raise VariantError(f"{where}: {path} is not valid Python: {error}. Correct it.") from None
-    there = [node for node in _texts(tree) if node.lineno <= line <= (node.end_lineno or line)]
-    found = [_template(node) for node in there if node.lineno == line] or [_template(node) for node in there]
+    return template_of(text_at(tree, line, where=where))
+
+
+def text_at(tree: ast.Module, line: int, *, where: str) -> ast.expr:
+    """The one text at a line of a Python file: where it begins, else where it goes on.
+
+    Raises:
+        VariantError: when there is none, or several with more than one word; `where` begins the message.
+    """
+    there = [node for node in texts_in(tree) if node.lineno <= line <= (node.end_lineno or line)]
+    found = [node for node in there if node.lineno == line] or there
     if len(found) > 1:  # roles, keys and labels are single words
-        found = [text for text in found if len(text.split()) > 1] or found
+        found = [node for node in found if len(template_of(node).split()) > 1] or found
     if len(found) == 1:
         return found[0]
     if not found:
-        near = sorted((abs(node.lineno - line), node.lineno) for node in _texts(tree))[:3]
+        near = sorted((abs(node.lineno - line), node.lineno) for node in texts_in(tree))[:3]
         hint = f" The nearest are in {_lines(number for _, number in near)}." if near else ""
         raise VariantError(f"{where}: there is no text at this line.{hint} Correct the line.")
-    shown = ", ".join(repr(cut(clean(text), _LONGEST_SHOWN)) for text in found)
+    shown = ", ".join(repr(cut(clean(template_of(node)), _LONGEST_SHOWN)) for node in found)
     raise VariantError(
         f"{where}: there are {len(found)} texts at this line: {shown}. Write the one you mean as template."
     )
@@ -107,13 +116,13 @@ def _lines(numbers: Iterator[int]) -> str:
     return ", ".join(f"line {number}" for number in dict.fromkeys(numbers))
 
 
-def _texts(node: ast.AST) -> Iterator[ast.expr]:
+def texts_in(node: ast.AST) -> Iterator[ast.expr]:
     """The outermost expressions that make a text; those within a text belong to it."""
     for child in ast.iter_child_nodes(node):
         if isinstance(child, ast.expr) and _is_text(child):
             yield child
         else:
-            yield from _texts(child)
+            yield from texts_in(child)
 
 
 def _is_text(node: ast.expr) -> bool:
@@ -124,7 +133,7 @@ def _is_text(node: ast.expr) -> bool:
     return isinstance(node, ast.JoinedStr)
 
 
-def _template(node: ast.expr) -> str:
+def template_of(node: ast.expr) -> str:
     """A single constant is a template as it stands; in anything else its braces are braces."""
     if isinstance(node, ast.Constant):
         return str(node.value)

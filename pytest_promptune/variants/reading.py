@@ -71,6 +71,29 @@ def read_variants(folder: Path) -> dict[str, Variant]:
     return found
 
 
+def read_variant(folder: Path, name: str) -> Variant:
+    """One variant by its name; others, which may be broken, are not read.
+
+    Raises:
+        VariantError: when there is none, or something is wrong with it.
+    """
+    check_name(name, where="variant")
+    found = [path for path in (folder / name, folder / f"{name}.toml") if path.exists()]
+    if len(found) != 1 or _is_ignored(found[0]):
+        return select(read_variants(folder), [name], folder=folder)[0]
+    return _read_variant(found[0])
+
+
+def variant_path(folder: Path, name: str) -> Path:
+    """The folder or file of a variant that is there."""
+    return folder / name if (folder / name).is_dir() else folder / f"{name}.toml"
+
+
+def unread_files(path: Path) -> list[Path]:
+    """What lies in a variant's folder without being read and may be worth keeping: notes."""
+    return [each for each in sorted(path.rglob("*.md")) if each.is_file()]
+
+
 def _is_ignored(path: Path) -> bool:
     return path.name.startswith(".") or path.name in _IGNORED or (path.suffix == ".md" and path.is_file())
 

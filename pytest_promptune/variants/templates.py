@@ -89,6 +89,14 @@ class Templates:
         except (jinja2.TemplateNotFound, RuntimeError):
             return None
 
+    def file_of(self, name: str) -> Path | None:
+        """The file of a template in `current`, as its loader names it; ``None`` where it has none."""
+        try:
+            named = self._loader.original.get_source(self.env, name)[1]
+        except (jinja2.TemplateNotFound, RuntimeError, OSError, UnicodeDecodeError):
+            return None
+        return None if named is None else Path(named)
+
     def texts(self, *, outside: Path | None = None) -> dict[str, str]:
         """The text of each template of `current` that has a source, by name; see `names`."""
         found = {name: self.current(name) for name in self.names(outside=outside)}

@@ -46,7 +46,7 @@ def test_a_better_variant_is_proposed_for_adoption(tuned):
     ran = tuned.run("--promptune-compare", miss=MISSES)
     assert ran.row("test_answer", "better")["verdict"] == "improved"
     assert (ran.json["decision"]["action"], ran.json["decision"]["variant"]) == ("adopt", "better")
-    assert "adopt" in ran.out
+    assert "$ pytest-promptune adopt better" in ran.out
 
 
 def test_the_baseline_is_not_written(tuned):

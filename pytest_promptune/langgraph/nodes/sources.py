@@ -115,6 +115,16 @@ class Sources:
         for other in self.text_files.values():
             yield from texts_of(other)
 
+    def app_files(self) -> Iterator[tuple[Path, str]]:
+        """The app's Python files but tests, and its text files, each with its text."""
+        for python, text in self._python_files.items():
+            if not _TEST.fullmatch(Path(python).name):
+                yield Path(python), text
+        for path in self._files:
+            literal = self.text_files.get(self.name(str(path)))
+            if literal is not None:
+                yield path, literal.text
+
     def _files_beside(self, file: str) -> dict[str, str]:
         """The imported modules of the installed package that a file belongs to, and their texts."""
         package = self.name(file).partition("/")[0]

@@ -1,0 +1,83 @@
+"""The baseline files as a session that measured the variant in place of `current` would record them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from pathlib import Path
+
+from pytest_promptune.adopting.measured import Measured
+from pytest_promptune.adopting.values import AdoptError, FileEdit
+from pytest_promptune.conclusion import Conclusion, Evidence
+from pytest_promptune.conclusion.recording import record_all
+from pytest_promptune.core.aggregates.labels import classified
+from pytest_promptune.core.baseline import Baseline, Recorded, dumps
+from pytest_promptune.core.experiment import Experiment
+from pytest_promptune.core.results import Result
+from pytest_promptune.core.silence import items_of_apps
+from pytest_promptune.core.tally import tally
+from pytest_promptune.settings import DEFAULT_CONCURRENCY, Settings
+from pytest_promptune.store.baselines import baseline_path, read_baseline
+
+
+def baseline_changes(
+    results: Iterable[Result],
+    measured: Measured,
+    prompts: Mapping[str, str],
+    *,
+    settings: Settings,
+    root: Path,
+) -> tuple[list[FileEdit], Conclusion]:
+    """The baselines with the stored scores of the variant: tests that it didn't measure keep theirs.
+
+    Args:
+        results: of the experiment's items.
+        measured: the variant.
+        prompts: hashes of the app's templates as they will be.
+        settings: of the project.
+        root: baselines lie below it.
+
+    Raises:
+        AdoptError: when the experiment has no result of the variant.
+        BaselineError: when a file that is there can't be read.
+    """
+    name = measured.variant.name
+    experiment = Experiment()
+    for result in results:
+        if result.variant == name:
+            experiment.add(result)
+    if not experiment.results:
+        raise AdoptError(f"experiment {measured.experiment.id} has no result of {name} any more.")
+    counts, found = tally(experiment), measured.experiment
+    against = str(measured.options.get("against") or settings.against)
+    evidence = Evidence(
+        settings=replace(settings, baseline=True, compare=False, variant=(name,), against=against),
+        root=root,
+        experiment=experiment,
+        variants=[name],
+        baselines={
+            module: read_baseline(baseline_path(root, module, against)) for module in experiment.modules
+        },
+        collected={},
+        recorded=Recorded(
+            at=found.started,
+            commit=found.commit,
+            dirty=found.dirty,
+            runs=counts.runs,
+            promptune=found.promptune,
+            concurrency=int(measured.options.get("concurrency") or DEFAULT_CONCURRENCY),
+            models=counts.models,
+            prompts=prompts,
+        ),
+    )
+    columns = list(experiment.columns())
+    conclusion = Conclusion(gate=items_of_apps(experiment, name))
+    edits: list[FileEdit] = []
+
+    def write(path: Path, baseline: Baseline) -> None:
+        before = path.read_bytes() if path.exists() else None
+        after = dumps(baseline).encode("utf-8", "backslashreplace")
+        edits.append(FileEdit(path=path, before=before, after=after, what="baseline"))
+
+    record_all(evidence, columns, classified(experiment, columns), conclusion, write=write)
+    return edits, conclusion
