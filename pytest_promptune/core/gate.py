@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from pytest_promptune.core.display import adjusted, amount, clean, count, effect, mean, probability
+from pytest_promptune.core.harmless import harmless
 from pytest_promptune.core.model import CURRENT
 from pytest_promptune.core.stats.wording import not_shown
 from pytest_promptune.core.view import ComparisonRow, Decision, GateItem, MetricName, Mode
@@ -18,8 +19,8 @@ MOST_CASES = 10
 
 
 def gate_nodeid(name: MetricName, candidate: str) -> str:
-    """``<module>::<test>::gate[<metric>-<candidate>]``."""
-    return f"{name.test}::gate[{name.metric}-{candidate}]"
+    """``<module>::<test>::gate[<metric>-<candidate>]``, on one line that pytest can print anywhere."""
+    return harmless(clean(f"{name.test}::gate[{name.metric}-{candidate}]"))
 
 
 def gate_message(row: ComparisonRow) -> str:
