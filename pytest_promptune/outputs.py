@@ -74,7 +74,9 @@ def annotation_lines(view: View, *, root: Path, lines: Mapping[str, int] | None 
     from pytest_promptune.report.github import workflow_commands
 
     workspace = Path(os.environ.get("GITHUB_WORKSPACE") or root).resolve()
-    return workflow_commands(view, path_of=lambda module: _shown(root.resolve() / module, workspace), lines=lines)
+    return workflow_commands(
+        view, path_of=lambda module: _shown(root.resolve() / module, workspace), lines=lines
+    )
 
 
 def _outputs(

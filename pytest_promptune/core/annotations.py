@@ -1,4 +1,4 @@
-"""What a code host shows beside the tests: failed decisions of the gate, and what the gate could not decide."""
+"""What a code host shows beside the tests: failed decisions of the gate, and what it could not decide."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Annotation:
     test: str = ""
 
 
-def annotations(view: View) -> list[Annotation]:
+def annotations_of(view: View) -> list[Annotation]:
     """Errors, then warnings, gravest first; at most `MOST` of each, the last one telling of the others."""
     rows = {gate_nodeid(row.name, row.candidate): row for row in view.comparisons if row.gate == "failed"}
     failed = [item for item in view.gate if item.failed]
@@ -52,7 +52,8 @@ def _inconclusive(comparisons: Iterable[ComparisonRow]) -> list[Annotation]:
         Annotation(
             level="warning",
             title=f"Inconclusive: {some([clean(row.name.metric) for row in group])}",
-            message=cut("\n".join(reasons(group)), _WIDTH) or "Neither a regression nor its absence is shown.",
+            message=cut("\n".join(reasons(group)), _WIDTH)
+            or "Neither a regression nor its absence is shown.",
             test=test,
         )
         for test, group in groups
@@ -99,6 +100,6 @@ def _shortened(found: Sequence[Annotation], what: str) -> Sequence[Annotation]:
     more = Annotation(
         level=found[0].level,
         title=f"{len(left):,} more {what}",
-        message=f"GitHub shows {MOST} of a step. Not shown: {titles}. The job's summary and log have them all.",
+        message=f"GitHub shows {MOST} of a step. Not shown: {titles}. The job's summary and log have all.",
     )
     return [*shown, more]

@@ -1,7 +1,7 @@
 """Styled lines for a terminal: pieces that summaries are put together from.
 
-Nothing here prints. Every text of a segment is freed of control characters when the segment is made, and every
-line of commands to a CI runner, so no answer of a model reaches the terminal, or a job, as a command to it.
+Nothing here prints. A segment's text is freed of control characters when the segment is made, and a line of
+commands to CI runners, so no answer of a model reaches a terminal, or a job, as a command to it.
 """
 
 from __future__ import annotations

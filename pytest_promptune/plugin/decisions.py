@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from pytest_promptune.core.display import clean
-from pytest_promptune.core.harmless import harmless
+from pytest_promptune.core.harmless import harmless_where_broken
 from pytest_promptune.core.view import GateItem
 
 
@@ -25,8 +25,8 @@ class GateRepr:
     """How a failed gate is shown: the sentence, no traceback, and nothing of a model that acts."""
 
     def __init__(self, message: str, details: Sequence[str]) -> None:
-        self.reprcrash = _Crash(harmless(clean(message)))
-        self._details = [harmless(clean(detail)) for detail in details]
+        self.reprcrash = _Crash(harmless_where_broken(clean(message)))
+        self._details = [harmless_where_broken(clean(detail)) for detail in details]
 
     def __str__(self) -> str:
         return "\n".join([self.reprcrash.message, *(f"  {detail}" for detail in self._details)])

@@ -12,7 +12,7 @@ import pytest
 
 from pytest_promptune.core.display import clean, cut, visible
 from pytest_promptune.core.errors import PromptuneError
-from pytest_promptune.core.harmless import harmless
+from pytest_promptune.core.harmless import harmless, harmless_where_broken
 from pytest_promptune.core.jobs import NotStartedError
 from pytest_promptune.core.model import Case
 from pytest_promptune.core.plan import PlannedItem, ordered
@@ -224,7 +224,9 @@ class PromptuneHooks:
         state.is_reused = self.session.samples.is_reused(found.key)
         if state.record.error is not None:
             said = self.session.redacted(str(state.record.error))  # pytest shows it, junit writes it
-            raise SampleLostError(f"the app gave no output: {harmless(cut(clean(said), _SHOWN))}")
+            raise SampleLostError(
+                f"the app gave no output: {harmless_where_broken(cut(clean(said), _SHOWN))}"
+            )
         state.sample = Sample(case=state.case, variant=variant, record=state.record)
         return state.sample
 

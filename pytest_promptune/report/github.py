@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from pytest_promptune.core.annotations import Annotation, annotations
+from pytest_promptune.core.annotations import Annotation, annotations_of
 from pytest_promptune.core.harmless import harmless
 from pytest_promptune.core.view import View
 from pytest_promptune.report.markdown import values
@@ -33,7 +33,7 @@ def workflow_commands(
     Returns:
         Lines to print as they are.
     """
-    return tuple(_command(each, path_of, lines or {}) for each in annotations(view))
+    return tuple(_command(each, path_of, lines or {}) for each in annotations_of(view))
 
 
 def _command(annotation: Annotation, path_of: Callable[[str], str], lines: Mapping[str, int]) -> str:

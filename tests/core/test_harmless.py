@@ -5,7 +5,7 @@ import json
 import pytest
 import runners
 
-from pytest_promptune.core.harmless import harmless, harmless_json
+from pytest_promptune.core.harmless import harmless, harmless_json, harmless_where_broken
 from pytest_promptune.core.lines import Line, Segment, line, paragraph
 
 COMMANDS = (
@@ -63,3 +63,25 @@ def test_lines_of_ours_are_harmless_however_they_are_made():
     assert runners.commands(line("\x00::error::x").text) == [], "a control character falls away first"
     assert runners.commands(Line((Segment("said ##", {"red": True}), Segment("[error]x"))).text) == []
     assert Line((Segment("a"), Segment("b"))).segments == (Segment("a"), Segment("b"))
+
+
+@pytest.mark.parametrize(
+    "text", ["\x9b2K", "\u202eabc", "a\u2028b", "\ufeff", "\x7f", "##[group]x ##vso[y]", "日本語 😀 ##"]
+)
+def test_json_that_is_shown_does_nothing(text):
+    """Not in a terminal, nor in the log of a job; what people read stays as it is."""
+    written = harmless_json(json.dumps({text: [text, 1.5]}, ensure_ascii=False, indent=1))
+    assert json.loads(written) == {text: [text, 1.5]}
+    assert all(each.isprintable() or each == "\n" for each in written)
+    assert runners.commands(written) == []
+    assert ("日本語 😀" in written) == ("日本語 😀" in text)
+
+
+def test_a_text_that_others_break_is_harmless_wherever_they_do():
+    """pytest wraps reasons of skipped tests; names of metrics stay as they are."""
+    text = "said ::error file=a::b x::set-output name=c::d ::Add-Mask::e :\u200d:stop-commands::f ##[group]g"
+    safe = harmless_where_broken(text)
+    assert not any(runners.commands(safe[start:]) for start in range(len(safe)))
+    assert harmless_where_broken(safe) == safe
+    names = "test_reply::words regressed, bot::error_rate and std::vector<int>::size did not"
+    assert harmless_where_broken(names) == names

@@ -7,10 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 #: Of actions/runner, `ActionCommandManager` and its extensions.
-GITHUB = frozenset(
-    "add-mask add-matcher add-path debug echo endgroup error group internal-set-repo-path notice remove-matcher "
-    "save-state set-env set-output stop-commands warning".split()
-)
+GITHUB = {"add-mask", "add-matcher", "add-path", "debug", "echo", "endgroup", "error", "group", "notice"}
+GITHUB |= {"internal-set-repo-path", "remove-matcher", "save-state", "set-env", "set-output", "stop-commands"}
+GITHUB |= {"warning"}
 _IGNORED = re.compile("[\u00ad\u200b-\u200f\u202a-\u202e\u2060-\u2064\ufeff\x00]")
 _COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 
