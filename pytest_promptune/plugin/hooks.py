@@ -294,7 +294,7 @@ class PromptuneHooks:
             state.record = state.sample = None  # pytest keeps the item; its output must not stay with it
         if outcome is not None:
             travels = is_xdist_worker(self._config)
-            contribute(report, state, outcome, call, self.session.redacted, travels=travels)
+            contribute(item, report, state, outcome, call, self.session.redacted, travels=travels)
             if travels:
                 self._messenger.tell(report)
         return report
@@ -362,8 +362,9 @@ class PromptuneHooks:
         session.testscollected += len(self._decisions) - expected
         if self._decisions:
             self._begin_line()
+        decided = self.session.decided
         for decision in self._decisions:
-            report_decision(session, decision)
+            report_decision(session, decision, decided.get(decision.nodeid))
 
     def _begin_line(self) -> None:
         """Start a line for the gate's decisions: that of the last test is full."""
