@@ -119,6 +119,19 @@ def _full(view: View, verbosity: int, width: int) -> list[Line]:
     return [*lines, *_command(view, width), *_written(view, width)]
 
 
+def compared_tables(view: View, *, verbosity: int, width: int) -> list[Line]:
+    """What stored experiments are to each other: the tables of the summary, without those of a session."""
+    lines = []
+    for rows in wording.comparisons(view):
+        lines += _comparison(rows, view, verbosity, width)
+    lines += [Line(), *paragraph(wording.scope(view), width, DIM)] if view.comparisons else []
+    lines += [*_errors(view, width), *_warnings(view, width, "Warnings")]
+    lines += bullets(view.notes, width, "Notes")
+    if wording.is_wrong(view):
+        lines += [Line(), line("Worse", BAD), *_failures(view, width)]
+    return lines
+
+
 def _one_line(view: View, width: int) -> list[Line]:
     """The result, with as much of the conditions as fits on the line."""
     text = _titled(view)

@@ -1,0 +1,111 @@
+"""``compare``: two stored experiments beside each other, with the gate if wanted."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pytest_promptune.commands.model import Answer, Command, root_argument
+
+if TYPE_CHECKING:
+    from pytest_promptune.settings import Settings
+
+_OPTIONS = ("alpha", "margin", "tolerance", "scope", "strict", "gate_cases")
+
+
+def _compare_arguments(parser: argparse.ArgumentParser) -> None:
+    from pytest_promptune.settings import OPTIONS
+
+    what = "experiment: last, an id, or the beginning of one; ID:VARIANT for another variant than `current`"
+    parser.add_argument("a", metavar="A", help=f"reference {what}")
+    parser.add_argument("b", metavar="B", help=f"candidate {what}")
+    parser.add_argument("--gate", action="store_true", help="exit with status 1 when the gate fails")
+    parser.add_argument("--gate-rule", metavar="RULE", help=OPTIONS["gate"].help)
+    for name in _OPTIONS:
+        spec = OPTIONS[name]
+        flag = f"--{name.replace('_', '-')}"
+        if spec.kind == "flag":
+            parser.add_argument(flag, action="store_true", default=None, help=spec.help)
+        elif spec.kind == "list":
+            parser.add_argument(flag, action="append", metavar=spec.metavar, help=spec.help)
+        else:
+            parser.add_argument(flag, metavar=spec.metavar, help=spec.help)
+    parser.add_argument("--report", metavar="PATH", help="write a Markdown report")
+    parser.add_argument("-v", "--verbose", action="count", default=0, help="reasons of every verdict, too")
+    parser.add_argument("--store", metavar="URL", help=OPTIONS["store"].help)
+    root_argument(parser)
+    parser.epilog = (
+        "What isn't given is taken from the ini file of pytest: promptune_alpha, _margin, _tolerance, "
+        "_scope, _gate, _gate_metrics, _strict, _gate_cases, _store, _templates."
+    )
+
+
+def _compare(arguments: argparse.Namespace) -> Answer:
+    import shutil
+
+    from pytest_promptune.stored.compared import lines_of, to_json
+    from pytest_promptune.stored.comparing import Wishes, compare
+
+    settings = _settings(arguments)
+    root = Path(arguments.root).resolve()
+    wishes = Wishes(
+        root=root,
+        settings=settings,
+        gate=arguments.gate,
+        store=arguments.store,
+        described=bool(arguments.report or arguments.json),
+    )
+    found = compare(arguments.a, arguments.b, wishes)
+    written = _write_report(arguments.report, found.view, settings, root) if arguments.report else ""
+    lines = lines_of(
+        found,
+        width=shutil.get_terminal_size().columns,
+        verbosity=arguments.verbose,
+        gate=arguments.gate,
+    )
+    text = "\n".join(line.text for line in lines)
+    return Answer(
+        text=f"{text}\nWritten: {written}" if written else text,
+        data=to_json(found) | {"report": written or None} if arguments.json else {},
+        status=found.view.exit_code,
+    )
+
+
+def _settings(arguments: argparse.Namespace) -> Settings:
+    """Those of the project with what was typed in place of them."""
+    from dataclasses import replace
+
+    from pytest_promptune.commands.model import settings_of_project
+    from pytest_promptune.core.errors import SettingsError
+    from pytest_promptune.settings import OPTIONS, parsed
+
+    settings = settings_of_project(arguments)
+    typed: dict[str, Any] = {}
+    for name, option in (("gate", "gate_rule"), *((name, name) for name in _OPTIONS)):
+        value = getattr(arguments, option)
+        if value is not None:
+            typed[name] = parsed(OPTIONS[name], f"--{option.replace('_', '-')}", value)
+    if arguments.gate and typed.get("gate") == "off":
+        raise SettingsError("--gate and --gate-rule=off contradict each other: leave one of them out.")
+    if arguments.gate and "gate" not in typed and settings.gate == "off":
+        typed["gate"] = "regression"  # who asks for the gate doesn't mean none
+    return replace(settings, **typed)
+
+
+def _write_report(path: str, view: Any, settings: Settings, root: Path) -> str:
+    from pytest_promptune.report.markdown import render_markdown
+    from pytest_promptune.store.files import write_text
+
+    templates = root / settings.templates if settings.templates else None
+    write_text(Path(path).resolve(), render_markdown(view, templates=templates))
+    return path
+
+
+COMMAND = Command(
+    words=("compare",),
+    help="compare two stored experiments, or variants of them, without running anything",
+    run=_compare,
+    arguments=_compare_arguments,
+    error_status=2,
+)

@@ -1,0 +1,125 @@
+"""From experiments, oldest first, to a series."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from pytest_promptune.core.errors import StoreError
+from pytest_promptune.core.model import CURRENT
+from pytest_promptune.core.series.model import Adopted, Iteration, Point, Series, Session
+
+
+def series_of(
+    sessions: Sequence[Session], adoptions: Sequence[Adopted], *, begin: str | None = None
+) -> Series:
+    """Put the experiments of a series in order.
+
+    It begins with the newest recorded baseline, or else with the first comparison, whose `current` is the
+    starting point then. Each comparison after that is an iteration; measuring the same variants of the same
+    `current` again, with nothing else between, is the same one.
+
+    Args:
+        sessions: of one series, oldest first, without replays.
+        adoptions: of the same, oldest first.
+        begin: id of the experiment to begin with, ``None`` for the above.
+
+    Raises:
+        StoreError: when nothing was measured yet that a series can begin with.
+    """
+    finished = [session for session in sessions if session.status == "finished"]
+    begins = _beginning(finished, begin)
+    since = sessions[sessions.index(begins) :]
+    compared = [s for s in since if s.status == "finished" and s.mode == "compare"]
+    iterations = _iterations(compared, adoptions)
+    start = Point(experiment=begins.experiment, variant=_first(begins))
+    found = Series(
+        start=start,
+        begins=begins,
+        iterations=iterations,
+        present=start,
+        running=tuple(s.experiment for s in since if s.status == "running"),
+        interrupted=tuple(s.experiment for s in since if s.status == "interrupted"),
+        earlier=tuple(s.experiment for s in finished[: finished.index(begins)] if s.mode == "baseline"),
+    )
+    adopted = [each.adopted for each in iterations if each.adopted is not None]
+    return _present(found, max(adopted, key=lambda each: each.at), since) if adopted else found
+
+
+def _beginning(finished: Sequence[Session], begin: str | None) -> Session:
+    if begin is not None:
+        for session in finished:
+            if session.experiment == begin:
+                return session
+        raise StoreError(f"Experiment {begin} did not finish: a series can't begin with it.")
+    recorded = [session for session in finished if session.mode == "baseline"]
+    compared = [session for session in finished if session.mode == "compare"]
+    if not recorded and not compared:
+        raise StoreError(
+            "There is nothing to report yet: record a baseline with pytest --promptune-baseline, then "
+            "compare variants with pytest --promptune-compare."
+        )
+    return recorded[-1] if recorded else compared[0]
+
+
+def _first(session: Session) -> str:
+    return CURRENT if CURRENT in session.variants else next(iter(session.variants), CURRENT)
+
+
+def _iterations(compared: Sequence[Session], adoptions: Sequence[Adopted]) -> tuple[Iteration, ...]:
+    groups: list[list[Session]] = []
+    for session in compared:
+        if groups and _is_again(groups[-1][-1], session):
+            groups[-1].append(session)
+        else:
+            groups.append([session])
+    return tuple(_iteration(number, group, adoptions) for number, group in enumerate(groups, start=1))
+
+
+def _is_again(before: Session, now: Session) -> bool:
+    """The same variants, by what they change and not by name, of the same app."""
+    return before.current == now.current and _changed(before) == _changed(now)
+
+
+def _changed(session: Session) -> set[str]:
+    return {fingerprint for name, fingerprint in session.variants.items() if name != CURRENT}
+
+
+def _iteration(number: int, group: Sequence[Session], adoptions: Sequence[Adopted]) -> Iteration:
+    session, repeats = group[-1], tuple(each.experiment for each in group[:-1])
+    mine = [each for each in adoptions if each.experiment in (session.experiment, *repeats)]
+    return Iteration(
+        number=number,
+        session=session,
+        tried=tuple(name for name in session.variants if name != CURRENT),
+        adopted=max(mine, key=lambda each: each.at) if mine else None,
+        repeats=repeats,
+    )
+
+
+def _present(found: Series, adopted: Adopted, since: Sequence[Session]) -> Series:
+    """The state with the last adopted variant; newer samples of it than those that spoke for it count.
+
+    Numbers by which a variant was chosen flatter it a little (of several, the luckiest is taken).
+    """
+    found = replace(
+        found,
+        present=Point(experiment=adopted.experiment, variant=adopted.variant),
+        adoption=adopted,
+    )
+    later = [
+        session
+        for session in since
+        if session.status == "finished" and session.started > adopted.at and CURRENT in session.variants
+    ]
+    if not later:
+        return found
+    newest = later[-1]
+    if not _agree(adopted.prompts, newest.current):
+        return replace(found, strayed=newest.experiment)
+    return replace(found, present=Point(experiment=newest.experiment, variant=CURRENT), is_remeasured=True)
+
+
+def _agree(adopted: Mapping[str, str], current: Mapping[str, str]) -> bool:
+    """As far as both are known."""
+    return all(current.get(name, text) == text for name, text in adopted.items())

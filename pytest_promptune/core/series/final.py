@@ -1,0 +1,228 @@
+"""What the final report says, as one tree of values: Markdown, HTML and JSON are written from it alone.
+
+No sentence is in it, since reports have a language: there are kinds instead, and what to fill in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import field
+from typing import Literal
+
+from pytest_promptune.core.circumstances import Circumstances, Difference
+from pytest_promptune.core.model import Change
+from pytest_promptune.core.series.model import Adopted, Series
+from pytest_promptune.core.stats.model import Scope
+from pytest_promptune.core.values import dataclass
+from pytest_promptune.core.view import (
+    ComparisonRow,
+    GoalRow,
+    Interval,
+    MetricName,
+    MetricRow,
+    NodeRow,
+    Verdict,
+)
+
+CaseVerdict = Literal["improved", "kept", "degraded", "unknown"]
+RecommendationKind = Literal[
+    "goal_open",
+    "goal_unmatched",
+    "regressed",
+    "adopt",
+    "more_runs",
+    "cost_share",
+    "latency_share",
+    "flaky",
+    "thin_category",
+    "errored",
+    "none",
+]
+RemarkKind = Literal[
+    "no_iteration",
+    "nothing_adopted",
+    "remeasured",
+    "chosen_by_these",
+    "strayed",
+    "running",
+    "interrupted",
+    "earlier",
+    "other_series",
+    "times_not_comparable",
+    "only_initial",
+    "only_final",
+    "unlike",
+    "not_computed",
+    "several_apps",
+    "few_runs",
+]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MetricChange:
+    """One metric at the starting point and at present."""
+
+    name: MetricName
+    initial: MetricRow | None
+    #: ``None`` while the present state is the starting point.
+    final: MetricRow | None
+    #: Present minus start; ``None`` where there is nothing to compare.
+    comparison: ComparisonRow | None
+    gated: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GoalChange:
+    """One goal, judged at the starting point and at present."""
+
+    initial: GoalRow
+    final: GoalRow
+
+    @property
+    def name(self) -> MetricName:
+        """Of the metric."""
+        return self.final.name
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CaseChange:
+    """One case: its means before and after."""
+
+    case: str
+    before: float | None
+    after: float | None
+    verdict: CaseVerdict
+    #: More than chance, at a false discovery rate of 10 % over the cases.
+    confirmed: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CaseChanges:
+    """What became of the cases in one metric."""
+
+    name: MetricName
+    cases: tuple[CaseChange, ...]
+
+    def count(self, verdict: CaseVerdict) -> int:
+        """How many."""
+        return sum(case.verdict == verdict for case in self.cases)
+
+    @property
+    def confirmed(self) -> int:
+        """How many changes are more than chance."""
+        return sum(case.confirmed for case in self.cases)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodeChange:
+    """One node of an app before and after; ``None`` where it didn't run."""
+
+    app: str
+    node: str
+    before: NodeRow | None
+    after: NodeRow | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tried:
+    """One variant of an iteration beside `current`."""
+
+    name: str
+    description: str
+    changes: tuple[Change, ...]
+    one_change: bool
+    comparisons: tuple[ComparisonRow, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IterationReport:
+    """One iteration: what was tried, what came of it, what was decided."""
+
+    number: int
+    experiment: str
+    started: str
+    commit: str | None
+    dirty: bool | None
+    note: str | None
+    #: Ids of earlier measurements of the same.
+    repeats: tuple[str, ...]
+    tried: tuple[Tried, ...]
+    adopted: Adopted | None
+    #: What the session suggested: ``adopt``, ``continue``, …; and which variant.
+    suggested: str | None = None
+    suggested_variant: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProgressPoint:
+    """A metric of the state after an iteration."""
+
+    #: 0: the starting point.
+    iteration: int
+    mean: float | None
+    ci: Interval | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Progress:
+    """A metric over the iterations that changed the app; the goal's line where there is one."""
+
+    name: MetricName
+    points: tuple[ProgressPoint, ...]
+    target: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recommendation:
+    """What to do, drawn from data, and the numbers behind it, ready to be shown."""
+
+    kind: RecommendationKind
+    values: Mapping[str, object] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Remark:
+    """What a reader must know of where the numbers come from."""
+
+    kind: RemarkKind
+    values: Mapping[str, object] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FinalReport:
+    """A tuning series for people who were not there."""
+
+    #: Day on which it was written, ISO 8601.
+    written: str
+    promptune: str
+    series: Series
+    apps: tuple[str, ...]
+    start: Circumstances
+    present: Circumstances
+    differences: tuple[Difference, ...]
+    alpha: float
+    scope: Scope
+    metrics: tuple[MetricChange, ...]
+    #: Goals of the goals file, its path, and how many must be reached (``None``: all).
+    goals: tuple[GoalChange, ...] = ()
+    goals_path: str | None = None
+    goals_needed: int | None = None
+    cases: tuple[CaseChanges, ...] = ()
+    nodes: tuple[NodeChange, ...] = ()
+    iterations: tuple[IterationReport, ...] = ()
+    progress: tuple[Progress, ...] = ()
+    recommendations: tuple[Recommendation, ...] = ()
+    remarks: tuple[Remark, ...] = ()
+
+    @property
+    def is_changed(self) -> bool:
+        """Whether the present state is another than the starting point."""
+        return self.series.adoption is not None
+
+    def verdicts(self, verdict: Verdict) -> list[MetricChange]:
+        """The gated metrics that have it."""
+        return [
+            each
+            for each in self.metrics
+            if each.gated and each.comparison and each.comparison.verdict == verdict
+        ]

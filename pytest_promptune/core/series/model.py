@@ -1,0 +1,87 @@
+"""The values of a tuning series."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import field
+
+from pytest_promptune.core.values import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Session:
+    """One measured experiment of the series."""
+
+    experiment: str
+    #: ``baseline``, ``compare`` or ``check``.
+    mode: str
+    #: ``finished``, ``running`` or ``interrupted``.
+    status: str = "finished"
+    #: ISO 8601, UTC.
+    started: str
+    commit: str | None = None
+    dirty: bool | None = None
+    note: str | None = None
+    #: What was measured, the one in place of `current` first, with its fingerprint.
+    variants: Mapping[str, str] = field(default_factory=dict)
+    #: Says which app `current` was: hashes of its prompts, by name; empty where they aren't known.
+    current: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Adopted:
+    """A variant that became the app's own prompts."""
+
+    experiment: str
+    variant: str
+    #: ISO 8601, UTC.
+    at: str
+    commit: str | None = None
+    #: Hashes of the app's prompts as they are with it, by name; empty where they aren't known.
+    prompts: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Point:
+    """A state of the app, and the samples that speak of it."""
+
+    experiment: str
+    variant: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Iteration:
+    """One change, or several side by side, and its measurement."""
+
+    #: 1, 2, …; the starting point is 0.
+    number: int
+    #: The newest measurement, which counts.
+    session: Session
+    #: Beside `current`.
+    tried: tuple[str, ...]
+    adopted: Adopted | None = None
+    #: Ids of earlier measurements of the same variants.
+    repeats: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Series:
+    """From the starting point to the present state."""
+
+    start: Point
+    #: Of the starting point: a recorded baseline, or the first comparison.
+    begins: Session
+    iterations: tuple[Iteration, ...] = ()
+    #: The starting point until something is adopted.
+    present: Point
+    #: What made the present state, ``None`` while that is the starting point.
+    adoption: Adopted | None = None
+    #: The present state's samples are newer than those that spoke for it.
+    is_remeasured: bool = False
+    #: A newer session whose `current` is not what was adopted: changed by hand since.
+    strayed: str | None = None
+    #: Sessions that don't count: they run still, or ended early.
+    running: tuple[str, ...] = ()
+    interrupted: tuple[str, ...] = ()
+    #: Recorded baselines of the series before this beginning, oldest first.
+    earlier: tuple[str, ...] = ()

@@ -1,0 +1,182 @@
+"""What to do next, drawn from data alone: each recommendation carries the numbers behind it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+from pytest_promptune.core.case_checks import thin_categories
+from pytest_promptune.core.circumstances import Circumstances
+from pytest_promptune.core.display import change, clean, interval, mean, money, seconds
+from pytest_promptune.core.goals.wording import metric as goal_metric
+from pytest_promptune.core.nodes.wording import share
+from pytest_promptune.core.series.final import (
+    GoalChange,
+    IterationReport,
+    MetricChange,
+    NodeChange,
+    Recommendation,
+)
+from pytest_promptune.core.values import dataclass
+from pytest_promptune.core.view import NodeRow
+from pytest_promptune.core.wording import label
+
+#: A node's share of cost or time from which it is worth a look.
+_LARGE = 0.5
+_ADOPT = "adopt"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Findings:
+    """What recommendations are drawn from."""
+
+    metrics: Sequence[MetricChange]
+    goals: Sequence[GoalChange]
+    unmatched_goals: Sequence[str]
+    nodes: Sequence[NodeChange]
+    iterations: Sequence[IterationReport]
+    present: Circumstances
+    #: Tags of the cases.
+    tags: Iterable[Mapping[str, Any]]
+
+
+def recommend(found: Findings) -> tuple[Recommendation, ...]:
+    """Open goals first, then what got worse, what could be settled, and where to look."""
+    every = (
+        *_adopt(found.iterations),
+        *_open_goals(found.goals),
+        *(Recommendation(kind="goal_unmatched", values={"goal": goal}) for goal in found.unmatched_goals),
+        *_regressed(found.metrics),
+        *_undecided(found.metrics, found.present.runs),
+        *_shares(found.nodes),
+        *_flaky(found.metrics),
+        *_errored(found.present),
+        *_thin(found.tags),
+    )
+    return every or (Recommendation(kind="none"),)
+
+
+def _adopt(iterations: Sequence[IterationReport]) -> Iterator[Recommendation]:
+    if not iterations or iterations[-1].adopted is not None:
+        return
+    last = iterations[-1]
+    if last.suggested != _ADOPT or last.suggested_variant is None:
+        return
+    rows = [
+        row
+        for tried in last.tried
+        if tried.name == last.suggested_variant
+        for row in tried.comparisons
+        if row.gated and row.verdict == "improved"
+    ]
+    numbers = ", ".join(
+        f"{label(row.name)} {mean(row.name, row.reference_mean)} → {mean(row.name, row.candidate_mean)}"
+        for row in rows
+    )
+    yield Recommendation(
+        kind="adopt",
+        values={"variant": last.suggested_variant, "numbers": numbers, "iteration": last.number},
+    )
+
+
+def _open_goals(goals: Sequence[GoalChange]) -> Iterator[Recommendation]:
+    for each in goals:
+        row = each.final
+        if row.status != "attained":
+            yield Recommendation(
+                kind="goal_open",
+                values={
+                    "goal": row.goal,
+                    "metric": goal_metric(row),
+                    "value": mean(row.name, row.value),
+                    "interval": interval(row.name, row.ci),
+                    "target": mean(row.name, row.target),
+                    "gap": change(row.name, row.target, row.value),
+                    "status": row.status,
+                },
+            )
+
+
+def _regressed(metrics: Sequence[MetricChange]) -> Iterator[Recommendation]:
+    for each in metrics:
+        row = each.comparison
+        if row is not None and each.gated and row.verdict == "regressed":
+            yield Recommendation(
+                kind="regressed",
+                values={
+                    "metric": row.name.metric,
+                    "before": mean(row.name, row.reference_mean),
+                    "after": mean(row.name, row.candidate_mean),
+                    "cases": row.cases.regressed,
+                },
+            )
+
+
+def _undecided(metrics: Sequence[MetricChange], runs: int) -> Iterator[Recommendation]:
+    rows = [
+        each.comparison
+        for each in metrics
+        if each.gated and each.comparison is not None and each.comparison.verdict == "inconclusive"
+    ]
+    open_ = [row for row in rows if not row.constant and (row.runs_needed or 0) > runs]
+    if open_:
+        most = max(row.runs_needed or 0 for row in open_)
+        yield Recommendation(
+            kind="more_runs",
+            values={"metrics": tuple(row.name.metric for row in open_), "runs": most, "now": runs},
+        )
+
+
+def _shares(nodes: Sequence[NodeChange]) -> Iterator[Recommendation]:
+    """The node that costs most, and the one that takes longest; of a single node nothing is to be said."""
+    by_app: dict[str, list[NodeRow]] = {}
+    for each in nodes:
+        row = each.after or each.before
+        if row is not None and row.calls:
+            by_app.setdefault(each.app, []).append(row)
+    for app, rows in by_app.items():
+        if len(rows) < 2:
+            continue
+        cost = max(rows, key=lambda row: row.share_of_cost or 0.0)
+        if (cost.share_of_cost or 0.0) >= _LARGE:
+            values = {"app": app, "node": cost.node, "share": share(cost.share_of_cost)}
+            yield Recommendation(kind="cost_share", values=values | {"cost": money(cost.cost_usd)})
+        time = max(rows, key=lambda row: row.share_of_latency or 0.0)
+        if (time.share_of_latency or 0.0) >= _LARGE:
+            values = {"app": app, "node": time.node, "share": share(time.share_of_latency)}
+            yield Recommendation(kind="latency_share", values=values | {"time": seconds(time.latency_s.mean)})
+
+
+def _flaky(metrics: Sequence[MetricChange]) -> Iterator[Recommendation]:
+    for each in metrics:
+        row = each.final or each.initial
+        if row is not None and row.flaky_cases and each.gated:
+            yield Recommendation(
+                kind="flaky",
+                values={
+                    "metric": row.name.metric,
+                    "count": len(row.flaky_cases),
+                    "of": row.n_cases,
+                    "cases": row.flaky_cases,
+                },
+            )
+
+
+def _errored(present: Circumstances) -> Iterator[Recommendation]:
+    if present.errored:
+        yield Recommendation(kind="errored", values={"count": present.errored, "of": present.samples})
+
+
+def _thin(tags: Iterable[Mapping[str, Any]]) -> Iterator[Recommendation]:
+    counts = Counter(str(each["category"]) for each in tags if each.get("category") is not None)
+    for category in thin_categories(counts):
+        yield Recommendation(
+            kind="thin_category",
+            values={
+                "category": clean(category),
+                "count": counts[category],
+                "of": counts.total(),
+                "categories": len(counts),
+            },
+        )

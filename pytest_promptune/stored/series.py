@@ -1,0 +1,139 @@
+"""Tuning series out of the experiment log."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from pytest_promptune.core.codec import sha256
+from pytest_promptune.core.errors import StoreError
+from pytest_promptune.core.model import CURRENT
+from pytest_promptune.core.series.building import series_of
+from pytest_promptune.core.series.model import Adopted, Series, Session
+from pytest_promptune.core.values import dataclass
+from pytest_promptune.store.log import Adoption, ExperimentLog, ExperimentSummary
+
+#: Experiments that are looked through for the newest series, and for others beside it.
+_MOST = 500
+_BEGINNINGS = ("baseline", "compare")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredSeries:
+    """A series, and what the log says of its experiments."""
+
+    series: Series
+    #: By id.
+    summaries: Mapping[str, ExperimentSummary]
+    #: The newest experiment of each other series that has a baseline or comparison.
+    others: tuple[str, ...] = ()
+
+
+def read_series(log: ExperimentLog, *, of: str | None = None, begin: str | None = None) -> StoredSeries:
+    """The series of an experiment, or the one that was worked on last.
+
+    Args:
+        log: that has it.
+        of: an experiment of it; ``None`` for the newest baseline or comparison.
+        begin: the experiment that it is to begin with, instead of the newest baseline.
+
+    Raises:
+        StoreError: when there is none, or the experiments contradict each other.
+    """
+    newest = _newest_by_series(log)
+    chosen = _chosen(log, newest, of, begin)
+    summaries = log.series_of(chosen)
+    beginning = log.experiment(begin).id if begin is not None else None
+    sessions = _sessions(log, summaries, beginning)
+    adoptions = [_adopted(log, each) for each in log.adoptions_of(chosen)]
+    return StoredSeries(
+        series=series_of(sessions, adoptions, begin=beginning),
+        summaries={summary.id: summary for summary in summaries},
+        others=tuple(summary.id for series, summary in newest.items() if series != chosen),
+    )
+
+
+def _newest_by_series(log: ExperimentLog) -> dict[str, ExperimentSummary]:
+    """Of each series the newest experiment that it could begin with; newest first."""
+    found: dict[str, ExperimentSummary] = {}
+    for summary in log.history(_MOST):
+        if _may_begin(summary) and summary.series is not None:
+            found.setdefault(summary.series, summary)
+    return found
+
+
+def _may_begin(summary: ExperimentSummary) -> bool:
+    return summary.mode in _BEGINNINGS and summary.status == "finished" and summary.replay_of is None
+
+
+def _chosen(
+    log: ExperimentLog, newest: Mapping[str, ExperimentSummary], of: str | None, begin: str | None
+) -> str:
+    asked = [log.experiment(name) for name in (begin, of) if name is not None]
+    series = {summary.series for summary in asked}
+    if len(series) > 1:
+        raise StoreError(
+            f"{asked[0].id} and {asked[1].id} are of different series: they measured other apps or "
+            "other cases."
+        )
+    if asked and asked[0].series is None:
+        raise StoreError(
+            f"Experiment {asked[0].id} belongs to no series: it is of an older version, or measured no cases."
+        )
+    if asked:
+        return str(asked[0].series)
+    if not newest:
+        raise StoreError(
+            "There is nothing to report yet: record a baseline with pytest --promptune-baseline, then "
+            "compare variants with pytest --promptune-compare."
+        )
+    return next(iter(newest))
+
+
+def _sessions(
+    log: ExperimentLog, summaries: Sequence[ExperimentSummary], beginning: str | None
+) -> list[Session]:
+    """The experiments of a series; of those before its beginning no conditions are read."""
+    recorded = [s.id for s in summaries if s.mode == "baseline" and s.status == "finished"]
+    first = beginning or (recorded[-1] if recorded else None)
+    since = first is None
+    sessions = []
+    for summary in summaries:
+        since = since or summary.id == first
+        conditions = log.conditions_of(summary.id) if since and summary.status == "finished" else {}
+        sessions.append(_session(summary, conditions))
+    return sessions
+
+
+def _session(summary: ExperimentSummary, conditions: Mapping[str, Any]) -> Session:
+    fingerprints = _texts(conditions.get("variants"))
+    return Session(
+        experiment=summary.id,
+        mode=summary.mode,
+        status=summary.status,
+        started=summary.started,
+        commit=summary.commit,
+        dirty=summary.dirty,
+        note=summary.note,
+        variants={name: fingerprints.get(name, "") for name in summary.variants},
+        current=_texts(conditions.get("prompts")),
+    )
+
+
+def _adopted(log: ExperimentLog, adoption: Adoption) -> Adopted:
+    """With the prompts as they are since, as far as they are templates."""
+    current = _texts(log.conditions_of(adoption.experiment).get("prompts"))
+    replaced = log.prompts_of(adoption.experiment).get(adoption.variant, {})
+    return Adopted(
+        experiment=adoption.experiment,
+        variant=adoption.variant,
+        at=adoption.at,
+        commit=adoption.commit,
+        prompts=current | {name: sha256(text) for name, text in replaced.items()}
+        if adoption.variant != CURRENT
+        else current,
+    )
+
+
+def _texts(found: Any) -> dict[str, str]:
+    return {str(k): str(v) for k, v in found.items()} if isinstance(found, Mapping) else {}

@@ -1,0 +1,153 @@
+"""From experiments, oldest first, to a series."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from pytest_promptune.core.errors import StoreError
+from pytest_promptune.core.series.building import series_of
+from pytest_promptune.core.series.model import Adopted, Point, Session
+
+
+def session(number: int, mode: str = "compare", *variants: str, **changes: Any) -> Session:
+    """Experiment e1, e2, …; a variant's fingerprint is its name unless told otherwise."""
+    values: dict[str, Any] = {
+        "experiment": f"e{number}",
+        "mode": mode,
+        "started": f"2026-11-22T{number:02d}:00:00Z",
+        "variants": {"current": "", **{name: name for name in variants}},
+        "current": {"a.j2": "1"},
+    }
+    return Session(**(values | changes))
+
+
+def adopted(number: int, variant: str, **changes: Any) -> Adopted:
+    """A moment after experiment e1, e2, … ended."""
+    values: dict[str, Any] = {"at": f"2026-11-22T{number:02d}:30:00Z", "prompts": {"a.j2": variant}}
+    return Adopted(experiment=f"e{number}", variant=variant, **(values | changes))
+
+
+BASELINE = session(1, "baseline")
+
+
+def test_a_baseline_alone_is_a_series_without_iteration():
+    """The present state is the starting point."""
+    found = series_of([BASELINE], [])
+    assert found.start == found.present == Point(experiment="e1", variant="current")
+    assert found.iterations == ()
+    assert found.adoption is None
+
+
+def test_each_comparison_is_an_iteration():
+    """Numbered from 1; what is tried is what stands beside `current`; a check is none."""
+    found = series_of(
+        [BASELINE, session(2, "compare", "b"), session(3, "check"), session(4, "compare", "b", "c")], []
+    )
+    assert [(each.number, each.session.experiment, each.tried) for each in found.iterations] == [
+        (1, "e2", ("b",)),
+        (2, "e4", ("b", "c")),
+    ]
+
+
+def test_measuring_the_same_again_is_the_same_iteration():
+    """By fingerprint, whatever the names: the newest counts."""
+    again = session(3, variants={"current": "", "renamed": "b"})
+    found = series_of([BASELINE, session(2, "compare", "b"), again, session(4, "compare", "c")], [])
+    assert [(each.session.experiment, each.repeats) for each in found.iterations] == [
+        ("e3", ("e2",)),
+        ("e4", ()),
+    ]
+
+
+def test_the_same_variant_of_another_app_is_another_iteration():
+    """What it is compared with changed."""
+    found = series_of(
+        [BASELINE, session(2, "compare", "b"), session(3, "compare", "b", current={"a.j2": "2"})], []
+    )
+    assert len(found.iterations) == 2
+
+
+def test_it_begins_with_the_newest_baseline():
+    """Or with the one that is asked for; earlier ones are named."""
+    sessions = [BASELINE, session(2, "compare", "b"), session(3, "baseline"), session(4, "compare", "c")]
+    found = series_of(sessions, [])
+    assert (found.begins.experiment, found.earlier) == ("e3", ("e1",))
+    assert [each.session.experiment for each in found.iterations] == ["e4"]
+    found = series_of(sessions, [], begin="e1")
+    assert [each.session.experiment for each in found.iterations] == ["e2", "e4"]
+    assert found.earlier == ()
+
+
+def test_without_a_baseline_it_begins_with_the_first_comparison():
+    """Its `current` is the starting point, and it is the first iteration too."""
+    found = series_of([session(1, "check"), session(2, "compare", "b")], [])
+    assert found.start == Point(experiment="e2", variant="current")
+    assert [each.number for each in found.iterations] == [1]
+
+
+def test_sessions_that_did_not_finish_do_not_count():
+    """They are named: one may be running right now."""
+    found = series_of(
+        [
+            BASELINE,
+            session(2, "compare", "b", status="interrupted"),
+            session(3, "compare", "b", status="running"),
+        ],
+        [],
+    )
+    assert found.iterations == ()
+    assert (found.interrupted, found.running) == (("e2",), ("e3",))
+
+
+@pytest.mark.parametrize("sessions", [[], [session(1, "check")], [session(1, "baseline", status="running")]])
+def test_nothing_to_begin_with(sessions):
+    """Says what to run."""
+    with pytest.raises(StoreError, match="promptune-baseline"):
+        series_of(sessions, [])
+
+
+def test_beginning_with_what_did_not_finish():
+    """Is refused."""
+    with pytest.raises(StoreError, match="e1 did not finish"):
+        series_of([session(1, "compare", status="interrupted"), session(2, "baseline")], [], begin="e1")
+
+
+def test_the_last_adopted_variant_is_the_present_state():
+    """The samples are those of the experiment that spoke for it."""
+    sessions = [BASELINE, session(2, "compare", "b"), session(3, "compare", "c", current={"a.j2": "b"})]
+    found = series_of(sessions, [adopted(2, "b"), adopted(3, "c")])
+    assert [each.adopted.variant for each in found.iterations if each.adopted] == ["b", "c"]
+    assert found.present == Point(experiment="e3", variant="c")
+    assert not found.is_remeasured
+
+
+def test_adoptions_before_the_beginning_are_history():
+    """They are part of the starting point."""
+    sessions = [BASELINE, session(2, "compare", "b"), session(3, "baseline")]
+    found = series_of(sessions, [adopted(2, "b")])
+    assert found.present == found.start == Point(experiment="e3", variant="current")
+
+
+def test_an_adoption_of_an_earlier_measurement_counts_for_its_iteration():
+    """The samples are those that spoke for it."""
+    found = series_of([BASELINE, session(2, "compare", "b"), session(3, "compare", "b")], [adopted(2, "b")])
+    assert found.iterations[0].adopted == adopted(2, "b")
+
+
+def test_an_adopted_variant_that_was_measured_again():
+    """The newer samples of what is `current` now speak for it: nothing was chosen by them."""
+    later = session(3, "compare", "c", current={"a.j2": "b"})
+    found = series_of([BASELINE, session(2, "compare", "b"), later], [adopted(2, "b")])
+    assert found.present == Point(experiment="e3", variant="current")
+    assert found.is_remeasured
+    assert found.adoption == adopted(2, "b")
+
+
+def test_a_present_that_is_not_what_was_adopted():
+    """Somebody changed the prompts since: the adopted variant's samples stay, and that is told."""
+    later = session(3, "check", current={"a.j2": "by hand"})
+    found = series_of([BASELINE, session(2, "compare", "b"), later], [adopted(2, "b")])
+    assert found.present == Point(experiment="e2", variant="b")
+    assert found.strayed == "e3"
