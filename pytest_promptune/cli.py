@@ -58,7 +58,7 @@ def _parser() -> argparse.ArgumentParser:
         command.arguments(one)
         if command.answers_json:
             one.add_argument("--json", action="store_true", help="answer in JSON, on one line")
-        one.set_defaults(command=command)
+        one.set_defaults(command=command, parser=parser)
     return parser
 
 

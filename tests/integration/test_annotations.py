@@ -150,3 +150,17 @@ def test_a_merge_with_a_gate_prints_them(bot, capsys, monkeypatch):
     assert error.properties == {"file": "test_bot.py", "title": "Prompt regression: test_answer"}
     assert main(["merge", *parts, "--root", str(bot.path)]) == 0
     assert runners.commands(capsys.readouterr().out) == []
+
+
+def test_a_comparison_of_stored_experiments_with_a_gate_prints_them(bot, capsys, monkeypatch):
+    """As the session itself would have."""
+    good, bad = (ran.json["experiment"]["id"] for ran in (bot.record(), bot.record(miss="all")))
+    monkeypatch.setenv("GITHUB_ACTIONS", "true")
+    monkeypatch.delenv("GITHUB_WORKSPACE", raising=False)
+    assert main(["compare", good, bad, "--gate", "--root", str(bot.path)]) == 1
+    error, *_ = runners.commands(capsys.readouterr().out)
+    assert error.properties == {"file": "test_bot.py", "title": "Prompt regression: test_answer"}
+    assert main(["compare", good, bad, "--gate", "--json", "--root", str(bot.path)]) == 1
+    assert runners.commands(capsys.readouterr().out) == []
+    assert main(["compare", good, bad, "--root", str(bot.path)]) == 0
+    assert runners.commands(capsys.readouterr().out) == []
