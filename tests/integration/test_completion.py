@@ -112,6 +112,8 @@ def test_an_unknown_shell_is_a_usage_error(capsys):
 
 def test_other_commands_do_not_load_it():
     """What prints scripts costs nothing where none is printed."""
-    code = "import sys; from pytest_promptune.cli import main; main(['-h']); assert 'shtab' not in sys.modules"
+    code = (
+        "import sys; from pytest_promptune.cli import main; main(['-h']); assert 'shtab' not in sys.modules"
+    )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
