@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pytest_promptune.core.display import clean
+from pytest_promptune.core.harmless import harmless
 from pytest_promptune.core.results import Result
 from pytest_promptune.core.view import ComparisonRow
 
@@ -19,17 +20,17 @@ def of_result(result: Result) -> list[Property]:
     Metrics are named as in baseline files. All values are plain, so that reports can travel.
     """
     found: list[Property] = [
-        ("promptune_case", clean(result.case_id)),
-        ("promptune_variant", clean(result.variant)),
+        ("promptune_case", _line(result.case_id)),
+        ("promptune_variant", _line(result.variant)),
         ("promptune_run", result.run),
     ]
     if result.outcome in _VALUES:
-        found.append((f"promptune:{clean(result.metric)}", _VALUES[result.outcome]))
+        found.append((f"promptune:{_line(result.metric)}", _VALUES[result.outcome]))
     for name, score in result.scores.items():
         if score.value is not None:
             full = name if score.scorer else f"{result.test}::{name}"
             value = int(score.value) if score.kind == "binary" else score.value
-            found.append((f"promptune:{clean(full)}", value))
+            found.append((f"promptune:{_line(full)}", value))
     sample = result.sample
     if sample is not None:
         usage = sample.usage
@@ -47,9 +48,9 @@ def of_comparison(row: ComparisonRow) -> list[Property]:
     """What the gate decided by: both sides, difference with interval, p and the verdict."""
     low, high = row.ci or (None, None)
     found: list[tuple[str, str | float | None]] = [
-        ("metric", clean(row.name.metric)),
-        ("reference", clean(row.reference)),
-        ("candidate", clean(row.candidate)),
+        ("metric", _line(row.name.metric)),
+        ("reference", _line(row.reference)),
+        ("candidate", _line(row.candidate)),
         ("verdict", row.verdict),
         ("difference", row.difference),
         ("ci_low", low),
@@ -59,3 +60,8 @@ def of_comparison(row: ComparisonRow) -> list[Property]:
         ("margin", row.margin),
     ]
     return [(f"promptune_{name}", value) for name, value in found if value is not None]
+
+
+def _line(name: str) -> str:
+    """A name from anywhere, for files that terminals and jobs may show."""
+    return harmless(clean(name))
