@@ -13,6 +13,7 @@ from pytest_promptune.commands import COMMANDS, GROUPS
 from pytest_promptune.commands.model import Command
 from pytest_promptune.core.display import clean_lines
 from pytest_promptune.core.errors import PromptuneError
+from pytest_promptune.core.harmless import harmless, harmless_json
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -25,12 +26,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         answer = command.run(arguments)
     except PromptuneError as error:
-        _write(sys.stderr, "\n".join(clean_lines(f"pytest-promptune {' '.join(command.words)}: {error}")))
+        lines = clean_lines(f"pytest-promptune {' '.join(command.words)}: {error}")
+        _write(sys.stderr, "\n".join(map(harmless, lines)))
         return command.error_status
     except KeyboardInterrupt:
         return 130
-    as_json = command.answers_json and arguments.json
-    _write(sys.stdout, json.dumps(answer.data, allow_nan=False) if as_json else answer.text)
+    if command.answers_json and arguments.json:
+        _write(sys.stdout, harmless_json(json.dumps(answer.data, allow_nan=False)))
+    else:
+        _write(sys.stdout, "\n".join([*map(harmless, answer.text.split("\n")), *answer.annotations]))
     return answer.status
 
 
@@ -54,7 +58,7 @@ def _parser() -> argparse.ArgumentParser:
         command.arguments(one)
         if command.answers_json:
             one.add_argument("--json", action="store_true", help="answer in JSON, on one line")
-        one.set_defaults(command=command)
+        one.set_defaults(command=command, parser=parser)
     return parser
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 
@@ -54,6 +54,29 @@ def write_outputs(
     if errors:
         raise OutputError(errors, shown)
     return shown
+
+
+def is_on_github() -> bool:
+    """Whether this is a job of GitHub Actions, or of what behaves like it."""
+    return os.environ.get("GITHUB_ACTIONS", "").lower() not in ("", "0", "false")
+
+
+def annotation_lines(view: View, *, root: Path, lines: Mapping[str, int] | None = None) -> tuple[str, ...]:
+    """Commands that annotate the job's run with what the gate says; none outside of GitHub Actions.
+
+    Args:
+        view: what was found.
+        root: that the view's paths are relative to; GitHub wants them relative to the repository's root.
+        lines: in which a test begins, from 1, by its node id without parameters.
+    """
+    if not is_on_github():
+        return ()
+    from pytest_promptune.report.github import workflow_commands
+
+    workspace = Path(os.environ.get("GITHUB_WORKSPACE") or root).resolve()
+    return workflow_commands(
+        view, path_of=lambda module: _shown(root.resolve() / module, workspace), lines=lines
+    )
 
 
 def _outputs(

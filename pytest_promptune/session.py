@@ -17,6 +17,7 @@ from pytest_promptune.core.case_checks import case_notes
 from pytest_promptune.core.checks import refuse_contradictions, refuse_unknown_metrics
 from pytest_promptune.core.course import Course, unpriced
 from pytest_promptune.core.experiment import Experiment
+from pytest_promptune.core.gate import gate_nodeid
 from pytest_promptune.core.looks import is_clear, told
 from pytest_promptune.core.model import SampleError, Variant
 from pytest_promptune.core.plan import Cell, Marks, PlannedItem, cells
@@ -26,7 +27,7 @@ from pytest_promptune.core.runs import most_runs
 from pytest_promptune.core.shards.shard import Shard
 from pytest_promptune.core.sharing import Share, Standing
 from pytest_promptune.core.tally import tally
-from pytest_promptune.core.view import GateItem, LookView, View
+from pytest_promptune.core.view import ComparisonRow, GateItem, LookView, View
 from pytest_promptune.goal_files import find_goals
 from pytest_promptune.looking import Looking
 from pytest_promptune.outputs import OutputError, write_outputs
@@ -273,6 +274,12 @@ class Session:
             return ()
         self._conclusion = self._early_conclusion or self._concluded()
         return self._conclusion.gate
+
+    @property
+    def decided(self) -> Mapping[str, ComparisonRow]:
+        """The comparisons behind decisions, by node id; goals, and what can't be compared, have none."""
+        rows = self._conclusion.comparisons if self._conclusion is not None else ()
+        return {gate_nodeid(row.name, row.candidate): row for row in rows if row.gate != "off"}
 
     def _concluded(self) -> Conclusion:
         from pytest_promptune.conclusion import Evidence, conclude

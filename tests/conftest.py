@@ -262,6 +262,7 @@ class Project:
         json_file: bool = True,
         cwd: Path | None = None,
         timeout: float = 60,
+        env: Mapping[str, str] | None = None,
         **bot: object,
     ) -> Ran:
         """Run pytest as a user would, in this process unless asked otherwise.
@@ -273,6 +274,7 @@ class Project:
             json_file: whether to ask for the results file.
             cwd: where to type the command, if not in the project's folder.
             timeout: of a process of its own.
+            env: further variables of the environment.
             bot: what the app does: ``miss="c01"`` sets BOT_MISS.
         """
         self._runs += 1
@@ -286,8 +288,10 @@ class Project:
             patch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
             patch.setattr(sys, "dont_write_bytecode", True)  # a file may change twice within a second
             patch.setenv("PYTHONDONTWRITEBYTECODE", "1")
-            for name in ("PYTEST_ADDOPTS", "GITHUB_STEP_SUMMARY", "CI"):
+            for name in ("PYTEST_ADDOPTS", "GITHUB_STEP_SUMMARY", "GITHUB_ACTIONS", "GITHUB_WORKSPACE", "CI"):
                 patch.delenv(name, raising=False)
+            for name, value in (env or {}).items():
+                patch.setenv(name, value)
             for name, value in bot.items():
                 patch.setenv(f"BOT_{name.upper()}", str(value))
             if cwd is not None:

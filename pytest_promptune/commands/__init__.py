@@ -3,7 +3,16 @@
 A command imports what it needs itself, when it runs, so that none pays for another's dependencies.
 """
 
-from pytest_promptune.commands import adopt, compare, embedded_model, goals, merge, nodes, sizing
+from pytest_promptune.commands import (
+    adopt,
+    compare,
+    completion,
+    embedded_model,
+    goals,
+    merge,
+    nodes,
+    sizing,
+)
 from pytest_promptune.commands.model import Command
 
 #: What words that begin several commands are about.
@@ -20,4 +29,5 @@ COMMANDS: tuple[Command, ...] = (
     sizing.PLAN_RUNS,
     embedded_model.FETCH,
     embedded_model.PATH,
+    completion.COMMAND,
 )

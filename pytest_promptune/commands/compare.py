@@ -44,6 +44,7 @@ def _compare_arguments(parser: argparse.ArgumentParser) -> None:
 def _compare(arguments: argparse.Namespace) -> Answer:
     import shutil
 
+    from pytest_promptune.outputs import annotation_lines
     from pytest_promptune.stored.compared import lines_of, to_json
     from pytest_promptune.stored.comparing import Wishes, compare
 
@@ -69,6 +70,7 @@ def _compare(arguments: argparse.Namespace) -> Answer:
         text=f"{text}\nWritten: {written}" if written else text,
         data=to_json(found) | {"report": written or None} if arguments.json else {},
         status=found.view.exit_code,
+        annotations=annotation_lines(found.view, root=root) if arguments.gate else (),
     )
 
 

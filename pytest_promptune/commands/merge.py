@@ -41,6 +41,7 @@ def _merge(arguments: argparse.Namespace) -> Answer:
     import shutil
 
     from pytest_promptune.merging import Wishes, merge
+    from pytest_promptune.outputs import annotation_lines
     from pytest_promptune.terminal import summary
 
     wishes = Wishes(
@@ -54,7 +55,9 @@ def _merge(arguments: argparse.Namespace) -> Answer:
     )
     view = merge(arguments.files, wishes)
     lines = summary(view, verbosity=0, width=shutil.get_terminal_size().columns)
-    return Answer(text="\n".join(line.text for line in lines), data={}, status=view.exit_code)
+    annotated = annotation_lines(view, root=wishes.root) if wishes.gate else ()
+    text = "\n".join(line.text for line in lines)
+    return Answer(text=text, data={}, status=view.exit_code, annotations=annotated)
 
 
 COMMAND = Command(

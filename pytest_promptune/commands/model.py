@@ -22,6 +22,8 @@ class Answer:
     data: Any
     #: 1: it found what it warns of.
     status: int = 0
+    #: Commands to the CI runner, one a line, after the text.
+    annotations: tuple[str, ...] = ()
 
 
 def _no_arguments(_: argparse.ArgumentParser) -> None:

@@ -12,6 +12,7 @@ from pytest_promptune.core.aggregates.labels import Labels
 from pytest_promptune.core.aggregates.recorded import DamageError, labels_from_json, labels_to_json
 from pytest_promptune.core.errors import BaselineError
 from pytest_promptune.core.experiment import Scores
+from pytest_promptune.core.harmless import harmless_json
 from pytest_promptune.core.values import dataclass
 
 #: Version of the file format this code reads and writes.
@@ -192,12 +193,12 @@ def _lines(value: Mapping[str, Any], *, depth: int, levels: int) -> str:
         inner = value[key]
         nested = levels > 1 and isinstance(inner, Mapping)
         text = _lines(inner, depth=depth + 1, levels=levels - 1) if nested else _compact(inner)
-        rows.append(f"{indent}{json.dumps(key, ensure_ascii=False)}: {text}")
+        rows.append(f"{indent}{_compact(key)}: {text}")
     return "{\n" + ",\n".join(rows) + "\n" + "  " * depth + "}"
 
 
 def _compact(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False, sort_keys=True, allow_nan=False)
+    return harmless_json(json.dumps(value, ensure_ascii=False, sort_keys=True, allow_nan=False))
 
 
 def _short(value: float | None) -> float | int | None:

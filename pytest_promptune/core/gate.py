@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from pytest_promptune.core.display import adjusted, amount, clean, count, effect, mean, probability
+from pytest_promptune.core.harmless import harmless
 from pytest_promptune.core.model import CURRENT
 from pytest_promptune.core.stats.wording import not_shown
 from pytest_promptune.core.view import ComparisonRow, GateItem, MetricName, Mode
@@ -19,8 +20,8 @@ MOST_CASES = 10
 
 
 def gate_nodeid(name: MetricName, candidate: str) -> str:
-    """``<module>::<test>::gate[<metric>-<candidate>]``."""
-    return f"{name.test}::gate[{name.metric}-{candidate}]"
+    """``<module>::<test>::gate[<metric>-<candidate>]``, on one line that pytest can print anywhere."""
+    return harmless(clean(f"{name.test}::gate[{name.metric}-{candidate}]"))
 
 
 def gate_message(row: ComparisonRow) -> str:

@@ -1,7 +1,7 @@
 """Styled lines for a terminal: pieces that summaries are put together from.
 
-Nothing here prints. Every text of a segment is freed of control characters when the segment is made, so no
-answer of a model reaches the terminal as a command to it.
+Nothing here prints. A segment's text is freed of control characters when the segment is made, and a line of
+commands to CI runners, so no answer of a model reaches a terminal, or a job, as a command to it.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import field
 
 from pytest_promptune.core.display import clean, columns, cut, visible, wrap
+from pytest_promptune.core.harmless import harmless
 from pytest_promptune.core.values import dataclass
 
 _NARROWEST_NAME = 12
@@ -37,6 +38,11 @@ class Line:
     """One line, without its newline."""
 
     segments: tuple[Segment, ...] = ()
+
+    def __post_init__(self) -> None:
+        text = self.text
+        if (safe := harmless(text)) != text:
+            object.__setattr__(self, "segments", (Segment(safe, self.segments[0].markup),))
 
     @property
     def text(self) -> str:

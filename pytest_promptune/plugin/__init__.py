@@ -125,6 +125,7 @@ def _hooks(config: pytest.Config) -> PromptuneHooks:
     """The session's state and the hooks that go with it, made when first needed."""
     if hooks_key not in config.stash:
         process = _writing_process(config)
+        from pytest_promptune.outputs import is_on_github
         from pytest_promptune.plugin.hooks import PromptuneHooks
         from pytest_promptune.plugin.muting import Muting
         from pytest_promptune.plugin.ordering import Regrouping
@@ -140,6 +141,10 @@ def _hooks(config: pytest.Config) -> PromptuneHooks:
             config.pluginmanager.register(Stopping(), "promptune-stopping")
         if not is_xdist_worker(config) and not config.pluginmanager.has_plugin("promptune-refusing"):
             config.pluginmanager.register(Refusing(), "promptune-refusing")
+        if is_on_github() and not is_xdist_worker(config):
+            from pytest_promptune.plugin.annotating import Annotating
+
+            config.pluginmanager.register(Annotating(config, lambda: hooks.view), "promptune-annotations")
         if is_xdist_worker(config):
             from pytest_promptune.plugin.workers import FromController
 

@@ -7,7 +7,10 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from pytest_promptune.core.view import GateItem
+from pytest_promptune.core.display import clean
+from pytest_promptune.core.harmless import harmless_where_broken
+from pytest_promptune.core.properties import of_comparison
+from pytest_promptune.core.view import ComparisonRow, GateItem
 
 
 class _Crash(NamedTuple):
@@ -20,11 +23,11 @@ class _Crash(NamedTuple):
 
 
 class GateRepr:
-    """How a failed gate is shown: the sentence, no traceback."""
+    """How a failed gate is shown: the sentence, no traceback, and nothing of a model that acts."""
 
     def __init__(self, message: str, details: Sequence[str]) -> None:
-        self.reprcrash = _Crash(message)
-        self._details = details
+        self.reprcrash = _Crash(harmless_where_broken(clean(message)))
+        self._details = [harmless_where_broken(clean(detail)) for detail in details]
 
     def __str__(self) -> str:
         return "\n".join([self.reprcrash.message, *(f"  {detail}" for detail in self._details)])
@@ -36,8 +39,8 @@ class GateRepr:
             writer.line(f"  {detail}")
 
 
-def report_decision(session: pytest.Session, decision: GateItem) -> None:
-    """A decision of the gate, as the result of an item of its own."""
+def report_decision(session: pytest.Session, decision: GateItem, row: ComparisonRow | None) -> None:
+    """A decision of the gate, as the result of an item of its own; its properties are of the comparison."""
     path, _, domain = decision.nodeid.partition("::")
     location = (path, None, domain)
     session.ihook.pytest_runtest_logstart(nodeid=decision.nodeid, location=location)
@@ -51,6 +54,7 @@ def report_decision(session: pytest.Session, decision: GateItem) -> None:
             longrepr=GateRepr(decision.message, decision.details) if failed else None,  # type: ignore[arg-type]  # what can be shown will do
             when=when,
             duration=0.0,
+            user_properties=of_comparison(row) if row is not None else (),
         )
         session.ihook.pytest_runtest_logreport(report=report)
     session.ihook.pytest_runtest_logfinish(nodeid=decision.nodeid, location=location)

@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from pytest_promptune.core.display import clean, cut, visible
 from pytest_promptune.core.errors import PromptuneError
+from pytest_promptune.core.harmless import harmless, harmless_where_broken
 from pytest_promptune.core.jobs import NotStartedError
 from pytest_promptune.core.model import Case
 from pytest_promptune.core.plan import PlannedItem, ordered
@@ -54,6 +56,8 @@ from pytest_promptune.terminal import summary
 if TYPE_CHECKING:
     from pytest_promptune.core.view import GateItem, View
 
+#: Columns of an error that a report shows.
+_SHOWN = 2000
 #: What most reports carry to the end.
 _PASSED = {"outcome": "passed", "message": ""}
 
@@ -70,7 +74,8 @@ class PromptuneHooks:
             joint = JointLine(self._line, lambda: self.session.samples.progress)
             config.pluginmanager.register(joint, "promptune-joint-progress")
         self._session: Session | None = None
-        self._view: View | None = None
+        #: What was found, from the session's end on.
+        self.view: View | None = None
         self._fixtures = KnownFixtures()
         #: What fixtures gave that no parameter can change, by the class or module that asks and the name.
         self._apps: dict[tuple[object, str], object] = {}
@@ -219,7 +224,9 @@ class PromptuneHooks:
         state.is_reused = self.session.samples.is_reused(found.key)
         if state.record.error is not None:
             said = self.session.redacted(str(state.record.error))  # pytest shows it, junit writes it
-            raise SampleLostError(f"the app gave no output: {said}")
+            raise SampleLostError(
+                f"the app gave no output: {harmless_where_broken(cut(clean(said), _SHOWN))}"
+            )
         state.sample = Sample(case=state.case, variant=variant, record=state.record)
         return state.sample
 
@@ -287,7 +294,7 @@ class PromptuneHooks:
             state.record = state.sample = None  # pytest keeps the item; its output must not stay with it
         if outcome is not None:
             travels = is_xdist_worker(self._config)
-            contribute(report, state, outcome, call, self.session.redacted, travels=travels)
+            contribute(item, report, state, outcome, call, self.session.redacted, travels=travels)
             if travels:
                 self._messenger.tell(report)
         return report
@@ -355,8 +362,9 @@ class PromptuneHooks:
         session.testscollected += len(self._decisions) - expected
         if self._decisions:
             self._begin_line()
+        decided = self.session.decided
         for decision in self._decisions:
-            report_decision(session, decision)
+            report_decision(session, decision, decided.get(decision.nodeid))
 
     def _begin_line(self) -> None:
         """Start a line for the gate's decisions: that of the last test is full."""
@@ -380,7 +388,7 @@ class PromptuneHooks:
             self._config.workeroutput[LAST_WORD] = word  # type: ignore[attr-defined]  # a worker's
             return
         remember_for_last_failed(self._config, self.session.rerun, decisions=self._decisions)
-        self._view = self.session.finish(int(exitstatus))
+        self.view = self.session.finish(int(exitstatus))
         if self.session.output_error is not None and exitstatus == pytest.ExitCode.OK:
             session.exitstatus = pytest.ExitCode.USAGE_ERROR
 
@@ -388,15 +396,15 @@ class PromptuneHooks:
         """Say what was found."""
         if is_xdist_worker(self._config):
             return
-        if self._view is None:
+        if self.view is None:
             return
         width = self._config.get_terminal_writer().fullwidth
-        for line in summary(self._view, verbosity=self._config.get_verbosity(), width=width):
+        for line in summary(self.view, verbosity=self._config.get_verbosity(), width=width):
             for segment in line.segments:
                 terminalreporter.write(segment.text, **segment.markup)
             terminalreporter.line("")
         for problem in str(self.session.output_error or "").splitlines():
-            terminalreporter.write_line(f"promptune: {problem}", red=True)
+            terminalreporter.write_line(harmless(f"promptune: {visible(problem)}"), red=True)
 
     def pytest_unconfigure(self) -> None:
         """End what still runs, whatever stopped the session."""

@@ -12,6 +12,7 @@ import pytest
 from pytest_promptune.core.errors import PromptuneError, SettingsError
 from pytest_promptune.core.model import Case, SampleRecord
 from pytest_promptune.core.plan import Marks, Parameters, PlannedItem, labels, metric_name, read_marks
+from pytest_promptune.core.properties import of_result
 from pytest_promptune.core.results import Outcome, result_of
 from pytest_promptune.core.scoring import Sample
 from pytest_promptune.plugin.fixtures import Homes
@@ -238,6 +239,7 @@ def outcome_of(report: pytest.TestReport, call: pytest.CallInfo[None], state: It
 
 
 def contribute(
+    item: pytest.Item,
     report: pytest.TestReport,
     state: ItemState,
     outcome: Outcome,
@@ -249,7 +251,7 @@ def contribute(
     """Hang the item's contribution on its report, and turn a missed assertion into a pass.
 
     Its message is redacted before it is cut: half a key would not be recognised. A report that travels to
-    another process carries it all as plain data.
+    another process carries it all as plain data. The scores are its properties, too, for junit and others.
     """
     message = redacted(str(call.excinfo.value) if call.excinfo else state.missed_inside)
     case = state.case or state.planned.case
@@ -268,5 +270,8 @@ def contribute(
         scope=state.key.scope if state.key else None,
         reused=state.is_reused,
     )
+    properties = of_result(result)
+    item.user_properties += properties  # of the report of its teardown, which is what junit reads
+    report.user_properties += properties
     contribution = result.to_json() if travels else result
     report.promptune = contribution  # type: ignore[attr-defined]  # reports take extra attributes

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from pytest_promptune.core.display import clean, cut
+from pytest_promptune.core.harmless import harmless_where_broken
 
 
 class Letters:
@@ -26,7 +27,7 @@ class Letters:
             return None
         if outcome == "missed":
             why = clean(getattr(report, "promptune", {})["message"]) if config.get_verbosity() > 0 else ""
-            word = f"MISSED ({cut(why, 60)})" if why else "MISSED"
+            word = f"MISSED ({harmless_where_broken(cut(why, 60))})" if why else "MISSED"
             return "missed", "m", (word, {"yellow": True})
         if outcome in ("errored", "missing") and report.when == "setup":
             return outcome, "e", (outcome.upper(), {"yellow": True})

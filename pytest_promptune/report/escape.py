@@ -25,7 +25,10 @@ _SPECIAL = re.compile(
 _ENTITY = re.compile(r"&(?=#?\w+;)")
 _BLOCK = re.compile(r"^(?:[-+#=]+(?=\s|$)|>)")
 _ORDERED = re.compile(r"^(\d+)([.)])(?=\s|$)")
-_LINKED = re.compile(r"(?<=@)(?=\w)|(?<=#)(?=\d)|(?<=:)(?=//)|(?<=www)(?=\.)", re.IGNORECASE)
+#: `JOINER` goes in: mentions, numbers of issues, links.
+_LINKED = re.compile(r"(?<=@)(?=\w)|(?<=#)(?=\d)|(?<=\bGH)(?=-\d)|(?<=:)(?=//)|(?<=www)(?=\.)", re.IGNORECASE)
+#: What CI runners take for a command when a report is printed (see `core.harmless`).
+_COMMAND = re.compile(r"(##[A-Za-z]*)(?=\[)")
 
 
 def text(value: object, *, limit: int | None = None) -> Markup:
@@ -34,7 +37,7 @@ def text(value: object, *, limit: int | None = None) -> Markup:
     if limit is not None:
         line = cut(line, limit)
     line = _ENTITY.sub("&amp;", _SPECIAL.sub(r"\\\g<0>", line))
-    line = _ORDERED.sub(r"\1\\\2", _BLOCK.sub(r"\\\g<0>", line))
+    line = _ORDERED.sub(r"\1\\\2", _BLOCK.sub(r"\\\g<0>", _COMMAND.sub(r"\1\\", line)))
     return Markup(_LINKED.sub(JOINER, line))
 
 
@@ -45,7 +48,7 @@ def code(value: object, *, limit: int | None = None) -> Markup:
         line = cut(line, limit)
     if not line:
         return Markup(UNKNOWN)
-    if "`" in line or "|" in line:
+    if "`" in line or "|" in line or "##" in line:
         return Markup(f"<code>{text(line)}</code>")
     return Markup(f"`{line}`")
 

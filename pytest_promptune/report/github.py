@@ -1,12 +1,54 @@
-"""The step summary of GitHub Actions: the result and what to look at; the report has the rest."""
+"""What GitHub Actions shows: the step summary (the report has the rest), and annotations beside the tests."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+
+from pytest_promptune.core.annotations import Annotation, annotations_of
+from pytest_promptune.core.harmless import harmless
 from pytest_promptune.core.view import View
 from pytest_promptune.report.markdown import values
 from pytest_promptune.report.templating import render
+
+#: As the runner undoes it (``ActionCommand.cs``); the per cent sign first.
+_IN_MESSAGES = (("%", "%25"), ("\r", "%0D"), ("\n", "%0A"))
+_IN_PROPERTIES = (*_IN_MESSAGES, (":", "%3A"), (",", "%2C"))
 
 
 def step_summary(view: View) -> str:
     """Markdown for ``$GITHUB_STEP_SUMMARY``."""
     return render("step_summary.md.j2", values(view))
+
+
+def workflow_commands(
+    view: View, *, path_of: Callable[[str], str], lines: Mapping[str, int] | None = None
+) -> tuple[str, ...]:
+    """``::error`` for each failed decision of the gate, ``::warning`` for what it could not decide.
+
+    Args:
+        view: what was found.
+        path_of: a test module's path as GitHub knows it.
+        lines: in which a test begins, from 1, by its node id without parameters.
+
+    Returns:
+        Lines to print as they are.
+    """
+    return tuple(_command(each, path_of, lines or {}) for each in annotations_of(view))
+
+
+def _command(annotation: Annotation, path_of: Callable[[str], str], lines: Mapping[str, int]) -> str:
+    properties = {}
+    if annotation.test:
+        properties["file"] = path_of(annotation.test.partition("::")[0])
+        if annotation.test in lines:
+            properties["line"] = str(lines[annotation.test])
+    properties["title"] = annotation.title
+    given = ",".join(f"{name}={_escaped(value, _IN_PROPERTIES)}" for name, value in properties.items())
+    return f"::{annotation.level} {given}::{_escaped(annotation.message, _IN_MESSAGES)}"
+
+
+def _escaped(text: str, replaced: tuple[tuple[str, str], ...]) -> str:
+    text = harmless(text)
+    for character, code in replaced:
+        text = text.replace(character, code)
+    return text

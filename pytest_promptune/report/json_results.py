@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import asdict
 from typing import Any
 
+from pytest_promptune.core.harmless import harmless_json
 from pytest_promptune.core.shards.shard import Shard
 from pytest_promptune.core.shards.shard import to_json as shard_to_json
 from pytest_promptune.core.stats.model import Passing
@@ -27,10 +28,10 @@ FORMAT = 1
 def dumps(view: View, shard: Shard | None = None) -> str:
     """The text of the file, with a newline at its end; what a merge needs of it stands in few long lines."""
     text = json.dumps(to_results(view), ensure_ascii=False, allow_nan=False, indent=2)
-    if shard is None:
-        return text + "\n"
-    head = text.removesuffix("\n}")
-    return f'{head},\n  "shard": {_outline(_plain(shard_to_json(shard)))}\n}}\n'
+    if shard is not None:
+        head = text.removesuffix("\n}")
+        text = f'{head},\n  "shard": {_outline(_plain(shard_to_json(shard)))}\n}}'
+    return harmless_json(text) + "\n"
 
 
 def to_results(view: View) -> dict[str, Any]:

@@ -1,0 +1,105 @@
+"""What a code host shows beside the tests: failed decisions of the gate, and what it could not decide."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Literal
+
+from pytest_promptune.core.display import clean, cut, some
+from pytest_promptune.core.gate import gate_nodeid
+from pytest_promptune.core.values import dataclass
+from pytest_promptune.core.view import BaselineView, ComparisonRow, GateItem, View
+from pytest_promptune.core.wording import reasons
+
+#: GitHub shows this many errors and this many warnings of a step (actions/toolkit, docs/problem-matchers.md).
+MOST = 10
+_WIDTH = 2000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Annotation:
+    """One remark beside a file."""
+
+    level: Literal["error", "warning"]
+    title: str
+    message: str
+    #: Node id of the test without its parameters, or the path of its module; empty: it is of no single file.
+    test: str = ""
+
+
+def annotations_of(view: View) -> list[Annotation]:
+    """Errors, then warnings, gravest first; at most `MOST` of each, the last one telling of the others."""
+    rows = {gate_nodeid(row.name, row.candidate): row for row in view.comparisons if row.gate == "failed"}
+    failed = [item for item in view.gate if item.failed]
+    failed.sort(key=lambda item: _gravity(rows.get(item.nodeid)))
+    errors = [_error(item, rows.get(item.nodeid)) for item in failed]
+    missing = [item for item in view.baselines if item.action == "missing"] if not view.interrupted else []
+    warnings = [*map(_no_baseline, missing), *_inconclusive(view.comparisons)]
+    return [*_shortened(errors, "failed decisions of the gate"), *_shortened(warnings, "warnings")]
+
+
+def _inconclusive(comparisons: Iterable[ComparisonRow]) -> list[Annotation]:
+    """One for each metric that differs, and one for all of a module that are equal on both sides."""
+    rows = [row for row in comparisons if row.gate == "passed" and row.verdict == "inconclusive"]
+    equal: dict[tuple[str, str], list[ComparisonRow]] = {}
+    for row in rows:
+        if row.constant:
+            equal.setdefault((row.name.module, row.candidate), []).append(row)
+    differing = sorted((row for row in rows if not row.constant), key=_size)
+    groups = [(row.name.test, [row]) for row in differing]
+    groups += [(module, group) for (module, _), group in equal.items()]
+    return [
+        Annotation(
+            level="warning",
+            title=f"Inconclusive: {some([clean(row.name.metric) for row in group])}",
+            message=cut("\n".join(reasons(group)), _WIDTH)
+            or "Neither a regression nor its absence is shown.",
+            test=test,
+        )
+        for test, group in groups
+    ]
+
+
+def _gravity(row: ComparisonRow | None) -> tuple[int, float]:
+    """What regressed, then what was not shown to be as good, then what could not be compared."""
+    if row is None or not row.n_cases:
+        return 2, 0.0
+    return (0 if row.verdict == "regressed" else 1), _size(row)
+
+
+def _size(row: ComparisonRow) -> float:
+    return -abs(row.cliffs_delta or 0.0)
+
+
+def _error(item: GateItem, row: ComparisonRow | None) -> Annotation:
+    test = item.nodeid.rpartition("::gate[")[0] if row is None else row.name.test
+    metric = clean(row.name.metric) if row is not None else clean(test.rpartition("::")[2])
+    what = "Prompt regression" if row is not None and row.verdict == "regressed" else "Prompt gate failed"
+    message = cut(clean(item.message or item.nodeid), _WIDTH)
+    hint = f"\n{clean(item.hint)}" if item.hint else ""
+    return Annotation(level="error", title=f"{what}: {metric}", message=message + hint, test=test)
+
+
+def _no_baseline(baseline: BaselineView) -> Annotation:
+    name = clean(baseline.name)
+    option = "" if baseline.name == "main" else f" --promptune-against={name}"
+    return Annotation(
+        level="warning",
+        title=f"No baseline {name}",
+        message=f"Nothing to compare {clean(baseline.module)} with. Record it with "
+        f"pytest --promptune-baseline{option} and commit {clean(baseline.path)}.",
+        test=baseline.module,
+    )
+
+
+def _shortened(found: Sequence[Annotation], what: str) -> Sequence[Annotation]:
+    if len(found) <= MOST:
+        return found
+    shown, left = found[: MOST - 1], found[MOST - 1 :]
+    titles = some([annotation.title for annotation in left], 20)
+    more = Annotation(
+        level=found[0].level,
+        title=f"{len(left):,} more {what}",
+        message=f"GitHub shows {MOST} of a step. Not shown: {titles}. The job's summary and log have all.",
+    )
+    return [*shown, more]
