@@ -11,6 +11,9 @@ if TYPE_CHECKING:
     from pytest_promptune.core.prices import Price
 
 SCOPES = ("suite", "population")
+#: How the paths of reports end.
+MARKDOWN = (".md", ".markdown")
+HTML = (".html", ".htm")
 GATES = ("regression", "non-inferiority", "off")
 
 
@@ -163,9 +166,9 @@ def read_goal_metrics(values: Any) -> Mapping[str, str]:
 
 
 def read_reports(values: Any) -> tuple[str, ...]:
-    """Paths of Markdown files."""
+    """Paths of Markdown and HTML files."""
     paths = read_texts(values)
     for path in paths:
-        if not path.lower().endswith((".md", ".markdown")):
-            raise ValueError(f"a path that ends in .md ({path!r} doesn't), or nothing for no report")
+        if not path.lower().endswith((*MARKDOWN, *HTML)):
+            raise ValueError(f"a path that ends in .md or .html ({path!r} doesn't), or nothing for no report")
     return paths

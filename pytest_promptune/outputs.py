@@ -7,9 +7,11 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 
+from pytest_promptune.core.casebook import CaseBook
 from pytest_promptune.core.errors import PromptuneError
 from pytest_promptune.core.shards.shard import Shard
 from pytest_promptune.core.view import View
+from pytest_promptune.option_values import HTML
 from pytest_promptune.settings import Settings
 from pytest_promptune.store.files import append_text, write_text
 
@@ -24,7 +26,12 @@ class OutputError(PromptuneError):
 
 
 def write_outputs(
-    view: View, settings: Settings, *, root: Path, shard: Shard | None = None
+    view: View,
+    settings: Settings,
+    *,
+    root: Path,
+    shard: Shard | None = None,
+    book: Callable[[], CaseBook | None] = lambda: None,
 ) -> tuple[str, ...]:
     """Write JSON, reports, and the summary of a GitHub job, whichever are asked for.
 
@@ -33,6 +40,7 @@ def write_outputs(
         settings: where to write.
         root: paths are relative to it.
         shard: what lets the results be merged with others', for the JSON.
+        book: gives every case with its outputs, for HTML; asked once, if at all.
 
     Returns:
         The paths of reports and JSON, relative to `root` where they lie below it.
@@ -42,7 +50,7 @@ def write_outputs(
     """
     errors: list[PromptuneError] = []
     written = []
-    for name, write in _outputs(view, settings, root, shard):
+    for name, write in _outputs(view, settings, root, shard, book):
         try:
             write()
         except PromptuneError as error:
@@ -80,7 +88,11 @@ def annotation_lines(view: View, *, root: Path, lines: Mapping[str, int] | None 
 
 
 def _outputs(
-    view: View, settings: Settings, root: Path, shard: Shard | None
+    view: View,
+    settings: Settings,
+    root: Path,
+    shard: Shard | None,
+    book: Callable[[], CaseBook | None],
 ) -> list[tuple[object, Callable[[], None]]]:
     """What is asked for, and how it is written."""
     found: list[tuple[object, Callable[[], None]]] = []
@@ -90,13 +102,22 @@ def _outputs(
 
         found.append((results, lambda: write_text(root / results, dumps(view, shard))))
 
+    templates = root / settings.templates if settings.templates else None
+
     @cache
-    def report() -> str:
+    def markdown() -> str:
         from pytest_promptune.report.markdown import render_markdown
 
-        return render_markdown(view, templates=root / settings.templates if settings.templates else None)
+        return render_markdown(view, templates=templates)
+
+    @cache
+    def html() -> str:
+        from pytest_promptune.report.html import render_html
+
+        return render_html(view, book(), templates=templates)
 
     def written_to(path: Path) -> Callable[[], None]:
+        report = html if path.name.lower().endswith(HTML) else markdown
         return lambda: write_text(path, report())
 
     found += [(path, written_to(root / path)) for path in settings.report]

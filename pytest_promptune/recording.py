@@ -11,6 +11,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from pytest_promptune.conditions import Commit, own_version, python_version, tests_hash
+from pytest_promptune.core.casebook import CaseBook, build_case_book
 from pytest_promptune.core.codec import sha256, to_jsonable
 from pytest_promptune.core.errors import ScoreError, StoreError
 from pytest_promptune.core.model import CURRENT, Case, Variant
@@ -19,6 +20,7 @@ from pytest_promptune.core.redaction import Redactor
 from pytest_promptune.core.results import Result
 from pytest_promptune.core.sharing import Share
 from pytest_promptune.core.values import dataclass
+from pytest_promptune.core.view import View
 from pytest_promptune.sampling import StoredSamples
 from pytest_promptune.settings import Settings
 from pytest_promptune.store.log import (
@@ -401,6 +403,22 @@ class Recording:
             self._writer.result(result)
         elif self._location is not None:
             self._early.append(result)
+
+    def case_book(self, view: View, results: Sequence[Result]) -> CaseBook:
+        """Every case of the session with its outputs, as far as the log has them."""
+        from pytest_promptune.case_books import contents_of, read_case_book
+
+        why = "Outputs are not shown: nothing was stored, since --promptune-store is empty."
+        if self._writer is not None and self._location is not None:
+            self._writer.flush()
+            try:
+                with ExperimentLog(self._location) as log:
+                    return read_case_book(log, view, results=results)
+            except StoreError as error:
+                why = f"Outputs are not shown: {self._writer.problem or error}"
+        return build_case_book(
+            view, results, contents=contents_of(self._facts.cases), answers={}, lacking=why
+        )
 
     def finish(
         self, *, complete: bool, commit: Commit, finished: str, seconds: float, exit_code: int, results: Any

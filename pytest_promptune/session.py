@@ -14,6 +14,7 @@ from pytest_promptune.choosing import known_variants, measured_variants, too_man
 from pytest_promptune.conditions import Commit, CommitReader, own_version, timestamp
 from pytest_promptune.core.baseline import Baseline, Recorded
 from pytest_promptune.core.case_checks import case_notes
+from pytest_promptune.core.casebook import CaseBook
 from pytest_promptune.core.checks import refuse_contradictions, refuse_unknown_metrics
 from pytest_promptune.core.course import Course, unpriced
 from pytest_promptune.core.experiment import Experiment
@@ -324,12 +325,18 @@ class Session:
         view = self._view(exit_code)
         try:
             shard = self._shard() if self.settings.json is not None else None
-            return replace(view, written=write_outputs(view, self.settings, root=self.root, shard=shard))
+            written = write_outputs(
+                view, self.settings, root=self.root, shard=shard, book=lambda: self._case_book(view)
+            )
+            return replace(view, written=written)
         except OutputError as error:
             self.output_error = error
             return replace(view, written=error.written)
         finally:
             self._store(view, exit_code)
+
+    def _case_book(self, view: View) -> CaseBook:
+        return self._recording.case_book(view, self._experiment.results)
 
     def _shard(self) -> Shard:
         """What lets this session be merged with others that measured other parts."""

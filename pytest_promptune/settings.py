@@ -215,7 +215,8 @@ class Settings:
     )
     report: tuple[str, ...] = option(
         (DEFAULT_REPORT,),
-        f"Markdown report (repeatable; default: {DEFAULT_REPORT}; an empty value writes none)",
+        "report, Markdown or, where the path ends in .html, one HTML file (repeatable; default: "
+        f"{DEFAULT_REPORT}; an empty value writes none)",
         read_reports,
         kind="list",
         metavar="PATH",

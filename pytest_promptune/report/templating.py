@@ -41,13 +41,23 @@ def render(name: str, values: Mapping[str, Any], *, templates: Path | None = Non
         ReportError: naming file, line and variable, when a template has an error or asks for a value
             that does not exist.
     """
-    if templates is not None and not templates.is_dir():
-        raise ReportError(
-            f"{templates}: no such folder of report templates. Create it, or leave the option out."
-        )
-    environment = _environment(templates)
+    _refuse_missing(templates)
+    return _rendered(_environment(templates), name, values).strip() + "\n"
+
+
+def render_page(name: str, values: Mapping[str, Any], *, templates: Path | None = None) -> str:
+    """As `render`, for a template of HTML: values are escaped for HTML.
+
+    Raises:
+        ReportError: see `render`.
+    """
+    _refuse_missing(templates)
+    return _rendered(_page_environment(templates), name, values).strip() + "\n"
+
+
+def _rendered(environment: Environment, name: str, values: Mapping[str, Any]) -> str:
     try:
-        rendered = environment.get_template(name).render(values)
+        return environment.get_template(name).render(values)
     except TemplateNotFound as error:
         raise ReportError(f"The report template {error.name!r} does not exist. {_remedy(values)}") from error
     except TemplateSyntaxError as error:
@@ -59,14 +69,21 @@ def render(name: str, values: Mapping[str, Any], *, templates: Path | None = Non
         raise ReportError(
             f"{_where(error, name)}: {type(error).__name__}: {error}. {_remedy(values)}"
         ) from error
-    return rendered.strip() + "\n"
+
+
+def _refuse_missing(templates: Path | None) -> None:
+    if templates is not None and not templates.is_dir():
+        raise ReportError(
+            f"{templates}: no such folder of report templates. Create it, or leave the option out."
+        )
 
 
 def compile_ahead() -> None:
     """Compile our templates now, so that rendering a report takes less time."""
     environment = _environment(None)
-    for name in environment.list_templates():
-        environment.get_template(name)
+    for name in environment.list_templates(extensions=["j2"]):
+        if not name.startswith("html/"):
+            environment.get_template(name)
 
 
 @lru_cache(maxsize=4)
@@ -85,6 +102,19 @@ def _environment(templates: Path | None) -> Environment:
     environment.filters["code"] = escape.code
     environment.filters["codes"] = escape.codes
     return environment
+
+
+@lru_cache(maxsize=4)
+def _page_environment(templates: Path | None) -> Environment:
+    folders = [_OWN] if templates is None else [templates, _OWN]
+    return Environment(
+        loader=ChoiceLoader([FileSystemLoader(folder) for folder in folders]),
+        undefined=StrictUndefined,
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
 
 
 def _finalize(value: Any) -> Any:

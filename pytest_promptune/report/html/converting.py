@@ -1,0 +1,49 @@
+"""Our Markdown as HTML, so that both reports say the same."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+
+from markdown_it import MarkdownIt
+from markdown_it.token import Token
+
+from pytest_promptune.report.escape import JOINER
+
+_NUMBER = re.compile(r"^[<+−-]?\s?[\d.,]+")
+_NO_WORD = re.compile(r"[^\w]+")
+_WIDE = '<div class="wide" tabindex="0">\n'
+
+
+def to_html(markdown: str) -> tuple[str, list[tuple[str, str]]]:
+    """A report's Markdown as HTML, and its sections: the anchor and the title of each.
+
+    Foreign text in it is escaped already (`report.escape`), which holds for HTML as well. Tables can scroll,
+    and nothing has a style of its own, which the page's policy forbids.
+    """
+    converter = MarkdownIt("commonmark", {"html": True}).enable(["table", "strikethrough"])
+    tokens = converter.parse(markdown.replace(JOINER, ""))
+    sections: list[tuple[str, str]] = []
+    for token, inner in zip(tokens, [*tokens[1:], None], strict=True):
+        text = inner.content if inner is not None else ""
+        if token.type == "heading_open" and token.tag == "h2":
+            anchor = f"s-{_NO_WORD.sub('-', text.lower()).strip('-')}"
+            token.attrSet("id", anchor)
+            sections.append((anchor, text))
+        if token.type in ("td_open", "th_open"):
+            token.attrs.pop("style", None)
+        if token.type == "td_open" and _NUMBER.match(text.strip("`* ")):
+            token.attrSet("class", "number")
+        if token.type == "table_open":
+            token.attrSet("class", "sortable")
+    return converter.renderer.render(list(_scrolling(tokens)), converter.options, {}), sections
+
+
+def _scrolling(tokens: Iterable[Token]) -> Iterator[Token]:
+    """Tables within something that scrolls, so that the page never does sideways."""
+    for token in tokens:
+        if token.type == "table_open":
+            yield Token("html_block", "", 0, content=_WIDE)
+        yield token
+        if token.type == "table_close":
+            yield Token("html_block", "", 0, content="</div>\n")
