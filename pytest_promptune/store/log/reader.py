@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 from pytest_promptune.core.errors import PromptuneError, StoreError
 from pytest_promptune.core.results import Result
+from pytest_promptune.store.log.lists import Lists, chosen
 from pytest_promptune.store.log.location import Location
 from pytest_promptune.store.log.processes import is_alive
 from pytest_promptune.store.log.rows import result_from, sample_from, summary_from
@@ -61,11 +62,29 @@ class ExperimentLog:
 
     # --- lists --------------------------------------------------------------------------------------
 
-    def history(self, limit: int | None = 20) -> list[ExperimentSummary]:
-        """The newest experiments, newest first; ``None`` for all."""
+    def history(
+        self,
+        limit: int | None = 20,
+        *,
+        mode: str | None = None,
+        series: str | None = None,
+        variant: str | None = None,
+    ) -> list[ExperimentSummary]:
+        """The newest experiments, newest first; ``None`` for all, or for those of any mode, series, variant."""
+        query = chosen(self._newest_first(), mode=mode, series=series, variant=variant)
         with self._reading() as connection:
-            query = self._newest_first()
             return [found for _, found in self._summaries(connection, query.limit(limit) if limit else query)]
+
+    def ids(self) -> list[str]:
+        """The ids of all experiments, newest first."""
+        c = self._schema.experiments.c
+        with self._reading() as connection:
+            return list(connection.execute(self._newest_first().with_only_columns(c.id)).scalars())
+
+    @property
+    def lists(self) -> Lists:
+        """Means by experiment, samples by line."""
+        return Lists(self._reading, lambda connection, name: self._find(connection, name)[0])
 
     def experiment(self, name: str = "last") -> ExperimentSummary:
         """One experiment; ``last`` is the newest that called the app itself.
