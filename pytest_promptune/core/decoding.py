@@ -1,7 +1,7 @@
 """Plain data as frozen values again, told what they are by their own type hints.
 
-For documents of other versions: keys that a class doesn't know are left alone, and a field whose key is missing
-is unknown. What contradicts its type is damage.
+For documents of other versions: keys that a class doesn't know are left alone, and a field whose key is
+missing is unknown. What contradicts its type is damage.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ def _unknown(hint: Any) -> Any:
         return ()
     if dataclasses.is_dataclass(hint) and isinstance(hint, type):
         return decode(hint, {}, where="")
-    return _EMPTY[hint] if hint in _EMPTY else {}
+    return _EMPTY.get(hint, {})
 
 
 def _value(hint: Any, value: Any, where: str) -> Any:

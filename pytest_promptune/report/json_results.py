@@ -46,8 +46,8 @@ def to_results(view: View, *, case_means: bool = False) -> dict[str, Any]:
 
     Args:
         view: of a session.
-        case_means: means of every case, too, under a key of their own: a list for the rows of ``metrics``, and
-            one for those of ``comparisons``.
+        case_means: means of every case, too, under a key of their own: a list for the rows of ``metrics``,
+            and one for those of ``comparisons``.
     """
     results = {
         "format": FORMAT,

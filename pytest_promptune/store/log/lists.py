@@ -28,6 +28,8 @@ class Measured:
 
     module: str
     metric: str
+    #: As `MetricName` has it.
+    test: str
     app: str
     variant: str
     kind: str
@@ -172,13 +174,13 @@ def means(connection: Connection, ids: Sequence[str]) -> dict[str, list[Measured
     from pytest_promptune.store.log.schema import experiments, metrics
 
     c = metrics.c
-    words = [c.data[name].as_string() for name in ("app", "kind", "direction", "unit")]
+    words = [c.data[name].as_string() for name in ("test", "app", "kind", "direction", "unit")]
     numbers = (c.n_cases, c.n_samples, c.mean, c.ci_low, c.ci_high)
     columns = (experiments.c.id, c.module, c.metric, c.variant, *words, *numbers)
     query = select(*columns).join_from(metrics, experiments).order_by(c.experiment, c.row)
     found: dict[str, list[Measured]] = {id_: [] for id_ in ids}
     for some in _parts(ids):
-        for id_, module, metric, variant, app, kind, direction, unit, *rest in connection.execute(
+        for id_, module, metric, variant, test, app, kind, direction, unit, *rest in connection.execute(
             query.where(experiments.c.id.in_(some))
         ):
             n_cases, n_samples, mean, low, high = rest
@@ -186,6 +188,7 @@ def means(connection: Connection, ids: Sequence[str]) -> dict[str, list[Measured
                 Measured(
                     module=module or "",
                     metric=metric,
+                    test=test or f"{module}::{metric}",
                     app=app or "",
                     variant=variant,
                     kind=kind or "score",
@@ -311,4 +314,4 @@ def case_hashes(connection: Connection, module: str, *, since: str, most: int) -
         .where(cases.c.module == module, cases.c.experiment.in_(numbers))
         .order_by(cases.c.experiment)
     )
-    return {case: hash_ for case, hash_ in connection.execute(query)}
+    return {row.case_id: row.hash for row in connection.execute(query)}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
@@ -70,7 +70,14 @@ class ExperimentLog:
         series: str | None = None,
         variant: str | None = None,
     ) -> list[ExperimentSummary]:
-        """The newest experiments, newest first; ``None`` for all, or for those of any mode, series, variant."""
+        """The newest experiments, newest first.
+
+        Args:
+            limit: how many; ``None`` for all.
+            mode: only those of this mode; ``None`` for any.
+            series: only those of this tuning series.
+            variant: only those that measured it.
+        """
         query = chosen(self._newest_first(), mode=mode, series=series, variant=variant)
         with self._reading() as connection:
             return [found for _, found in self._summaries(connection, query.limit(limit) if limit else query)]
@@ -285,15 +292,18 @@ class ExperimentLog:
 
     # --- retention ----------------------------------------------------------------------------------
 
-    def prune(self, *, keep: int | None = None, older_than: str | None = None) -> list[str]:
+    def prune(
+        self, *, keep: int | None = None, older_than: str | None = None, dry_run: bool = False
+    ) -> list[str]:
         """Throw experiments away, one short transaction for each; running ones stay.
 
         Args:
             keep: how many of the newest stay.
             older_than: those that started before this moment go, ISO 8601 in UTC.
+            dry_run: throw nothing away.
 
         Returns:
-            The ids of those that are gone.
+            The ids of those that are gone, or would be.
 
         Raises:
             StoreError: when the store can't be written to.
@@ -309,6 +319,8 @@ class ExperimentLog:
             and (older_than is None or found.started < older_than)
             and (keep is not None or older_than is not None)
         ]
+        if dry_run:
+            return [found.id for _, found in gone]
         with self._explaining():
             engine = self._opening.open_for_writing(self._location)
             try:

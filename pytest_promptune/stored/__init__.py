@@ -1,0 +1,1 @@
+"""Experiments of the log, read for people: nothing here runs samples."""
