@@ -84,8 +84,10 @@ def _history(arguments: argparse.Namespace) -> Answer:
             metrics=arguments.metric,
         )
         found = read_history(log, wishes)
+    if arguments.json:  # of a long history each of the two takes a while
+        return Answer(text="", data=to_json(found))
     lines = history_lines(found, width=shutil.get_terminal_size().columns, only=arguments.variant)
-    return Answer(text="\n".join(line.text for line in lines), data=to_json(found))
+    return Answer(text="\n".join(line.text for line in lines), data=None)
 
 
 def _refuse_contradictions(arguments: argparse.Namespace) -> None:

@@ -139,7 +139,7 @@ def list_lines(found: Sequence[Recorded], *, width: int) -> list[Line]:
         return [line("No baselines. pytest --promptune-baseline records one.")]
     lines: list[Line] = []
     for each in found:
-        lines += [line(cut(clean(f"{each.name}  {each.shown}"), width), BOLD), *_about(each, width)]
+        lines += [line(cut(clean(f"{each.name}: {each.shown}"), width), BOLD), *_about(each, width)]
     return lines
 
 
@@ -169,7 +169,7 @@ def show_lines(found: Sequence[Recorded], *, width: int) -> list[Line]:
     """The metrics of each, with their means and flaky cases."""
     lines: list[Line] = []
     for each in found:
-        lines += [*([Line()] if lines else []), line(cut(clean(f"{each.name}  {each.shown}"), width), BOLD)]
+        lines += [*([Line()] if lines else []), line(cut(clean(f"{each.name}: {each.shown}"), width), BOLD)]
         lines += _about(each, width)
         if each.baseline is not None:
             lines += _metrics(each, each.baseline, width)

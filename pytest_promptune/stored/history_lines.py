@@ -35,7 +35,7 @@ def history_lines(history: History, *, width: int, only: str | None = None) -> l
     room = width - sum(sizes) - 2 * len(sizes)
     names = _fitting(history.metrics, room)
     named = [(_title(name), _size(name)) for name in names]
-    lines = [line(_row([*zip(titles, sizes, strict=True), *named]), DIM)]
+    lines = [line(cut(_row([*zip(titles, sizes, strict=True), *named]), width), DIM)]
     for entry in history.entries:
         lines += _entry(entry, names, sizes, width, only)
     lines += _trends(history, only or CURRENT, width)
@@ -98,7 +98,8 @@ def _cell(value: Value | None, variant: str | None) -> str:
     text = mean(value.name, value.mean)
     if value.mean is None or value.before is None:
         return text
-    return f"{text} {change(value.name, value.before, value.mean).removesuffix(' pts')}"
+    since = change(value.name, value.before, value.mean).removesuffix(" pts")
+    return f"{text} {since if since[0] in '+−' else f'±{since}'}"
 
 
 def gate(entry: Entry) -> str:

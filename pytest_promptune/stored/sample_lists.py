@@ -40,7 +40,10 @@ def sample_lines(samples: Sequence[SampleLine], *, total: int, outputs: bool, wi
     ]
     laid_out = table_lines(header, rows, width)
     if len(laid_out) != len(rows) + 1:  # no room for columns
-        laid_out = [line(", ".join(header), DIM), *(line(cut(", ".join(row), width)) for row in rows)]
+        laid_out = [
+            line(cut(", ".join(header), width), DIM),
+            *(line(cut(", ".join(row), width)) for row in rows),
+        ]
     lines = [laid_out[0]]
     for sample, row in zip(samples, laid_out[1:], strict=True):
         lines += [row, *_said(sample, outputs=outputs, width=width)]
