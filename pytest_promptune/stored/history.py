@@ -67,6 +67,8 @@ class Entry:
     #: The shortest beginning of its id that names it alone.
     short: str
     values: tuple[Value, ...]
+    #: Variants that its numbers spoke for, and that became the app's own prompts.
+    adopted: tuple[str, ...] = ()
 
     def of(self, metric: tuple[str, str], variant: str) -> Value | None:
         """The value of a metric, by module and name."""
@@ -106,11 +108,13 @@ def read_history(log: ExperimentLog, wishes: Wishes) -> History:
     names = _names(measured)
     chosen = _chosen(names, wishes.metrics)
     ids = log.ids()
+    adopted = _adopted(log, {summary.series for summary in found})
     entries = tuple(
         Entry(
             summary=summary,
             short=short,
             values=_values(measured[summary.id], _before(summary, found[place + 1 :], measured), names),
+            adopted=tuple(adopted.get(summary.id, ())),
         )
         for place, (summary, short) in enumerate(
             zip(found, shortest([s.id for s in found], ids), strict=True)
@@ -189,6 +193,15 @@ def _before(
     return {}
 
 
+def _adopted(log: ExperimentLog, series: set[str | None]) -> dict[str, list[str]]:
+    """Adopted variants by the id of their experiment."""
+    found: dict[str, list[str]] = {}
+    for each in series - {None}:
+        for adoption in log.adoptions_of(str(each)):
+            found.setdefault(adoption.experiment, []).append(adoption.variant)
+    return found
+
+
 def _values(
     rows: Sequence[Measured],
     before: Mapping[tuple[str, str], float | None],
@@ -259,4 +272,4 @@ def _entry(entry: Entry) -> dict[str, Any]:
         }
         for value in entry.values
     ]
-    return {**summary, "short": entry.short, "metrics": values}
+    return {**summary, "short": entry.short, "adopted": entry.adopted, "metrics": values}

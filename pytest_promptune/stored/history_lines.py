@@ -135,6 +135,8 @@ def _details(entry: Entry) -> Iterator[str]:
     yield from (f"{n:,} {verdict}" for verdict in VERDICTS if (n := getattr(summary, verdict)))
     if summary.gate_failed:
         yield f"{count(summary.gate_failed, 'gate')} failed"
+    if entry.adopted:
+        yield f"adopted: {clean(', '.join(entry.adopted))}"
     if summary.usage.cost_usd is not None:
         yield money(summary.usage.cost_usd)
     if summary.commit:
@@ -147,7 +149,11 @@ def _details(entry: Entry) -> Iterator[str]:
 def _trends(history: History, variant: str, width: int) -> list[Line]:
     """Each metric over the newest experiment's series, oldest first."""
     series = history.entries[0].summary.series
-    alike = [e for e in history.entries if e.summary.series == series and e.summary.replay_of is None]
+    alike = [
+        entry
+        for entry in history.entries
+        if variant in entry.variants and entry.summary.series == series and entry.summary.replay_of is None
+    ]
     rows = []
     for name in history.metrics:
         values = [entry.of((name.module, name.metric), variant) for entry in reversed(alike)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import sqlite3
 import time
 from datetime import UTC, datetime
 
@@ -13,7 +14,7 @@ from stored_logs import BASELINE, CHECK, COMPARE, HOSTILE, LOST
 
 from pytest_promptune.core.display import columns
 from pytest_promptune.core.errors import SettingsError, StoreError
-from pytest_promptune.store.log import ExperimentLog, Wanted
+from pytest_promptune.store.log import Adoption, ExperimentLog, Wanted
 from pytest_promptune.stored.history import Wishes, moment, read_history, shortest, to_json
 from pytest_promptune.stored.history_lines import history_lines, sparkline
 from pytest_promptune.stored.sample_lists import cell, sample_lines, to_csv
@@ -85,6 +86,15 @@ def test_the_oldest_of_a_short_list_has_its_change_too(log):
 def test_filters(log, wishes, ids):
     """By mode, variant and series."""
     assert [entry.summary.id for entry in read_history(log, wishes).entries] == ids
+
+
+def test_what_was_adopted(tmp_path):
+    """It stands with the experiment whose numbers spoke for it."""
+    with ExperimentLog(stored_logs.at(tmp_path)) as log:
+        log.adopt(Adoption(experiment=COMPARE, variant="fewshot", at="2026-11-22T12:00:00Z"))
+        found = read_history(log, Wishes())
+    assert [entry.adopted for entry in found.entries] == [(), ("fewshot",), (), ()]
+    assert "adopted: fewshot" in text(history_lines(found, width=120))
 
 
 def test_metrics_by_name(log):
@@ -196,6 +206,16 @@ def test_a_damaged_document_is_told(log, monkeypatch):
     monkeypatch.setattr(log, "results_of", lambda name: {"format": 1, "mode": "x"})
     with pytest.raises(StoreError, match=rf"experiment {CHECK}: damaged.*measure again"):
         read_experiment(log, CHECK)
+
+
+def test_a_document_that_is_no_json(tmp_path):
+    """The log is damaged: it says what to do."""
+    place = stored_logs.at(tmp_path)
+    with sqlite3.connect(str(place.path)) as connection:
+        connection.execute("UPDATE promptune_manifests SET results = '{broken'")
+    connection.close()
+    with ExperimentLog(place) as opened, pytest.raises(StoreError, match="It is damaged: move it away"):
+        read_experiment(opened, CHECK)
 
 
 # -- samples ---------------------------------------------------------------------------------------------

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from itertools import groupby
+from json import JSONDecodeError
 from typing import TYPE_CHECKING, Any
 
 from pytest_promptune.core.errors import PromptuneError, StoreError
@@ -346,7 +347,7 @@ class ExperimentLog:
             yield
         except PromptuneError:
             raise
-        except (self._opening.DatabaseError, OSError, ImportError) as error:
+        except (self._opening.DatabaseError, JSONDecodeError, OSError, ImportError) as error:
             raise StoreError(self._opening.explained(error, self._location)) from None
 
     @contextmanager
