@@ -384,7 +384,7 @@ class Session:
             finished=view.experiment.finished if view else timestamp(),
             seconds=view.experiment.seconds if view else time.perf_counter() - self._began,
             exit_code=exit_code,
-            results=to_results(view) if view else {},
+            results=to_results(view, case_means=True) if view else {},
         )
 
     def close(self) -> None:

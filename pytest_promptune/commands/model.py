@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,7 @@ from pytest_promptune.core.values import dataclass
 if TYPE_CHECKING:
     from pytest_promptune.core.lines import Line
     from pytest_promptune.settings import Settings
+    from pytest_promptune.store.log import ExperimentLog
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,6 +49,39 @@ class Command:
 def root_argument(parser: argparse.ArgumentParser) -> None:
     """Add ``--root``."""
     parser.add_argument("--root", metavar="DIR", default=".", help="root of the project (default: here)")
+
+
+def store_argument(parser: argparse.ArgumentParser) -> None:
+    """Add ``--store``."""
+    from pytest_promptune.settings import OPTIONS
+
+    parser.add_argument("--store", metavar="URL", help=OPTIONS["store"].help)
+
+
+@contextmanager
+def stored_log(arguments: argparse.Namespace) -> Iterator[ExperimentLog]:
+    """The experiment log that ``--store``, the ini file or the default names, open for reading.
+
+    Raises:
+        SettingsError: for a place that can't be meant.
+        StoreError: when there is none, or it can't be read.
+    """
+    from pytest_promptune.store.log import ExperimentLog, locate_existing
+
+    store = settings_of_project(arguments).store if arguments.store is None else arguments.store
+    with ExperimentLog(locate_existing(store, root=Path(arguments.root).resolve())) as log:
+        yield log
+
+
+def whole_number(least: int) -> Callable[[str], int]:
+    """What argparse reads a count of at least `least` with."""
+
+    def whole(text: str) -> int:
+        if not (text.isascii() and text.isdigit() and int(text) >= least):
+            raise argparse.ArgumentTypeError(f"{text!r} is no whole number of at least {least}")
+        return int(text)
+
+    return whole
 
 
 def settings_of_project(arguments: argparse.Namespace) -> Settings:

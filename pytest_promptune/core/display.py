@@ -6,6 +6,7 @@ import math
 import re
 import unicodedata
 from collections.abc import Sequence
+from functools import lru_cache
 
 from pytest_promptune.core.view import ComparisonRow, Interval, MetricName
 
@@ -70,9 +71,10 @@ def _shown(character: str) -> str:
 
 def columns(text: str) -> int:
     """How many columns of a terminal `text` takes; wide characters take two."""
-    return len(text) if text.isascii() else sum(_columns(character) for character in text)
+    return len(text) if text.isascii() else sum(map(_columns, text))
 
 
+@lru_cache(maxsize=4096)
 def _columns(character: str) -> int:
     if unicodedata.category(character) in ("Mn", "Me", "Cf"):
         return 0

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import field
 
-from pytest_promptune.core.display import clean, columns, cut, visible, wrap
+from pytest_promptune.core.display import clean, clean_lines, columns, cut, visible, wrap
 from pytest_promptune.core.harmless import harmless
 from pytest_promptune.core.values import dataclass
 
@@ -123,3 +123,11 @@ def styled(laid_out: Table) -> list[Line]:
     """The lines of a table, its header less bright."""
     body = (line(text) for row in laid_out.rows for text in row)
     return [*(line(text, DIM) for text in laid_out.header), *body]
+
+
+def cleaned(text: str, width: int, indent: str = "") -> list[Line]:
+    """Foreign text of several lines, wrapped, with its invisible characters made visible."""
+    lines: list[Line] = []
+    for each in clean_lines(text.rstrip("\n")):
+        lines += [line(indent + part) for part in wrap(each, width - len(indent))] or [Line()]
+    return lines

@@ -1,23 +1,31 @@
-"""The results file for machines, ``--promptune-json``: format 1, unknown is ``null``."""
+"""The results file for machines, ``--promptune-json``: format 1, unknown is ``null``.
+
+`to_results` and `from_results` are inverse to each other but for `View.written`. The means of every case are
+in the documents of the experiment log alone: they say what the log's results say, but for the baseline's
+side, which is stored nowhere else.
+"""
 
 from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
+from pytest_promptune.core.decoding import DecodeError, decode
+from pytest_promptune.core.errors import StoreError
 from pytest_promptune.core.harmless import harmless_json
 from pytest_promptune.core.shards.shard import Shard
 from pytest_promptune.core.shards.shard import to_json as shard_to_json
-from pytest_promptune.core.stats.model import Passing
+from pytest_promptune.core.stats.model import ClassCounts, Confusions, PassGroup, Passing
 from pytest_promptune.core.view import (
     ClassesRow,
     ComparisonRow,
     ExperimentView,
     GoalRow,
     Interval,
+    MetricName,
     MetricRow,
     View,
 )
@@ -34,8 +42,14 @@ def dumps(view: View, shard: Shard | None = None) -> str:
     return harmless_json(text) + "\n"
 
 
-def to_results(view: View) -> dict[str, Any]:
-    """`view` as plain data that ``json.dumps(…, allow_nan=False)`` accepts."""
+def to_results(view: View, *, case_means: bool = False) -> dict[str, Any]:
+    """`view` as plain data that ``json.dumps(…, allow_nan=False)`` accepts.
+
+    Args:
+        view: of a session.
+        case_means: means of every case, too, under a key of their own: a list for the rows of ``metrics``,
+            and one for those of ``comparisons``.
+    """
     results = {
         "format": FORMAT,
         "mode": view.mode,
@@ -47,6 +61,7 @@ def to_results(view: View) -> dict[str, Any]:
         "classes": [_classes(row) for row in view.classes],
         "comparisons": [_comparison(row) for row in view.comparisons],
         "goals": [_goal(row) for row in view.goals],
+        "passing_rule": view.passing_rule,
         "nodes": [asdict(row) for row in view.nodes],
         "errors": [asdict(error) for error in view.errors],
         "baselines": [asdict(item) for item in view.baselines],
@@ -56,6 +71,11 @@ def to_results(view: View) -> dict[str, Any]:
         "warnings": view.warnings,
         "notes": view.notes,
     }
+    if case_means:
+        results["case_means"] = {
+            "metrics": [row.case_means for row in view.metrics],
+            "comparisons": [row.case_means for row in view.comparisons],
+        }
     plain: dict[str, Any] = _plain(results)
     return plain
 
@@ -96,6 +116,9 @@ def _goal(row: GoalRow) -> dict[str, Any]:
         "name": row.goal,
         "metric": row.name.metric,
         "test": row.name.test,
+        "module": row.name.module,
+        "app": row.name.app,
+        "kind": row.name.kind,
         "variant": row.variant,
         "percentile": row.percentile,
         "target": row.target,
@@ -118,6 +141,7 @@ def _classes(row: ClassesRow) -> dict[str, Any]:
         "metric": row.name.metric,
         "test": row.name.test,
         "module": row.name.module,
+        "app": row.name.app,
         "variant": row.variant,
         "n_samples": row.n_samples,
         "n_missing": row.n_missing,
@@ -142,6 +166,118 @@ def _comparison(row: ComparisonRow) -> dict[str, Any]:
     values = {name: getattr(row, name) for name in names}
     intervals = {"ci": _limits(row.ci), "ratio_ci": _limits(row.ratio_ci)}
     return asdict(row.name) | values | intervals | {"cases": asdict(row.cases)}
+
+
+# -- and back --------------------------------------------------------------------------------------------
+
+
+def from_results(document: Mapping[str, Any], *, where: str = "the results document") -> View:
+    """The view that `to_results` made a document of, without the list of files that were written.
+
+    Documents of other versions open, too: unknown keys are left alone, missing ones are unknown.
+
+    Args:
+        document: as parsed, of a file or of the log's `results_of`.
+        where: what it is, for the error.
+
+    Raises:
+        StoreError: when it is damaged or of another format.
+    """
+    if document.get("format") != FORMAT:
+        raise StoreError(
+            f"{where}: format {document.get('format')!r}, this pytest-promptune reads {FORMAT}. Update "
+            "pytest-promptune, or measure again."
+        )
+    try:
+        return _from_results(document)
+    except (DecodeError, AttributeError, KeyError, TypeError, ValueError) as damage:
+        raise StoreError(
+            f"{where}: damaged ({damage}). Its samples may be sound: score them again with "
+            "pytest --promptune-replay, or measure again."
+        ) from None
+
+
+def _from_results(document: Mapping[str, Any]) -> View:
+    metrics = tuple(map(_metric_from, _with_means(document, "metrics")))
+    comparisons = tuple(
+        decode(ComparisonRow, row, where="a comparison", name=_name_from(row))
+        for row in _with_means(document, "comparisons")
+    )
+    return decode(
+        View,
+        document,
+        where="the document",
+        metrics=metrics,
+        comparisons=comparisons,
+        classes=tuple(map(_classes_from, _rows(document, "classes"))),
+        goals=tuple(_goal_from(row, metrics) for row in _rows(document, "goals")),
+        written=(),
+    )
+
+
+def _rows(document: Mapping[str, Any], key: str) -> Sequence[Mapping[str, Any]]:
+    rows = document.get(key) or ()
+    if not isinstance(rows, list | tuple) or not all(isinstance(row, Mapping) for row in rows):
+        raise DecodeError(f"{key!r} is no list of objects")
+    return rows
+
+
+def _with_means(document: Mapping[str, Any], key: str) -> Sequence[Mapping[str, Any]]:
+    """The rows with the means of their cases, where the document has them."""
+    rows, means = _rows(document, key), (document.get("case_means") or {}).get(key, ())
+    if len(means) != len(rows):
+        return rows
+    return [{**row, "case_means": each} for row, each in zip(rows, means, strict=True)]
+
+
+def _name_from(row: Mapping[str, Any], **given: Any) -> MetricName:
+    test = row.get("test")
+    module = test.partition("::")[0] if isinstance(test, str) else ""
+    return decode(MetricName, {"module": module, **row}, where="a metric", **given)
+
+
+def _metric_from(row: Mapping[str, Any]) -> MetricRow:
+    return decode(MetricRow, row, where="a metric", name=_name_from(row), passing=_passing_from(row))
+
+
+def _passing_from(row: Mapping[str, Any]) -> Passing | None:
+    if row.get("pass_at") is None:
+        return None
+    groups = tuple(
+        decode(PassGroup, {**group, "at": group["pass_at"], "hat": group["pass_hat"]}, where="pass_cases")
+        for group in row["pass_cases"]
+    )
+    parts = {"at": row["pass_at"], "hat": row["pass_hat"], "left_out": row["pass_left_out"]}
+    return decode(Passing, parts, where="passes", groups=groups)
+
+
+def _goal_from(row: Mapping[str, Any], metrics: Sequence[MetricRow]) -> GoalRow:
+    """Documents of earlier versions say less of the metric than its own row does."""
+    known = (
+        each.name for each in metrics if (each.name.metric, each.name.test) == (row["metric"], row["test"])
+    )
+    name = next(known, None) or _name_from(row)
+    return decode(GoalRow, {**row, "goal": row["name"]}, where="a goal", name=name)
+
+
+def _classes_from(row: Mapping[str, Any]) -> ClassesRow:
+    classes = tuple(decode(ClassCounts, each, where="a class") for each in row["classes"])
+    labels = tuple(each.label for each in classes)
+    predicted = (*labels, None)
+    counted = {(each["expected"], each["predicted"]): each["count"] for each in row["confusions"]}
+    expected = [each.label for each in classes if each.n_expected]
+    counts = tuple(tuple(counted.get((label, guess), 0) for guess in predicted) for label in expected)
+    macro_f1 = row.get("macro_f1")
+    return decode(
+        ClassesRow,
+        row,
+        where="classes",
+        name=_name_from(row, kind="binary", direction="higher"),
+        found=Confusions(labels=labels, counts=counts, classes=classes, macro_f1=macro_f1),
+    )
+
+
+# -- details ---------------------------------------------------------------------------------------------
 
 
 def _limits(limits: Interval | None) -> Interval | None:

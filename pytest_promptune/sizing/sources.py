@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,14 +14,12 @@ from pytest_promptune.core.matching import is_gated, is_named, recorded_name
 from pytest_promptune.core.model import CURRENT
 from pytest_promptune.core.values import dataclass
 from pytest_promptune.core.view import MetricName
-from pytest_promptune.store.baselines import FOLDER, baseline_path, read_baseline
+from pytest_promptune.store.baselines import FOLDER, baseline_path, find_baselines, read_baseline
 from pytest_promptune.store.log import ExperimentLog, locate
 
 if TYPE_CHECKING:
     from pytest_promptune.store.log import Location
 
-#: Folders that hold no tests of the project.
-_NOT_OURS = ("node_modules", "__pycache__", "site-packages")
 _MOST_NAMED = 8
 
 RECORD = "pytest --promptune-baseline --promptune-runs=10"
@@ -163,11 +160,11 @@ def _relative(path: Path, root: Path) -> str:
 
 def _files(asked: Asked) -> Iterator[Path]:
     if not asked.paths:
-        yield from _below(asked.root, asked.against)
+        yield from find_baselines(asked.root, asked.against)
     for text in asked.paths:
         path = (asked.root / text).resolve()
         if path.is_dir():
-            yield from _below(path, asked.against)
+            yield from find_baselines(path, asked.against)
         elif path.suffix == ".json" and path.is_file():
             yield path
         elif path.suffix == ".py" and path.is_file():
@@ -179,19 +176,6 @@ def _files(asked: Asked) -> Iterator[Path]:
                 f"{text}: no baseline file, test module or folder. Baselines are "
                 f"{FOLDER}/<test module>.<NAME>.json beside the test module."
             )
-
-
-def _below(folder: Path, against: str) -> Iterator[Path]:
-    for place, folders, files in os.walk(folder):
-        if Path(place).name == FOLDER:
-            yield from (Path(place, name) for name in files if name.endswith(f".{against}.json"))
-        folders[:] = [
-            name
-            for name in folders
-            if not name.startswith(".")
-            and name not in _NOT_OURS
-            and not Path(place, name, "pyvenv.cfg").exists()
-        ]
 
 
 # -- experiments -----------------------------------------------------------------------------------------

@@ -5,7 +5,8 @@ package is cheap: SQLAlchemy loads in the writer's thread, or when a log is open
 """
 
 from pytest_promptune.store.log.checking import check_writable
-from pytest_promptune.store.log.location import Location, locate
+from pytest_promptune.store.log.lists import Measured, SampleLine, TestOutcome, Wanted
+from pytest_promptune.store.log.location import Location, locate, locate_existing
 from pytest_promptune.store.log.reader import ExperimentLog
 from pytest_promptune.store.log.rows import sample_from_json, sample_to_json
 from pytest_promptune.store.log.values import (
@@ -30,11 +31,16 @@ __all__ = [
     "LoggedCase",
     "LoggedSample",
     "Manifest",
+    "Measured",
     "SampleKey",
+    "SampleLine",
+    "TestOutcome",
+    "Wanted",
     "check_writable",
     "conditions_hash",
     "differences",
     "locate",
+    "locate_existing",
     "sample_from_json",
     "sample_to_json",
     "series_hash",

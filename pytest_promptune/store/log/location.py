@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pytest_promptune.core.errors import SettingsError
+from pytest_promptune.core.errors import SettingsError, StoreError
 from pytest_promptune.core.redaction import Redactor
 from pytest_promptune.core.values import dataclass
 
@@ -63,3 +63,20 @@ def locate(url: str | None, *, root: Path) -> Location:
         f"--promptune-store: {Redactor().text(url)!r} is not a place for the experiment log. Give "
         "sqlite:///path/to/file.db or postgresql+psycopg://user@host/database."
     )
+
+
+def locate_existing(url: str | None, *, root: Path) -> Location:
+    """As `locate`, for commands that only read.
+
+    Raises:
+        SettingsError: when nothing is stored, or it isn't a URL of SQLite or PostgreSQL.
+        StoreError: when there is no file.
+    """
+    if url == "":
+        raise SettingsError("--store: is empty, so nothing is stored. Say where the experiment log is.")
+    location = locate(url, root=root)
+    if location.path is not None and not location.path.exists():
+        raise StoreError(
+            f"{location}: there is no experiment log. Run pytest first, or say where with --store or --root."
+        )
+    return location

@@ -41,6 +41,7 @@ _REMEDIES = (
     ("locked", "Another process holds it: end that one, or wait for it"),
     ("not a database", "It is damaged or something else: move it away"),
     ("malformed", "It is damaged: move it away"),
+    ("expecting", "It is damaged: move it away"),  # JSON that isn't
     ("no module named 'psycopg'", "Install pytest-promptune[postgres]"),
     ("connection", "Check that the server runs and lets you in"),
 )

@@ -6,10 +6,12 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from itertools import groupby
+from json import JSONDecodeError
 from typing import TYPE_CHECKING, Any
 
 from pytest_promptune.core.errors import PromptuneError, StoreError
 from pytest_promptune.core.results import Result
+from pytest_promptune.store.log.lists import Lists, chosen
 from pytest_promptune.store.log.location import Location
 from pytest_promptune.store.log.processes import is_alive
 from pytest_promptune.store.log.rows import result_from, sample_from, summary_from
@@ -61,11 +63,36 @@ class ExperimentLog:
 
     # --- lists --------------------------------------------------------------------------------------
 
-    def history(self, limit: int | None = 20) -> list[ExperimentSummary]:
-        """The newest experiments, newest first; ``None`` for all."""
+    def history(
+        self,
+        limit: int | None = 20,
+        *,
+        mode: str | None = None,
+        series: str | None = None,
+        variant: str | None = None,
+    ) -> list[ExperimentSummary]:
+        """The newest experiments, newest first.
+
+        Args:
+            limit: how many; ``None`` for all.
+            mode: only those of this mode; ``None`` for any.
+            series: only those of this tuning series.
+            variant: only those that measured it.
+        """
+        query = chosen(self._newest_first(), mode=mode, series=series, variant=variant)
         with self._reading() as connection:
-            query = self._newest_first()
             return [found for _, found in self._summaries(connection, query.limit(limit) if limit else query)]
+
+    def ids(self) -> list[str]:
+        """The ids of all experiments, newest first."""
+        c = self._schema.experiments.c
+        with self._reading() as connection:
+            return list(connection.execute(self._newest_first().with_only_columns(c.id)).scalars())
+
+    @property
+    def lists(self) -> Lists:
+        """Means by experiment, samples by line."""
+        return Lists(self._reading, lambda connection, name: self._find(connection, name)[0])
 
     def experiment(self, name: str = "last") -> ExperimentSummary:
         """One experiment; ``last`` is the newest that called the app itself.
@@ -266,15 +293,18 @@ class ExperimentLog:
 
     # --- retention ----------------------------------------------------------------------------------
 
-    def prune(self, *, keep: int | None = None, older_than: str | None = None) -> list[str]:
+    def prune(
+        self, *, keep: int | None = None, older_than: str | None = None, dry_run: bool = False
+    ) -> list[str]:
         """Throw experiments away, one short transaction for each; running ones stay.
 
         Args:
             keep: how many of the newest stay.
             older_than: those that started before this moment go, ISO 8601 in UTC.
+            dry_run: throw nothing away.
 
         Returns:
-            The ids of those that are gone.
+            The ids of those that are gone, or would be.
 
         Raises:
             StoreError: when the store can't be written to.
@@ -290,6 +320,8 @@ class ExperimentLog:
             and (older_than is None or found.started < older_than)
             and (keep is not None or older_than is not None)
         ]
+        if dry_run:
+            return [found.id for _, found in gone]
         with self._explaining():
             engine = self._opening.open_for_writing(self._location)
             try:
@@ -315,7 +347,7 @@ class ExperimentLog:
             yield
         except PromptuneError:
             raise
-        except (self._opening.DatabaseError, OSError, ImportError) as error:
+        except (self._opening.DatabaseError, JSONDecodeError, OSError, ImportError) as error:
             raise StoreError(self._opening.explained(error, self._location)) from None
 
     @contextmanager

@@ -1,0 +1,129 @@
+"""``show``: one stored experiment, or its samples."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pytest_promptune.commands.model import (
+    Answer,
+    Command,
+    root_argument,
+    store_argument,
+    stored_log,
+    whole_number,
+)
+
+if TYPE_CHECKING:
+    from pytest_promptune.store.log import ExperimentLog
+
+_LIMIT = 100
+
+
+def _show_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "experiment",
+        nargs="?",
+        default="last",
+        metavar="EXPERIMENT",
+        help="id, the beginning of one, or last, the newest that called the app (default: last)",
+    )
+    parser.add_argument("--prompts", action="store_true", help="the prompts of all variants, too")
+    parser.add_argument("-q", "--quiet", action="store_true", help="as short as the session's own summary")
+    parser.add_argument("--samples", action="store_true", help="list its samples instead")
+    parser.add_argument(
+        "--case", action="append", default=[], metavar="ID", help="only samples of this case (repeatable)"
+    )
+    parser.add_argument(
+        "--variant",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="only samples of this variant (repeatable)",
+    )
+    parser.add_argument(
+        "--missed", action="store_true", help="only samples that missed a test or have an error"
+    )
+    parser.add_argument(
+        "--outputs", action="store_true", help="the beginnings of outputs, too; whole ones in CSV and JSON"
+    )
+    parser.add_argument(
+        "-n", "--limit", type=whole_number(1), metavar="N", help=f"how many samples (default: {_LIMIT})"
+    )
+    parser.add_argument("--all", action="store_true", help="all samples")
+    parser.add_argument(
+        "--csv", metavar="PATH", help="write all samples that are chosen with their scores, for spreadsheets"
+    )
+    store_argument(parser)
+    root_argument(parser)
+
+
+def _show(arguments: argparse.Namespace) -> Answer:
+    import shutil
+
+    from pytest_promptune.stored.showing import experiment_lines, read_experiment, to_json
+
+    width = shutil.get_terminal_size().columns
+    _refuse_contradictions(arguments)
+    with stored_log(arguments) as log:
+        if arguments.samples or arguments.csv:
+            return _samples(arguments, log, width)
+        shown = read_experiment(log, arguments.experiment, prompts=arguments.prompts)
+    lines = experiment_lines(shown, verbosity=0 if arguments.quiet else 1, width=width)
+    return Answer(text="\n".join(line.text for line in lines), data=to_json(shown))
+
+
+def _refuse_contradictions(arguments: argparse.Namespace) -> None:
+    from pytest_promptune.core.errors import SettingsError
+
+    of_samples = ("case", "variant", "missed", "outputs", "limit", "all")
+    given = [name for name in of_samples if getattr(arguments, name)]
+    if given and not (arguments.samples or arguments.csv):
+        raise SettingsError(
+            f"--{given[0]}: says which samples are listed. Give --samples or --csv PATH, too."
+        )
+    if arguments.csv and (arguments.limit or arguments.all):
+        raise SettingsError("--csv: has all samples that are chosen; leave out --limit and --all.")
+
+
+def _samples(arguments: argparse.Namespace, log: ExperimentLog, width: int) -> Answer:
+    from pytest_promptune.store.log import Wanted
+    from pytest_promptune.stored.sample_lists import sample_lines, to_json
+
+    id_ = log.experiment(arguments.experiment).id
+    chosen: dict[str, Any] = {
+        "cases": arguments.case,
+        "variants": arguments.variant,
+        "missed": arguments.missed,
+        "outputs": arguments.outputs,
+    }
+    if arguments.csv:
+        return _csv(arguments, log, id_, Wanted(**chosen))
+    wanted = Wanted(**chosen, limit=None if arguments.all else arguments.limit or _LIMIT)
+    found = log.lists.samples(id_, wanted)
+    total = log.lists.count(id_, wanted)
+    lines = sample_lines(found, total=total, outputs=arguments.outputs, width=width)
+    data = {"experiment": id_, **to_json(found, total=total, outputs=arguments.outputs)}
+    return Answer(text="\n".join(line.text for line in lines), data=data)
+
+
+def _csv(arguments: argparse.Namespace, log: ExperimentLog, id_: str, wanted: Any) -> Answer:
+    from pytest_promptune.core.display import count
+    from pytest_promptune.store.files import write_text
+    from pytest_promptune.stored.sample_lists import to_csv
+
+    found = log.lists.samples(id_, wanted)
+    path = Path(arguments.csv)
+    write_text(path, to_csv(found, outputs=arguments.outputs))
+    data = {"experiment": id_, "written": path.as_posix(), "samples": len(found)}
+    return Answer(text=f"Written: {path.as_posix()}, {count(len(found), 'sample')} of {id_}", data=data)
+
+
+COMMAND = Command(
+    words=("show",),
+    help="show a stored experiment as its session did, or its samples",
+    run=_show,
+    arguments=_show_arguments,
+    error_status=2,
+)

@@ -1,0 +1,166 @@
+"""The samples of one stored experiment: for the terminal, as data, and as a spreadsheet."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
+
+from pytest_promptune.core.display import UNKNOWN, clean, count, cut, seconds, visible
+from pytest_promptune.core.lines import DIM, INDENT, Line, line, paragraph, table_lines
+from pytest_promptune.store.log import SampleLine, TestOutcome
+
+#: Characters of an output or an error in the terminal.
+_SHOWN = 300
+#: Characters that a cell of a spreadsheet may have; Excel drops what is beyond 32,767.
+_CELL = 32_000
+
+#: What makes spreadsheets take a text for a formula, at its beginning.
+_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
+
+_NUMBERS = ("latency_s", "input_tokens", "output_tokens", "cost_usd", "attempts")
+
+_ASSERTED = {"passed": 1, "missed": 0, "errored": 0}
+
+
+# -- terminal --------------------------------------------------------------------------------------------
+
+
+def sample_lines(samples: Sequence[SampleLine], *, total: int, outputs: bool, width: int) -> list[Line]:
+    """A row for each sample; below it what it said, and its output where that is wanted."""
+    if not samples:
+        return [line("No sample is like that." if not total else "No samples are shown.")]
+    header = ["case", "variant", "run", "outcome", "latency"]
+    rows = [
+        [cut(clean(s.case_id), 40), cut(clean(s.variant), 24), str(s.run), s.outcome, _time(s)]
+        for s in samples
+    ]
+    laid_out = table_lines(header, rows, width)
+    if len(laid_out) != len(rows) + 1:  # no room for columns
+        laid_out = [
+            line(cut(", ".join(header), width), DIM),
+            *(line(cut(", ".join(row), width)) for row in rows),
+        ]
+    lines = [laid_out[0]]
+    for sample, row in zip(samples, laid_out[1:], strict=True):
+        lines += [row, *_said(sample, outputs=outputs, width=width)]
+    if len(samples) < total:
+        lines += [
+            Line(),
+            *paragraph(f"{len(samples):,} of {count(total, 'sample')}; -n N or --all shows more.", width),
+        ]
+    return lines
+
+
+def _time(sample: SampleLine) -> str:
+    return seconds(sample.latency_s) if sample.latency_s is not None else UNKNOWN
+
+
+def _said(sample: SampleLine, *, outputs: bool, width: int) -> list[Line]:
+    lines: list[Line] = []
+    if sample.error_type is not None:
+        lines += paragraph(cut(clean(_error(sample)), _SHOWN), width, DIM, 3 * INDENT)
+    for test in sample.tests:
+        if test.outcome not in ("passed", "errored", "missing"):
+            said = f": {test.message}" if test.message else ""
+            lines += paragraph(
+                cut(clean(f"{test.test} {test.outcome}{said}"), _SHOWN), width, DIM, 3 * INDENT
+            )
+    if outputs and sample.output is not None:
+        lines += paragraph(cut(clean(_text(sample.output)), _SHOWN), width, indent=3 * INDENT)
+    return lines
+
+
+def _error(sample: SampleLine) -> str:
+    return f"{sample.error_type}: {sample.error_message}" if sample.error_message else str(sample.error_type)
+
+
+def _text(output: Any) -> str:
+    return output if isinstance(output, str) else json.dumps(output, ensure_ascii=False)
+
+
+# -- data ------------------------------------------------------------------------------------------------
+
+
+def to_json(samples: Sequence[SampleLine], *, total: int, outputs: bool) -> dict[str, Any]:
+    """The samples that are shown, with all that is known of their tests."""
+    listed = []
+    for sample in samples:
+        values = asdict(sample) | {"outcome": sample.outcome}
+        if not outputs:
+            del values["output"]
+        values["tests"] = [
+            {name: test[name] for name in ("module", "test", "metric", "outcome", "message", "scores")}
+            for test in values["tests"]
+        ]
+        listed.append(values)
+    return {"total": total, "samples": listed}
+
+
+# -- spreadsheets ----------------------------------------------------------------------------------------
+
+
+def to_csv(samples: Sequence[SampleLine], *, outputs: bool) -> str:
+    """RFC 4180: a row for each sample, a column for each metric of the tests and each score.
+
+    The text begins with a byte order mark: Excel takes UTF-8 for the local encoding without it, and every
+    other reader skips it (pandas, LibreOffice, Google). What a spreadsheet would take for a formula begins
+    with an apostrophe; numbers are numbers, unknown is empty.
+    """
+    columns = _columns(samples)
+    several = len({module for module, _ in columns}) > 1
+    heads = [f"{module}::{name}" if several else name for module, name in columns]
+    texts = ["app", "case", "variant", "run", "outcome"]
+    more = ["error_type", "error_message", *(["output"] if outputs else [])]
+    written = io.StringIO()
+    writer = csv.writer(written, lineterminator="\r\n")
+    writer.writerow([cell(head) for head in (*texts, *heads, *_NUMBERS, *more)])
+    for sample in samples:
+        values = _values(sample)
+        row: list[Any] = [sample.app, sample.case_id, sample.variant, sample.run, sample.outcome]
+        row += [values.get(column) for column in columns]
+        row += [getattr(sample, name) for name in _NUMBERS]
+        row += [sample.error_type, sample.error_message]
+        row += [_text(sample.output) if sample.output is not None else None] if outputs else []
+        writer.writerow([cell(value) for value in row])
+    return "\ufeff" + written.getvalue()
+
+
+def cell(value: object) -> object:
+    """A value as a spreadsheet may have it: never a formula, nothing that moves a terminal's cursor."""
+    if value is None:
+        return ""
+    if not isinstance(value, str):
+        return value
+    text = "\n".join(visible(each) for each in value.replace("\r\n", "\n").split("\n"))[:_CELL]
+    return f"'{text}" if value.startswith(_FORMULA) or text.startswith(_FORMULA) else text
+
+
+def _columns(samples: Sequence[SampleLine]) -> list[tuple[str, str]]:
+    """Module and name, a test's assertions before its scores, in order of appearance."""
+    found: dict[tuple[str, str], None] = {}
+    tests = [test for sample in samples for test in sample.tests]
+    for test in tests:
+        found[test.module, test.metric] = None
+    for test in tests:
+        for name in test.scores:
+            found[test.module, _full(test, name)] = None
+    return list(found)
+
+
+def _full(test: TestOutcome, name: str) -> str:
+    """The score's name in the table of scores: those of scorers are named in full already."""
+    return name if "::" in name else f"{test.test}::{name}"
+
+
+def _values(sample: SampleLine) -> dict[tuple[str, str], float | None]:
+    values: dict[tuple[str, str], float | None] = {}
+    for test in sample.tests:
+        values[test.module, test.metric] = _ASSERTED.get(test.outcome)
+        for name, value in test.scores.items():
+            is_whole = value is not None and value.is_integer() and abs(value) < 1e15
+            values[test.module, _full(test, name)] = int(value) if is_whole and value is not None else value
+    return values
