@@ -3,7 +3,7 @@
 A command imports what it needs itself, when it runs, so that none pays for another's dependencies.
 """
 
-from pytest_promptune.commands import compare, embedded_model, goals, merge, nodes, sizing
+from pytest_promptune.commands import compare, embedded_model, goals, merge, nodes, report, sizing
 from pytest_promptune.commands.model import Command
 
 #: What words that begin several commands are about.
@@ -15,6 +15,7 @@ COMMANDS: tuple[Command, ...] = (
     nodes.COMMAND,
     merge.COMMAND,
     compare.COMMAND,
+    report.COMMAND,
     sizing.CALIBRATE,
     sizing.PLAN_RUNS,
     embedded_model.FETCH,

@@ -9,7 +9,6 @@ from typing import Any
 from pytest_promptune.core.case_checks import thin_categories
 from pytest_promptune.core.circumstances import Circumstances
 from pytest_promptune.core.display import change, clean, interval, mean, money, seconds
-from pytest_promptune.core.goals.wording import metric as goal_metric
 from pytest_promptune.core.nodes.wording import share
 from pytest_promptune.core.series.final import (
     GoalChange,
@@ -88,7 +87,7 @@ def _open_goals(goals: Sequence[GoalChange]) -> Iterator[Recommendation]:
                 kind="goal_open",
                 values={
                     "goal": row.goal,
-                    "metric": goal_metric(row),
+                    "metric": row.name.metric,
                     "value": mean(row.name, row.value),
                     "interval": interval(row.name, row.ci),
                     "target": mean(row.name, row.target),
