@@ -142,8 +142,8 @@ def test_before_any_iteration(suite, ask):
     """The starting point is the present state; what was recorded before it is named."""
     suite.record()
     text = ask("report", "--out", "-")
-    assert "Iterations: 0. Adopted: none. Goals attained: 0 of 1." in text
-    assert "**Answer is " in text
+    assert "Iterations: 0. Adopted: none. Goals reached: 0 of 1, beyond chance: 0." in text
+    assert "1. **Answer: missed**. 50.0 %" in text
     first = suite.run("--promptune-compare").json["experiment"]["id"]
     suite.record()
     text = ask("report", "--out", "-")
@@ -219,7 +219,7 @@ def test_goals_that_mean_nothing_here(suite, ask):
     suite.write({"fine-tune.md": GOALS.replace("Answer", "Politeness")})
     suite.record()
     assert "**Politeness is not judged**" in ask("report", "--out", "-")
-    assert "Goals attained" not in ask("report", "--out", "-", "--goals", "")
+    assert "Goals reached" not in ask("report", "--out", "-", "--goals", "")
 
 
 def test_outputs_are_not_read(suite, ask):

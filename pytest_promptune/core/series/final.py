@@ -84,6 +84,13 @@ class GoalChange:
         return self.final.name
 
 
+def goal_status(row: GoalRow) -> Literal["attained", "missed", "reached", "not_reached", "unclear"]:
+    """As the interval says, or where that leaves it open, as the value does."""
+    if row.status != "unclear" or row.met is None:
+        return row.status
+    return "reached" if row.met else "not_reached"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CaseChange:
     """One case: its means before and after."""

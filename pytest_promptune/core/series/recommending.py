@@ -16,6 +16,7 @@ from pytest_promptune.core.series.final import (
     MetricChange,
     NodeChange,
     Recommendation,
+    goal_status,
 )
 from pytest_promptune.core.values import dataclass
 from pytest_promptune.core.view import NodeRow
@@ -92,7 +93,7 @@ def _open_goals(goals: Sequence[GoalChange]) -> Iterator[Recommendation]:
                     "interval": interval(row.name, row.ci),
                     "target": mean(row.name, row.target),
                     "gap": change(row.name, row.target, row.value),
-                    "status": row.status,
+                    "status": goal_status(row),
                 },
             )
 

@@ -9,7 +9,9 @@ from typing import Any
 from markupsafe import Markup
 
 from pytest_promptune.core.display import effect, mean, probability
+from pytest_promptune.core.model import Change
 from pytest_promptune.core.series.final import (
+    CaseChanges,
     FinalReport,
     GoalChange,
     IterationReport,
@@ -17,6 +19,7 @@ from pytest_promptune.core.series.final import (
     Tried,
 )
 from pytest_promptune.core.view import ComparisonRow
+from pytest_promptune.core.wording import label
 from pytest_promptune.report import changes
 from pytest_promptune.report.escape import code
 from pytest_promptune.report.final import tables
@@ -26,6 +29,8 @@ from pytest_promptune.report.templating import render
 TEMPLATE = "final/report.md.j2"
 #: More cases than these are folded away.
 _UNFOLDED = 12
+#: And longer diffs.
+_LONG_DIFF = 30
 _KINDS = ("binary", "latency", "cost")
 
 
@@ -54,6 +59,7 @@ def values(report: FinalReport, w: Words, plots: Sequence[Any] = ()) -> dict[str
         "title": w("title", apps=_names(report.apps, w)),
         "headline": _headline(report, w),
         "lines": _lines(report, w),
+        "price": _price(report, w),
         "remarks": [w(f"m_{each.kind}", **each.values) for each in report.remarks],
         "results": tables.results(report, w),
         "goals": tables.goal_table(report, w),
@@ -63,7 +69,8 @@ def values(report: FinalReport, w: Words, plots: Sequence[Any] = ()) -> dict[str
             w(f"d_{each.what}", before=each.before, after=each.after) for each in report.differences
         ],
         "iterations": [_iteration(each, report, w) for each in report.iterations],
-        "cases": [_cases(each, w) for each in report.cases],
+        "cases": [_cases(each, w) for each in report.cases if _has_changes(each)],
+        "cases_same": _same_cases(report, w),
         "nodes": tables.node_table(report.nodes, report, w),
         "plots": plots,
         "recommendations": [_recommended(each.kind, each.values, w) for each in report.recommendations],
@@ -84,7 +91,8 @@ def _headline(report: FinalReport, w: Words) -> list[Markup]:
     found = [w("headline", iterations=len(report.iterations), adopted=told)]
     if report.goals:
         attained = sum(each.final.status == "attained" for each in report.goals)
-        found.append(w("headline_goals", attained=attained, goals=len(report.goals)))
+        met = sum(bool(each.final.met) for each in report.goals)
+        found.append(w("headline_goals", met=met, attained=attained, goals=len(report.goals)))
         needed = report.goals_needed
         found.append(w("rule_all") if needed is None else w("rule_any", needed=needed))
     return found
@@ -143,6 +151,16 @@ def _line(
     return w("line_compared", what=what, before=before, after=after, effect=effect(row), p=p, result=result)
 
 
+def _price(report: FinalReport, w: Words) -> Markup | str:
+    """Times, tokens and cost that rose: no gate says so, and nobody adopts a variant without knowing."""
+    rows = [each.comparison for each in report.metrics if not each.gated and each.comparison is not None]
+    worse = [r for r in rows if r.name.kind in ("latency", "cost") and r.verdict == "regressed"]
+    if not worse:
+        return ""
+    told = [w("price_of", metric=label(row.name), effect=effect(row)) for row in worse]
+    return w("price", metrics=Markup(w.plain("list")).join(told))
+
+
 def _goal_notes(report: FinalReport, w: Words) -> list[Markup]:
     needed = report.goals_needed
     return [w("note_goals"), w("rule_all") if needed is None else w("rule_any", needed=needed)]
@@ -182,18 +200,19 @@ def _changes(tried: Tried, w: Words) -> dict[str, Any]:
         else w("changed_unknown", variant=tried.name),
         "description": tried.description,
         "warning": "" if tried.one_change else w("not_one_change"),
-        "diffs": [
-            (
-                w(
-                    "change_of" if each.before is not None else "change_of_unknown",
-                    kind=_kind(each.kind, w),
-                    target=code(each.target),
-                ),
-                changes.diff(each, tried.name, more=w.plain("more_lines")),
-            )
-            for each in prompts
-        ],
+        "diffs": [_diff(each, tried.name, w) for each in prompts],
         "parameters": changes.parameters(others, tried.name, name=w("c_parameter")) if others else None,
+    }
+
+
+def _diff(change: Change, variant: str, w: Words) -> dict[str, Any]:
+    key = "change_of" if change.before is not None else "change_of_unknown"
+    diff = changes.diff(change, variant, more=w.plain("more_lines"))
+    lines = diff.count("\n") - 1
+    return {
+        "title": w(key, kind=_kind(change.kind, w), target=code(change.target)),
+        "diff": diff,
+        "fold": w("show_diff", lines=lines) if lines > _LONG_DIFF else "",
     }
 
 
@@ -219,7 +238,16 @@ def _decision(each: IterationReport, w: Words) -> list[Markup]:
 # -- cases and recommendations -----------------------------------------------------------------------
 
 
-def _cases(found: Any, w: Words) -> dict[str, Any]:
+def _has_changes(found: CaseChanges) -> bool:
+    return found.count("kept") < len(found.cases)
+
+
+def _same_cases(report: FinalReport, w: Words) -> Markup | str:
+    same = [tables.name_of(each.name) for each in report.cases if not _has_changes(each)]
+    return w("cases_same", metrics=Markup(w.plain("list")).join(same)) if same else ""
+
+
+def _cases(found: CaseChanges, w: Words) -> dict[str, Any]:
     counts = {name: found.count(name) for name in ("improved", "kept", "degraded")}
     told = [w("cases_counts", confirmed=found.confirmed, **counts)]
     if unknown := found.count("unknown"):

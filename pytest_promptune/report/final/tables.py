@@ -29,6 +29,7 @@ from pytest_promptune.core.series.final import (
     MetricChange,
     NodeChange,
     Tried,
+    goal_status,
 )
 from pytest_promptune.core.view import ComparisonRow, GoalRow, MetricName, NodeRow
 from pytest_promptune.core.wording import label
@@ -161,8 +162,8 @@ def target(row: GoalRow, w: Words) -> str:
 
 
 def status(row: GoalRow, w: Words) -> str:
-    """``attained``."""
-    return w(f"status_{row.status}")
+    """``attained``, ``reached, but that may be chance``."""
+    return w(f"status_{goal_status(row)}")
 
 
 # -- conditions ------------------------------------------------------------------------------------

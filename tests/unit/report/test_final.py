@@ -113,10 +113,10 @@ def test_the_report_has_all_parts():
 def test_the_summary_has_a_line_for_each_goal():
     """From what to what, by how much, how sure, and whether that is enough."""
     text = render_final(finals.report())
-    assert "Iterations: 1. Adopted: `fewshot`. Goals attained: 0 of 1. All goals must be reached." in text
+    assert "Iterations: 1. Adopted: `fewshot`. Goals reached: 0 of 1, beyond chance: 0. All goals" in text
     assert (
         "- Accuracy (`test_intent`): 75.0 % → 86.0 % (+11.0 [+2.9, +19.5] pts, p 0.046), target 90.0 % or "
-        "higher: **unclear**"
+        "higher: **not reached, but that may be chance**"
     ) in text
 
 
@@ -166,6 +166,49 @@ def test_cases_are_counted_and_listed():
     assert "Cases that were kept are not shown: 58." in text
 
 
+def test_metrics_without_any_change_are_only_named():
+    """A table of equal numbers says nothing."""
+    same = replace(finals.cases(4), name=views.ERROR_RATE, cases=finals.cases(4).cases[2:])
+    text = render_final(finals.report(cases=(same,)))
+    assert "No case changed in: `error_rate`." in text
+    assert "`K000`" not in text
+
+
+def test_the_price_is_told():
+    """What got worse without being gated, as times and cost: nobody adopts a variant without knowing."""
+    base = finals.report()
+    assert "The price" not in render_final(base)
+    slower = replace(base.metrics[1].comparison, verdict="regressed", ratio=1.5, ratio_ci=(1.2, 1.9))
+    text = render_final(replace(base, metrics=(base.metrics[0], replace(base.metrics[1], comparison=slower))))
+    assert "- The price, measured but not gated: `latency_s` +50.0 [+20.0, +90.0] %." in text
+
+
+def test_long_diffs_are_folded():
+    """Short ones stand open."""
+    assert "Show the diff" not in render_final(finals.report())
+    change = Change(kind="template", target="a.j2", before="", after="\n".join(map(str, range(60))))
+    variant = finals.tried(changes=(change,))
+    text = render_final(finals.report(iterations=(finals.iteration(tried=(variant,)),)))
+    assert "<summary>Show the diff (" in text
+
+
+@pytest.mark.parametrize(
+    ("value", "status", "told"),
+    [
+        (0.95, "attained", "attained"),
+        (0.95, "unclear", "reached, but that may be chance"),
+        (0.85, "unclear", "not reached, but that may be chance"),
+        (0.5, "missed", "missed"),
+        (None, "unclear", "unclear"),
+    ],
+)
+def test_a_goal_is_more_than_attained_or_not(value, status, told):
+    """What the value says and whether chance could explain it are two things."""
+    row = replace(finals.goal(0.9, status), value=value, ci=None)
+    text = render_final(finals.report(goals=(finals.GoalChange(initial=row, final=row),)))
+    assert f"target 90.0 % or higher: **{told}**" in text
+
+
 def test_nodes_before_and_after():
     """Latency, tokens and cost per sample, in one cell."""
     text = render_final(finals.report())
@@ -188,7 +231,7 @@ def test_without_goals_the_gated_metrics_are_summed_up():
     """With their verdicts."""
     text = render_final(finals.report(goals=(), goals_path=None))
     assert "- `test_intent`: 75.0 % → 86.0 % (+11.0 [+2.9, +19.5] pts, p 0.046), **improved**" in text
-    assert "Goals attained" not in text
+    assert "Goals reached" not in text
     assert "- `latency_s`" not in text
 
 

@@ -27,7 +27,7 @@ WORDS: Mapping[str, str] = {
     "h_method": "How this was computed",
     # summary
     "headline": "Iterations: {iterations}. Adopted: {adopted}.",
-    "headline_goals": "Goals attained: {attained} of {goals}.",
+    "headline_goals": "Goals reached: {met} of {goals}, beyond chance: {attained}.",
     "rule_all": "All goals must be reached.",
     "rule_any": "Enough: {needed} of the goals.",
     "line_compared": "{what}: {before} → {after} ({effect}, p {p}), {result}",
@@ -36,6 +36,8 @@ WORDS: Mapping[str, str] = {
     "result_goal": "target {target}: **{status}**",
     "result_verdict": "**{verdict}**",
     "result_none": "no target",
+    "price": "The price, measured but not gated: {metrics}.",
+    "price_of": "{metric} {effect}",
     "goal_of": "{goal} ({metric})",
     "percentile_of": "p{percentile} of {metric}",
     # results
@@ -79,8 +81,10 @@ WORDS: Mapping[str, str] = {
     "status_attained": "attained",
     "status_missed": "missed",
     "status_unclear": "unclear",
-    "note_goals": "Attained: the whole interval reaches the target; missed: none of it does; unclear: it holds the "
-    "target. Gap is value minus target.",
+    "status_reached": "reached, but that may be chance",
+    "status_not_reached": "not reached, but that may be chance",
+    "note_goals": "Attained: the whole interval reaches the target; missed: none of it does; else it holds the "
+    "target, and chance may have decided. Gap is value minus target.",
     # conditions
     "k_experiment": "Experiment",
     "k_variant": "Variant",
@@ -129,6 +133,8 @@ WORDS: Mapping[str, str] = {
     # cases
     "cases_counts": "Improved: {improved}, kept: {kept}, degraded: {degraded} (more than chance: {confirmed}).",
     "cases_unknown": "Not comparable: {unknown}.",
+    "cases_same": "No case changed in: {metrics}.",
+    "show_diff": "Show the diff ({lines} lines)",
     "cases_kept": "Cases that were kept are not shown: {kept}.",
     "case_improved": "improved",
     "case_degraded": "degraded",
@@ -137,7 +143,7 @@ WORDS: Mapping[str, str] = {
     # nodes
     "nodes_note": "Means over the samples in which the node ran. Cells with an arrow are initial → final.",
     # recommendations
-    "r_goal_open": "**{goal} is {status}**: {value} {interval}, target {target} (gap {gap}).",
+    "r_goal_open": "**{goal}: {status}**. {value} {interval}, target {target} (gap {gap}).",
     "r_goal_unmatched": "**{goal} is not judged**: no metric that was measured is what this goal means. Name it "
     "under `promptune_goal_metrics`.",
     "r_regressed": "**{metric} got worse**: {before} → {after}. Cases: {cases}.",

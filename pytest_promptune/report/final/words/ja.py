@@ -27,7 +27,7 @@ WORDS: Mapping[str, str] = {
     "h_method": "計算方法",
     # summary
     "headline": "イテレーション: {iterations} 回。採用したバリアント: {adopted}。",
-    "headline_goals": "達成した目標: {goals} 件中 {attained} 件。",
+    "headline_goals": "達成した目標: {goals} 件中 {met} 件（うち統計的に確実なもの {attained} 件）。",
     "rule_all": "合格条件: すべての目標の達成。",
     "rule_any": "合格条件: いずれか {needed} 件の目標の達成。",
     "line_compared": "{what}: {before} → {after}（{effect}、p {p}）、{result}",
@@ -36,6 +36,8 @@ WORDS: Mapping[str, str] = {
     "result_goal": "目標 {target}: **{status}**",
     "result_verdict": "**{verdict}**",
     "result_none": "目標なし",
+    "price": "代償（測定のみ、ゲート対象外）: {metrics}。",
+    "price_of": "{metric} {effect}",
     "goal_of": "{goal}（{metric}）",
     "percentile_of": "{metric} の p{percentile}",
     # results
@@ -79,8 +81,10 @@ WORDS: Mapping[str, str] = {
     "status_attained": "達成",
     "status_missed": "未達",
     "status_unclear": "不明確",
-    "note_goals": "達成: 信頼区間全体が目標値を満たす。未達: 信頼区間全体が目標値を満たさない。不明確: 信頼区間が"
-    "目標値をまたぐ。目標との差は、測定値から目標値を引いたもの。",
+    "status_reached": "到達（偶然の可能性あり）",
+    "status_not_reached": "未到達（偶然の可能性あり）",
+    "note_goals": "達成: 信頼区間全体が目標値を満たす。未達: 信頼区間全体が目標値を満たさない。信頼区間が目標値をまたぐ"
+    "場合は、偶然の可能性が残る。目標との差は、測定値から目標値を引いたもの。",
     # conditions
     "k_experiment": "実験",
     "k_variant": "バリアント",
@@ -129,6 +133,8 @@ WORDS: Mapping[str, str] = {
     # cases
     "cases_counts": "改善 {improved} 件、維持 {kept} 件、悪化 {degraded} 件（うち統計的に確認された変化 {confirmed} 件）。",
     "cases_unknown": "比較不能 {unknown} 件。",
+    "cases_same": "どのケースにも変化がなかった指標: {metrics}。",
+    "show_diff": "差分を表示（{lines} 行）",
     "cases_kept": "維持された {kept} 件のケースは省略。",
     "case_improved": "改善",
     "case_degraded": "悪化",
@@ -137,7 +143,7 @@ WORDS: Mapping[str, str] = {
     # nodes
     "nodes_note": "ノードが実行されたサンプルでの平均。矢印のあるセルは「初期 → 最終」。",
     # recommendations
-    "r_goal_open": "**目標 {goal} は{status}**: {value} {interval}、目標値 {target}（差 {gap}）。",
+    "r_goal_open": "**目標 {goal}: {status}**。{value} {interval}、目標値 {target}（差 {gap}）。",
     "r_goal_unmatched": "**目標 {goal} は判定されていない**: 対応する指標が測定されていない。"
     "`promptune_goal_metrics` で指標を指定する。",
     "r_regressed": "**{metric} が悪化**: {before} → {after}。該当ケース: {cases}。",
