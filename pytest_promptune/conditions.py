@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import platform
 import subprocess
 from collections.abc import Sequence
@@ -101,6 +102,31 @@ def own_version() -> str:
 def python_version() -> str:
     """``CPython 3.11.7``."""
     return f"{platform.python_implementation()} {platform.python_version()}"
+
+
+#: What stands between an app and its models.
+_LIBRARIES = (
+    "pytest",
+    "langgraph",
+    "langchain-core",
+    "langchain",
+    "langchain-anthropic",
+    "langchain-aws",
+    "langchain-google-genai",
+    "langchain-openai",
+    "anthropic",
+    "google-genai",
+    "openai",
+)
+
+
+def library_versions() -> dict[str, str]:
+    """Versions of the libraries that stand between an app and its models, as far as they are installed."""
+    found = {}
+    for name in _LIBRARIES:
+        with contextlib.suppress(PackageNotFoundError):
+            found[name] = version(name)
+    return found
 
 
 def tests_hash(modules: Sequence[str], *, root: Path) -> str:

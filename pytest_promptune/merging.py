@@ -27,7 +27,7 @@ from pytest_promptune.core.shards.combining import (
     spent_twice,
     total_usage,
 )
-from pytest_promptune.core.shards.shard import Document, ShardError, from_json
+from pytest_promptune.core.shards.shard import Circumstances, Document, ShardError, from_json
 from pytest_promptune.core.tally import Tally, hash_of_tests, tally
 from pytest_promptune.core.values import dataclass
 from pytest_promptune.core.view import Decision, ExperimentView, GateItem, View
@@ -212,6 +212,7 @@ def _view(documents: Sequence[Document], combined: Combined, settings: Settings,
         models=counts.models,
         promptune=parts[0].promptune,
         python=" and ".join(dict.fromkeys(part.python for part in parts)),
+        libraries=_libraries(parts),
         concurrency=settings.concurrency,
         alpha=settings.alpha,
         seconds=max(part.seconds for part in parts),
@@ -225,6 +226,15 @@ def _view(documents: Sequence[Document], combined: Combined, settings: Settings,
         warnings=shard.warnings,
         notes=shard.notes,
     )
+
+
+def _libraries(parts: Sequence[Circumstances]) -> dict[str, str]:
+    """Versions by name; all of them where machines had different ones."""
+    found: dict[str, dict[str, None]] = {}
+    for part in parts:
+        for name, number in part.libraries.items():
+            found.setdefault(name, {})[number] = None
+    return {name: " and ".join(numbers) for name, numbers in sorted(found.items())}
 
 
 def _commit(documents: Sequence[Document]) -> str | None:

@@ -55,6 +55,7 @@ OWN = (
     "json",
     "llm_calls",
     "max_cost",
+    "note",
     "one_change",
     "plan",
     "rate",

@@ -7,7 +7,14 @@ from dataclasses import replace
 from pathlib import Path
 
 from pytest_promptune.conclusion import Conclusion
-from pytest_promptune.conditions import Commit, own_version, python_version, tests_hash, timestamp
+from pytest_promptune.conditions import (
+    Commit,
+    library_versions,
+    own_version,
+    python_version,
+    tests_hash,
+    timestamp,
+)
 from pytest_promptune.core.experiment import Experiment
 from pytest_promptune.core.model import CURRENT, Variant
 from pytest_promptune.core.nodes.usage import node_rows
@@ -95,6 +102,7 @@ def _experiment(
         models=counts.models,
         promptune=own_version(),
         python=python_version(),
+        libraries=library_versions(),
         concurrency=settings.concurrency,
         alpha=settings.alpha,
         seconds=circumstances.seconds,

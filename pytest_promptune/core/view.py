@@ -295,6 +295,8 @@ class ExperimentView:
     models: tuple[str, ...]
     promptune: str
     python: str
+    #: Versions by name of the libraries between the app and its models.
+    libraries: Mapping[str, str] = field(default_factory=dict)
     concurrency: int
     alpha: float
     seconds: float

@@ -23,7 +23,7 @@ from pytest_promptune.core.display import (
     signed,
 )
 from pytest_promptune.core.values import dataclass
-from pytest_promptune.core.view import ComparisonRow, MetricRow, View
+from pytest_promptune.core.view import ComparisonRow, ExperimentView, MetricRow, View
 from pytest_promptune.report.escape import code, codes, sentence
 
 Means = tuple[float | None, float | None]
@@ -249,10 +249,15 @@ def conditions(view: View) -> Table:
         ("Error level", f"alpha {number(experiment.alpha, digits=1)}, two-sided"),
         *((("Looks", wording.looks(experiment.look)),) if experiment.look else ()),
         ("Concurrency", f"{experiment.concurrency:,} samples at a time"),
-        ("Versions", f"pytest-promptune {experiment.promptune}, Python {experiment.python}"),
+        ("Versions", _versions(experiment)),
         *((f"Hash of {clean(what)}", code(value)) for what, value in sorted(experiment.conditions.items())),
     ]
     return Table(title="Conditions", header=("Condition", "Value"), rows=tuple(rows))
+
+
+def _versions(experiment: ExperimentView) -> str:
+    found = {"pytest-promptune": experiment.promptune, "Python": experiment.python, **experiment.libraries}
+    return ", ".join(f"{clean(name)} {clean(number)}" for name, number in found.items())
 
 
 def error_table(view: View) -> Table:

@@ -14,6 +14,7 @@ from pytest_promptune import conditions
 from pytest_promptune.conditions import (
     Commit,
     CommitReader,
+    library_versions,
     own_version,
     parse_status,
     python_version,
@@ -148,6 +149,19 @@ def test_closing_after_git_has_ended_leaves_no_pipe(repository):
 def test_timestamp():
     """ISO 8601 in UTC to the second."""
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", timestamp())
+
+
+def test_versions_of_libraries(monkeypatch):
+    """Those between an app and its models; what isn't installed is left out."""
+    assert library_versions()["pytest"] == pytest.__version__
+
+    def one(name: str) -> str:
+        if name != "openai":
+            raise conditions.PackageNotFoundError
+        return "3.1"
+
+    monkeypatch.setattr(conditions, "version", one)
+    assert library_versions() == {"openai": "3.1"}
 
 
 def test_versions(monkeypatch):

@@ -247,6 +247,7 @@ def experiment(**changes: Any) -> ExperimentView:
         "models": ("SmolLM2-135M-Instruct",),
         "promptune": "0.1.0",
         "python": "3.11.7",
+        "libraries": {"langgraph": "1.0.0"},
         "concurrency": 16,
         "alpha": 0.05,
         "seconds": 42.0,

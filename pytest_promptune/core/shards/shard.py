@@ -84,6 +84,8 @@ class Circumstances:
     branch: str | None
     promptune: str
     python: str
+    #: Versions by name of the libraries between the app and its models.
+    libraries: Mapping[str, str] = field(default_factory=dict)
     seconds: float
 
 
@@ -229,8 +231,14 @@ def _circumstances(data: Mapping[str, Any]) -> Circumstances:
         branch=_typed(data["branch"], str | None),
         promptune=_typed(data["promptune"], str),
         python=_typed(data["python"], str),
+        libraries=_libraries(data.get("libraries", {})),  # earlier versions told none
         seconds=_typed(data["seconds"], int | float),
     )
+
+
+def _libraries(data: Any) -> dict[str, str]:
+    table: Mapping[str, Any] = _typed(data, dict)
+    return {name: _typed(number, str) for name, number in table.items()}
 
 
 def _number(value: Any) -> Any:

@@ -51,7 +51,7 @@ def test_conditions_are_those_of_the_session():
     report = render_markdown(views.view(experiment=views.experiment(dirty=True)))
     assert "| Commit | `abc1234def5678` on `main` with uncommitted changes |" in report
     assert "| Models | `SmolLM2-135M-Instruct` |" in report
-    assert "| Versions | pytest-promptune 0.1.0, Python 3.11.7 |" in report
+    assert "| Versions | pytest-promptune 0.1.0, Python 3.11.7, langgraph 1.0.0 |" in report
 
 
 def test_a_comparison_has_difference_interval_and_verdict():
