@@ -29,7 +29,7 @@ def _report_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--series",
         metavar="EXPERIMENT",
-        help="the series of this experiment (default: that of the newest baseline or comparison)",
+        help="the series of this experiment (default: the one with a baseline that was worked on last)",
     )
     parser.add_argument("--goals", metavar="PATH", help=OPTIONS["goals"].help)
     parser.add_argument("--store", metavar="URL", help=OPTIONS["store"].help)

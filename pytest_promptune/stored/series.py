@@ -32,9 +32,11 @@ class StoredSeries:
 def read_series(log: ExperimentLog, *, of: str | None = None, begin: str | None = None) -> StoredSeries:
     """The series of an experiment, or the one that was worked on last.
 
+    A comparison of a few cases in between (``-k``) has no baseline of its own: series that have one go first.
+
     Args:
         log: that has it.
-        of: an experiment of it; ``None`` for the newest baseline or comparison.
+        of: an experiment of it; ``None`` for the above.
         begin: the experiment that it is to begin with, instead of the newest baseline.
 
     Raises:
@@ -83,11 +85,14 @@ def _chosen(
     if asked:
         return str(asked[0].series)
     if not newest:
+        old = any(_may_begin(summary) for summary in log.history(_MOST))
+        why = "the experiments are of an older version, without series" if old else "nothing was measured"
         raise StoreError(
-            "There is nothing to report yet: record a baseline with pytest --promptune-baseline, then "
-            "compare variants with pytest --promptune-compare."
+            f"There is nothing to report yet ({why}): record a baseline with pytest "
+            "--promptune-baseline, then compare variants with pytest --promptune-compare."
         )
-    return next(iter(newest))
+    recorded = [series for series in newest if any(s.mode == "baseline" for s in log.series_of(series))]
+    return recorded[0] if recorded else next(iter(newest))
 
 
 def _sessions(

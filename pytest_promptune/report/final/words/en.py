@@ -173,8 +173,7 @@ WORDS: Mapping[str, str] = {
     "m_interrupted": "Ended early, and not counted: {experiments}.",
     "m_earlier": "The series has earlier baselines ({count}); this report begins with the newest one. All of it: "
     "`pytest-promptune report --from` {experiment}.",
-    "m_other_series": "The log has other series, on other apps or cases; this is the newest. Others, by an experiment "
-    "of theirs for `--series`: {experiments}.",
+    "m_other_series": "The log has other series, on other apps or cases. Ask for one by an experiment of its own, with `--series`: {experiments}.",
     "m_times_not_comparable": "Latencies were measured with {before} samples in flight at first and {after} at the "
     "end: they are not comparable, and stand side by side without a verdict.",
     "m_only_initial": "Measured at the beginning only: {metrics}.",

@@ -172,8 +172,7 @@ WORDS: Mapping[str, str] = {
     "m_interrupted": "途中で終了したため集計対象外: {experiments}。",
     "m_earlier": "このシリーズにはより古いベースラインが {count} 件あり、本報告は最新のものから始まる。全体を見るには: "
     "`pytest-promptune report --from` {experiment}。",
-    "m_other_series": "ログには別のアプリまたはケースのシリーズもあり、本報告は最新のものを対象とする。"
-    "その他のシリーズの実験（`--series` に指定）: {experiments}。",
+    "m_other_series": "ログには別のアプリまたはケースのシリーズもある。報告するには、そのシリーズの実験を `--series` に指定する: {experiments}。",
     "m_times_not_comparable": "レイテンシの測定時の同時実行数が異なる（初期 {before}、最終 {after}）ため、比較できない。"
     "値を並べて示すが、判定はしない。",
     "m_only_initial": "初期のみで測定された指標: {metrics}。",
