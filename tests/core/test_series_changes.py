@@ -27,7 +27,8 @@ from pytest_promptune.report.json_results import to_results
 
 RULES = Rules(alpha=0.05, gate="off", margins={})
 GOALS = read_goals(
-    "# Goals\n\n| Metric | Target |\n|---|---|\n| Accuracy | 80 % |\n| Kindness | 5 |\n", path="g.md"
+    "# Goals\n\n| Metric | Target |\n|---|---|\n| Accuracy | 80 % |\n| Kindness | 5 or higher |\n",
+    path="g.md",
 )
 
 
@@ -86,6 +87,8 @@ def findings(**changes: Any) -> Findings:
         "metrics": (),
         "goals": (),
         "unmatched_goals": (),
+        "goals_path": "fine-tune.md",
+        "goals_problems": 0,
         "nodes": (),
         "iterations": (),
         "present": finals.circumstances(),
@@ -124,6 +127,12 @@ def test_open_goals(status, expected):
     if expected == "goal_open":
         assert found[0].values["value"] == "80.0 %"
         assert found[0].values["gap"] == "−10.0 pts"
+
+
+def test_goals_that_could_not_be_read_are_not_forgotten():
+    """They are no goals, and nobody would miss them."""
+    found = recommend(findings(goals_problems=2))
+    assert found == (Recommendation(kind="goals_unread", values={"path": "fine-tune.md", "count": 2}),)
 
 
 def test_a_suggested_variant_that_was_not_adopted():

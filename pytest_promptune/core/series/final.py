@@ -28,6 +28,7 @@ CaseVerdict = Literal["improved", "kept", "degraded", "unknown"]
 RecommendationKind = Literal[
     "goal_open",
     "goal_unmatched",
+    "goals_unread",
     "regressed",
     "adopt",
     "more_runs",

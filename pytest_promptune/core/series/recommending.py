@@ -34,6 +34,9 @@ class Findings:
     metrics: Sequence[MetricChange]
     goals: Sequence[GoalChange]
     unmatched_goals: Sequence[str]
+    #: Of the goals file, and how many things in it could not be understood.
+    goals_path: str
+    goals_problems: int
     nodes: Sequence[NodeChange]
     iterations: Sequence[IterationReport]
     present: Circumstances
@@ -47,6 +50,7 @@ def recommend(found: Findings) -> tuple[Recommendation, ...]:
         *_adopt(found.iterations),
         *_open_goals(found.goals),
         *(Recommendation(kind="goal_unmatched", values={"goal": goal}) for goal in found.unmatched_goals),
+        *_unread(found),
         *_regressed(found.metrics),
         *_undecided(found.metrics, found.present.runs),
         *_shares(found.nodes),
@@ -96,6 +100,13 @@ def _open_goals(goals: Sequence[GoalChange]) -> Iterator[Recommendation]:
                     "status": goal_status(row),
                 },
             )
+
+
+def _unread(found: Findings) -> Iterator[Recommendation]:
+    if found.goals_problems:
+        yield Recommendation(
+            kind="goals_unread", values={"path": found.goals_path, "count": found.goals_problems}
+        )
 
 
 def _regressed(metrics: Sequence[MetricChange]) -> Iterator[Recommendation]:

@@ -146,6 +146,7 @@ WORDS: Mapping[str, str] = {
     "r_goal_open": "**{goal}: {status}**. {value} {interval}, target {target} (gap {gap}).",
     "r_goal_unmatched": "**{goal} is not judged**: no metric that was measured is what this goal means. Name it "
     "under `promptune_goal_metrics`.",
+    "r_goals_unread": "**Mend the goals file**: not understood in {path}: {count}. What stands there is not judged; `pytest-promptune goals` names it.",
     "r_regressed": "**{metric} got worse**: {before} → {after}. Cases: {cases}.",
     "r_adopt": "**Adopt {variant}**: it was better in iteration {iteration} ({numbers}). Run "
     "`pytest-promptune adopt NAME` with its name.",

@@ -146,6 +146,7 @@ WORDS: Mapping[str, str] = {
     "r_goal_open": "**目標 {goal}: {status}**。{value} {interval}、目標値 {target}（差 {gap}）。",
     "r_goal_unmatched": "**目標 {goal} は判定されていない**: 対応する指標が測定されていない。"
     "`promptune_goal_metrics` で指標を指定する。",
+    "r_goals_unread": "**目標ファイルを修正する**: {path} に解釈できない箇所が {count} 件あり、判定されていない。`pytest-promptune goals` で確認できる。",
     "r_regressed": "**{metric} が悪化**: {before} → {after}。該当ケース: {cases}。",
     "r_adopt": "**{variant} を採用する**: イテレーション {iteration} で改善が確認された（{numbers}）。"
     "`pytest-promptune adopt NAME` に名前を指定して実行する。",
