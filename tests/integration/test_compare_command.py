@@ -177,7 +177,9 @@ def test_a_report_is_written(bot, ask):
     path = bot.path / "compared.md"
     assert f"Written: {path}" in ask("compare", first, second, f"--report={path}")
     text = path.read_text()
-    assert text.startswith("# Prompt comparison: gate failed: test\\_answer regressed") or "regressed" in text
+    assert text.startswith(
+        "# Prompt comparison: gate failed: test_answer regressed, test_words::length improved"
+    )
     assert f"{first} (A) and {second} (B)" in text
     assert "B current against A current" in text
 

@@ -205,6 +205,37 @@ def test_other_series_are_named(suite, ask):
     assert "are of different series" in said
 
 
+def test_several_apps(suite, ask):
+    """Each has a table of its own, and the report says that there are several."""
+    other = TESTS.replace('app="bot"', 'app="second"').replace('metric="answer"', 'metric="reply"')
+    fixture = "\n\n@pytest.fixture(scope='session')\ndef second(bot):\n    return bot\n"
+    suite.write({"conftest.py": BOT + fixture, "test_second.py": other})
+    suite.record()
+    suite.run("--promptune-compare", "--promptune-variant=kind")
+    adopt(suite, "kind")
+    text = ask("report", "--out", "-")
+    assert "# Prompt tuning report: `bot`, `second`" in text
+    assert "The series measures several apps: `bot`, `second`." in text
+    assert "### `bot`\n" in text
+    assert "### `second`\n" in text
+    assert "| `reply` | 50.0 % | 100.0 % |" in text
+
+
+def test_notes_and_texts_of_users_stay_text(suite, ask):
+    """A note, a prompt and a case are shown, and mean nothing to Markdown or a terminal."""
+    suite.record()
+    nasty = "<script>alert(1)</script> | ![x](http://a/b.png) \x1b[31m"
+    suite.write({"prompts/variants/kind/ask.j2": f"kind ```\n{nasty}\n# out"})
+    suite.run("--promptune-compare", f"--promptune-note={nasty}")
+    text = ask("report", "--out", "-")
+    assert "\x1b" not in text
+    assert "Note: \\<script>alert(1)\\</script> \\| ![x\\](http:\u2060//a/b.png)\n" in text
+    assert "````diff" in text
+    last = ask("compare", "last", "last:kind")
+    assert "\x1b" not in last
+    assert "<script>alert(1)</script>" in " ".join(last.split())
+
+
 def test_what_can_not_be_reported(suite, ask):
     """Clear errors instead of an empty report."""
     assert "there is no experiment log" in ask("report", code=2)
