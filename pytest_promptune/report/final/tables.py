@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from markupsafe import Markup
 
@@ -68,13 +69,15 @@ def results(report: FinalReport, w: Words) -> list[tuple[str, Table]]:
     return [
         (
             app,
-            Table(
-                title=app,
-                header=tuple(header),
-                rows=tuple(
-                    _result(each, targets.get((each.name.module, each.name.metric)), report.is_changed, w)
-                    for each in metrics
-                ),
+            _known(
+                Table(
+                    title=app,
+                    header=tuple(header),
+                    rows=tuple(
+                        _result(each, targets.get((each.name.module, each.name.metric)), report.is_changed, w)
+                        for each in metrics
+                    ),
+                )
             ),
         )
         for app, metrics in apps.items()
@@ -267,12 +270,22 @@ def node_table(nodes: Sequence[NodeChange], report: FinalReport, w: Words) -> Ta
         ]
         names = [*([code(each.app)] if several else []), code(each.node)]
         rows.append((*names, *(w.units(_arrow(cell)) for cell in cells)))
-    return Table(title=w("h_nodes"), header=tuple(header), rows=tuple(rows))
+    return _known(Table(title=w("h_nodes"), header=tuple(header), rows=tuple(rows)))
 
 
 def _arrow(values: Sequence[str]) -> str:
-    """``a → b``; what nobody knows once."""
-    return values[0] if set(values) == {UNKNOWN} else ARROW.join(values)
+    """``a → b``; what is the same once."""
+    return values[0] if len(set(values)) == 1 else ARROW.join(values)
+
+
+def _known(table: Table) -> Table:
+    """Without columns of which nothing is known, as the cost of a model that has no price."""
+    kept = [place for place in range(len(table.header)) if any(row[place] != UNKNOWN for row in table.rows)]
+    return replace(
+        table,
+        header=tuple(table.header[place] for place in kept),
+        rows=tuple(tuple(row[place] for place in kept) for row in table.rows),
+    )
 
 
 def _per_sample(row: NodeRow, total: int | None) -> str:

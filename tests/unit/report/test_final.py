@@ -210,10 +210,20 @@ def test_a_goal_is_more_than_attained_or_not(value, status, told):
 
 
 def test_nodes_before_and_after():
-    """Latency, tokens and cost per sample, in one cell."""
+    """Latency, tokens and cost per sample, in one cell; what is the same stands there once."""
     text = render_final(finals.report())
-    assert "| `classify` | 412 ms → 412 ms | 21 % → 21 % |" in text
-    assert "| $0.00120 → $0.00240 |" in text
+    assert "| `classify` | 412 ms | 21 % | 1.03 | 412 / 10.3 | $0.00120 → $0.00240 | 3.4 % |" in text
+
+
+def test_columns_of_which_nothing_is_known_are_left_out():
+    """The cost of a model without a price, targets without goals."""
+    base = finals.report()
+    free = {"cost_usd": None, "share_of_cost": None}
+    node = replace(base.nodes[0], before=views.node_row(**free), after=views.node_row(**free))
+    text = render_final(replace(base, nodes=(node,), goals=()))
+    assert "Cost per sample" not in text
+    assert "Achievement" not in text
+    assert "Share of latency" in text
 
 
 def test_a_series_without_iterations():
