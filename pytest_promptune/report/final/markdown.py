@@ -8,7 +8,7 @@ from typing import Any
 
 from markupsafe import Markup
 
-from pytest_promptune.core.display import effect, mean, probability
+from pytest_promptune.core.display import effect, mean, percent, probability
 from pytest_promptune.core.model import Change
 from pytest_promptune.core.series.final import (
     CaseChanges,
@@ -173,7 +173,7 @@ def _iteration(each: IterationReport, report: FinalReport, w: Words) -> dict[str
     table = tables.tried_table(each.tried, report, w)
     return {
         "title": w("iteration", number=each.number, variants=_names((t.name for t in each.tried), w)),
-        "about": _about(each, w),
+        "about": [*_about(each, w), *_level(each, report, w)],
         "note": w("note", note=each.note) if each.note else "",
         "table": table,
         "changes": [_changes(tried, w) for tried in each.tried],
@@ -189,6 +189,13 @@ def _about(each: IterationReport, w: Words) -> list[Markup]:
     if each.repeats:
         found.append(w("iteration_repeats", experiments=each.repeats))
     return found
+
+
+def _level(each: IterationReport, report: FinalReport, w: Words) -> list[Markup]:
+    """Where a session looked before all runs were there, its intervals are wider."""
+    levels = {row.alpha for tried in each.tried for row in tried.comparisons} - {None, report.alpha}
+    told = [percent(1 - level, digits=5) for level in sorted(filter(None, levels))]
+    return [w("iteration_level", level=", ".join(told))] if told else []
 
 
 def _changes(tried: Tried, w: Words) -> dict[str, Any]:

@@ -149,6 +149,22 @@ def test_iterations_tell_what_changed_and_what_was_decided():
     assert "More than one thing is changed at a time" in text
 
 
+def test_levels_of_looks_are_told():
+    """An iteration that was judged early has wider intervals than the report's level says."""
+    assert "Its intervals" not in render_final(finals.report())
+    early = finals.tried(comparisons=(finals.compared(alpha=0.0075),))
+    text = render_final(finals.report(iterations=(finals.iteration(tried=(early,)),)))
+    assert "Its intervals hold at 99.25 %, the level of the look" in text
+
+
+def test_goals_of_percentiles():
+    """Are called so, in both languages."""
+    row = finals.goal(2.0, "missed", name=views.LATENCY, percentile=95, direction="lower", target=1.5)
+    report = finals.report(goals=(finals.GoalChange(initial=row, final=row),))
+    assert "| p95 of `support_bot::latency_s` | 1.50 s or less |" in render_final(report)
+    assert "| `support_bot::latency_s` の p95 | 1.50 s 以下 |" in render_final(report, language="ja")
+
+
 def test_cases_are_counted_and_listed():
     """Changed ones first; many are folded, and of very many the kept ones are only counted."""
     text = render_final(finals.report())

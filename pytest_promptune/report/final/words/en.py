@@ -108,6 +108,7 @@ WORDS: Mapping[str, str] = {
     "iteration": "Iteration {number}: {variants}",
     "iteration_of": "Experiment {experiment} of {date}, commit {commit}.",
     "iteration_repeats": "Measured before in {experiments}; the newest counts.",
+    "iteration_level": "Its intervals hold at {level}, the level of the look by which it was judged.",
     "note": "Note: {note}",
     "changed": "What {variant} changes",
     "changed_unknown": "What {variant} changes is not in the log.",
