@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Sequence
+import gc
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -45,6 +47,21 @@ class Command:
 def root_argument(parser: argparse.ArgumentParser) -> None:
     """Add ``--root``."""
     parser.add_argument("--root", metavar="DIR", default=".", help="root of the project (default: here)")
+
+
+@contextmanager
+def without_collecting() -> Iterator[None]:
+    """Hold the garbage collector back: what a short command makes lives to its end, so it would look in vain.
+
+    A tenth of the time of one that reads thousands of rows.
+    """
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
 
 
 def settings_of_project(arguments: argparse.Namespace) -> Settings:

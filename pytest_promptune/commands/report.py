@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from pytest_promptune.commands.model import Answer, Command, root_argument
+from pytest_promptune.commands.model import Answer, Command, root_argument, without_collecting
 
 DEFAULT_PATH = "promptune-final-report.md"
 LANGUAGES = ("en", "ja")
@@ -59,7 +59,8 @@ def _report(arguments: argparse.Namespace) -> Answer:
         series=arguments.series,
         begin=arguments.begin,
     )
-    found = final_report(wishes)
+    with without_collecting():
+        found = final_report(wishes)
     if arguments.json and arguments.out is None:
         return Answer(text="", data=to_json(found))
     from pytest_promptune.report.final.markdown import render_final

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import sqlite3
 from collections.abc import Callable
@@ -100,6 +101,7 @@ def test_what_can_not_be_meant(tuned, ask):
         ((id_, other, "--store=sqlite:///none.db"), "there is no experiment log"),
     ):
         assert said in ask("compare", *words, code=2)
+    assert gc.isenabled()  # held back while the command works
     assert "B worse" in ask("compare", id_, other)  # the only variant that was measured
 
 
