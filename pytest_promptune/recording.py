@@ -190,6 +190,26 @@ class Recording:
         """What the experiment has in common with the others of its tuning series."""
         return self._facts.series
 
+    def earlier_iterations(self) -> Sequence[bool]:
+        """Whether each earlier iteration of the series brought something; unknown ones are none."""
+        if self._writer is None or not self._settings.compare:
+            return ()
+        past = self._writer.past()
+        if not past:
+            return ()
+        from pytest_promptune.core.series.earlier import earlier_iterations
+        from pytest_promptune.core.series.model import Session
+
+        conditions = self._facts.conditions
+        now = Session(
+            experiment=self.id,
+            mode=self._settings.mode,
+            started=self._started,
+            variants=conditions["variants"],
+            current=conditions["prompts"],
+        )
+        return earlier_iterations(past, now)
+
     @property
     def problem(self) -> str | None:
         """Why the session isn't stored, or not from some moment on."""

@@ -296,6 +296,7 @@ class Session:
             recorded=self._recorded(),
             given=self.aggregates.given(),
             goals=self.goals,
+            earlier=self._recording.earlier_iterations(),
             alpha=self.looking.alpha,
         )
         return conclude(evidence)

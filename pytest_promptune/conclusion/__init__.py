@@ -12,9 +12,8 @@ from pytest_promptune.core import remarks
 from pytest_promptune.core.aggregates.labels import classified
 from pytest_promptune.core.aggregates.rows import failure
 from pytest_promptune.core.comparison import measured
+from pytest_promptune.core.decision import Situation, decide
 from pytest_promptune.core.experiment import Column
-from pytest_promptune.core.gate import decide
-from pytest_promptune.core.goals.gating import with_goals
 from pytest_promptune.core.silence import items_of_apps
 from pytest_promptune.core.stats.wording import ONE_RUN_HINT
 from pytest_promptune.core.tally import grouped_errors
@@ -56,17 +55,24 @@ def conclude(evidence: Evidence) -> Conclusion:
     runs = max((result.run for result in evidence.experiment.results), default=0)
     if runs == 1 and found.comparisons:
         found.notes.append(ONE_RUN_HINT)
+    samples = list(evidence.experiment.distinct_samples.values())
     found.decision = decide(
-        settings.mode,
-        found.comparisons,
-        failed=any(item.failed for item in found.gate),
-        baseline_missing=not found.unscored and any(view.action == "missing" for view in found.baselines),
-        against=settings.against,
-        runs=runs,
-        variant=evidence.variants[0],
-        uncomputed=[name.metric for name, _ in aggregation.failures],
+        Situation(
+            mode=settings.mode,
+            rows=found.comparisons,
+            failed=any(item.failed for item in found.gate),
+            baseline_missing=not found.unscored and any(view.action == "missing" for view in found.baselines),
+            against=settings.against,
+            runs=runs,
+            variant=evidence.variants[0],
+            uncomputed=[name.metric for name, _ in aggregation.failures],
+            goals=evidence.goals,
+            goal_rows=found.goals,
+            earlier=evidence.earlier,
+            missing=sum(each.error is not None and each.error.infrastructure for each in samples),
+            samples=len(samples),
+        )
     )
-    found.decision = with_goals(found.decision, evidence.goals, found.goals, variant=evidence.variants[0])
     found.gate.extend(failure(name, what) for name, what in aggregation.failures)
     found.gate.extend(found.goal_items)  # they are no regressions, so the decision doesn't count them
     return found

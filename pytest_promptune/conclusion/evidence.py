@@ -56,6 +56,8 @@ class Evidence:
     given: Given = field(default_factory=Given)
     #: Of the goals file, ``None`` without one.
     goals: Goals | None = None
+    #: Whether each earlier iteration of the tuning series brought something, oldest first.
+    earlier: Sequence[bool] = ()
     #: Two-sided error level of the comparisons, where it is that of a look and not the session's.
     alpha: float | None = None
 

@@ -1,14 +1,13 @@
-"""From verdicts to the exit code: the gate's decisions as results, and what to do next."""
+"""From verdicts to the exit code: the gate's decisions as results."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
 
 from pytest_promptune.core.display import adjusted, amount, clean, count, effect, mean, probability
 from pytest_promptune.core.model import CURRENT
 from pytest_promptune.core.stats.wording import not_shown
-from pytest_promptune.core.view import ComparisonRow, Decision, GateItem, MetricName, Mode
+from pytest_promptune.core.view import ComparisonRow, GateItem, MetricName, Mode
 from pytest_promptune.core.wording import VERDICTS, against
 
 #: Stored outputs are scored again.
@@ -87,13 +86,13 @@ def missing_baseline(
     Args:
         cases: those without a baseline; empty when the metric has none at all.
     """
-    named = _and_more([clean(case) for case in cases[:MOST_CASES]], len(cases))
-    what = f"no baseline for {named}" if cases else "no baseline"
+    of = _and_more([clean(case) for case in cases[:MOST_CASES]], len(cases))
+    what = f"no baseline for {of}" if cases else "no baseline"
     return GateItem(
         nodeid=gate_nodeid(name, candidate),
         failed=True,
         message=f"{name.metric}: {what} in {path}, and --promptune-require-baseline is set. Record it with "
-        f"pytest --promptune-baseline{_named(against)} and commit the file.",
+        f"pytest --promptune-baseline{named(against)} and commit the file.",
     )
 
 
@@ -108,156 +107,27 @@ def not_judged(name: MetricName, candidate: str, obstacle: str) -> GateItem:
 
 def rerun_hint(mode: Mode, against: str, variant: str) -> str:
     """The command that runs the tests behind a failed decision."""
-    option = " --promptune-compare" if mode == "compare" else _measured_as(variant)
+    option = " --promptune-compare" if mode == "compare" else measured_as(variant)
     return (
         "A gate[…] is a decision, not a test to select. The tests behind it: "
-        f"pytest --lf{option}{_named(against)}"
+        f"pytest --lf{option}{named(against)}"
     )
 
 
 def replay_hint(mode: Mode, against: str, variant: str) -> str:
     """The command that asks scorers again about the stored outputs."""
-    option = " --promptune-compare" if mode == "compare" else _measured_as(variant)
+    option = " --promptune-compare" if mode == "compare" else measured_as(variant)
     return (
         "The outputs are stored. This asks the scorers about them again, without calling the app: "
-        f"{REPLAY}{option}{_named(against)}"
+        f"{REPLAY}{option}{named(against)}"
     )
 
 
-def _named(against: str) -> str:
+def named(against: str) -> str:
+    """The option that names a baseline, where it isn't the usual one."""
     return "" if against == "main" else f" --promptune-against={against}"
 
 
-def _measured_as(variant: str) -> str:
+def measured_as(variant: str) -> str:
+    """The option that names what is measured in place of `current`."""
     return "" if variant == CURRENT else f" --promptune-variant={variant}"
-
-
-def decide(
-    mode: Mode,
-    rows: Sequence[ComparisonRow],
-    *,
-    failed: bool,
-    baseline_missing: bool,
-    against: str,
-    runs: int,
-    variant: str = CURRENT,
-    uncomputed: Sequence[str] = (),
-) -> Decision | None:
-    """What the numbers suggest to do, with the command for it.
-
-    Args:
-        mode: of the session.
-        rows: its comparisons.
-        failed: a decision of the gate failed, other than on the `uncomputed`.
-        baseline_missing: a test module has none.
-        against: the name of the baseline.
-        runs: per case.
-        variant: the app as it stands, or what was measured in its place.
-        uncomputed: aggregates that fail the session by themselves.
-    """
-    option = _named(against)
-    record = f"pytest --promptune-baseline{option}"
-    if mode != "compare":
-        option += _measured_as(variant)
-    if mode == "baseline":
-        return _after_recording(failed, uncomputed, option)
-    gated = [row for row in rows if row.gated]
-    against_baseline = [row for row in gated if row.reference.startswith("baseline:")]
-    broken = any(row.verdict == "regressed" or row.gate == "failed" for row in against_baseline)
-    unexplained = failed and not any(row.gate == "failed" for row in gated)
-    if broken or unexplained:
-        found = _investigate(against_baseline, option, runs, record if baseline_missing else "")
-        told = f"{found.reason} {_without_value(uncomputed)}" if uncomputed else found.reason
-        return replace(found, reason=told)
-    if uncomputed:
-        return Decision(action="investigate", variant=None, reason=_without_value(uncomputed))
-    if mode == "compare":
-        return _decide_between(gated, option, runs)
-    if baseline_missing:
-        return Decision(
-            action="record", variant=None, reason="There is no baseline to compare with yet.", command=record
-        )
-    return Decision(action="continue", variant=None, reason="No significant regression was found.")
-
-
-def _after_recording(failed: bool, uncomputed: Sequence[str], option: str) -> Decision:
-    if failed:
-        return Decision(
-            action="investigate", variant=None, reason="Nothing was recorded: an app gave no output."
-        )
-    if uncomputed:
-        reason = f"The baseline is recorded: commit it. {_without_value(uncomputed)}"
-        return Decision(action="investigate", variant=None, reason=reason)
-    return Decision(
-        action="record",
-        variant=None,
-        reason="The baseline is recorded: commit it, then change one prompt at a time and compare.",
-        command=f"pytest --promptune-compare{option}",
-    )
-
-
-def _without_value(uncomputed: Sequence[str]) -> str:
-    names = list(dict.fromkeys(uncomputed))
-    says = "its message says" if len(names) == 1 else "their messages say"
-    return f"{', '.join(map(clean, names))} can't be computed: {says} why."
-
-
-def _investigate(rows: Sequence[ComparisonRow], option: str, runs: int, record: str) -> Decision:
-    """Why the app as it stands doesn't pass, and what would help."""
-    reason = "Look at the cases behind it; if the change is wanted, record a new baseline."
-    command = f"pytest --lf{option}"
-    failed = [row for row in rows if row.gate == "failed"]
-    if not any(_is_worse(row) for row in rows):
-        needed = max((row.runs_needed or 0 for row in failed), default=0)
-        reason = "Nothing is shown to be worse, but getting worse by more than the margin isn't ruled out."
-        command = f"pytest --promptune-runs={needed}{option}" if needed > runs else ""
-    if not failed and not any(_is_worse(row) for row in rows):
-        reason = "The gate failed for want of something to compare: its messages say what."
-        command = record
-    return Decision(action="investigate", variant=None, reason=reason, command=command)
-
-
-def _is_worse(row: ComparisonRow) -> bool:
-    """In the mean, or in single cases where those are gated."""
-    return row.verdict == "regressed" or bool(row.failing_cases)
-
-
-def _is_unmeasured(row: ComparisonRow) -> bool:
-    """The gate failed for want of anything to compare."""
-    return row.gate == "failed" and not row.n_cases
-
-
-def _decide_between(gated: Sequence[ComparisonRow], option: str, runs: int) -> Decision:
-    """Adopt the variant that improved most and regressed nowhere."""
-    versus_current = [row for row in gated if row.reference == "current"]
-    spoiled = {row.candidate for row in versus_current if _is_worse(row) or _is_unmeasured(row)}
-    better = [row for row in versus_current if row.verdict == "improved" and row.candidate not in spoiled]
-    if better:
-        best = max(better, key=lambda row: abs(row.cliffs_delta or 0.0))
-        names = [row.name.metric for row in better if row.candidate == best.candidate]
-        return Decision(
-            action="adopt",
-            variant=best.candidate,
-            reason=f"{best.candidate} is better in {', '.join(names)} and worse in no gated metric. Make its "
-            f"changes the app's own, then record them: pytest --promptune-baseline{option}",
-        )
-    undecided = [
-        row
-        for row in versus_current
-        if row.verdict == "inconclusive"
-        and (row.runs_needed or 0) > runs
-        and row.candidate not in spoiled
-        and not row.constant  # more of what is equal won't make it better
-    ]
-    if undecided:
-        closest = min(undecided, key=lambda row: row.runs_needed or 0)
-        return Decision(
-            action="continue",
-            variant=closest.candidate,
-            reason="No variant is shown to be better; more runs could tell for "
-            f"{', '.join(dict.fromkeys(row.candidate for row in undecided))}.",
-            command=f"pytest --promptune-compare --promptune-runs={closest.runs_needed}{option}",
-        )
-    return Decision(
-        action="continue", variant=None, reason="No variant is better than current: try another change."
-    )

@@ -324,7 +324,7 @@ class BaselineView:
 class Decision:
     """What to do next, why, and with which command."""
 
-    action: Literal["record", "adopt", "continue", "stop", "investigate"]
+    action: Literal["record", "adopt", "continue", "stop", "plateau", "investigate"]
     variant: str | None
     reason: str
     #: The command to run next, or empty.

@@ -57,9 +57,7 @@ def _message(row: GoalRow, rule: Rule, *, strict: bool) -> str:
     return f"Goal {sentence(row)}.{why}"
 
 
-def with_goals(
-    decision: Decision | None, goals: Goals | None, rows: Sequence[GoalRow], *, variant: str
-) -> Decision | None:
+def with_goals(decision: Decision, goals: Goals | None, rows: Sequence[GoalRow], *, variant: str) -> Decision:
     """What to do next, in view of the goals: nothing more once as many are attained as the file asks for.
 
     Args:
@@ -68,7 +66,7 @@ def with_goals(
         rows: judged goals.
         variant: the app as it stands, or what was measured in its place.
     """
-    if decision is None or decision.action != "continue" or decision.variant is not None or decision.command:
+    if decision.action != "continue" or decision.variant is not None or decision.command:
         return decision
     names = [] if goals is None else [*(goal.name for goal in goals.goals), *goals.contradicted]
     if goals is None or not names:

@@ -11,7 +11,7 @@ import pickle
 import signal
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from pytest_promptune.core.errors import StoreError
@@ -40,13 +40,12 @@ class Service:
         self._inserter: Inserter | None = None
         self._location: Location | None = None
 
-    def answer(self, question: str, arguments: Sequence[Any]) -> Failure | None:
-        """Do what is asked; ``None`` when it is done."""
+    def answer(self, question: str, arguments: Sequence[Any]) -> Any:
+        """Do what is asked, and give what it gives, or a `Failure`."""
         try:
-            getattr(self, question)(*arguments)
+            return getattr(self, question)(*arguments)
         except Exception as error:
             return self._failure(error)
-        return None
 
     def begin(
         self, location: Location, patterns: Sequence[str], manifest: Manifest, resumes: bool, process: str
@@ -57,6 +56,11 @@ class Service:
 
         self._inserter = Inserter(location, Redactor(patterns), clock=time.time)
         self._inserter.begin(manifest, resumes=resumes, process=process)
+
+    def past(self, series: str) -> list[Mapping[str, Any]]:
+        """What was measured before in a series, see `past_of`."""
+        assert self._inserter is not None
+        return self._inserter.past(series)
 
     def write(self, steps: Sequence[Step]) -> None:
         """Write these steps in one transaction."""

@@ -17,6 +17,7 @@ from pytest_promptune.core.redaction import Redactor
 from pytest_promptune.store.log import rows, schema
 from pytest_promptune.store.log.location import Location
 from pytest_promptune.store.log.opening import open_for_writing
+from pytest_promptune.store.log.past import past_of
 from pytest_promptune.store.log.processes import is_alive, this_host
 from pytest_promptune.store.log.rows import Row
 from pytest_promptune.store.log.values import Manifest, conditions_hash
@@ -95,6 +96,11 @@ class Inserter:
             contents, cases = rows.case_rows(manifest)
             self._insert(schema.contents, [self._plain(content) for content in contents])
             self._insert(schema.cases, [self._mine(case) for case in cases])
+
+    def past(self, series: str) -> list[Mapping[str, Any]]:
+        """What was measured before in a series, see `past_of`."""
+        with self._connection.begin():
+            return past_of(self._connection, self._experiment, series)
 
     def write(self, steps: Sequence[Step]) -> None:
         """Take these steps and commit; without any it is a sign of life.

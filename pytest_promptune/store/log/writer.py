@@ -37,6 +37,8 @@ PATIENCE_S = 30.0
 
 
 class _Target(Protocol):
+    def past(self, series: str) -> Sequence[Mapping[str, Any]]: ...
+
     def write(self, steps: Sequence[Step]) -> None: ...
 
     def close(self) -> None: ...
@@ -87,6 +89,8 @@ class LogWriter:
         self._work = threading.Event()
         self._urgent = threading.Event()
         self._closing = False
+        #: What was measured before in the experiment's series, for one that compares; see `past_of`.
+        self._past: Sequence[Mapping[str, Any]] = ()
         #: Set when the store is open, or can't be.
         self.is_ready = threading.Event()
         #: Why the experiment isn't stored, or not from some moment on: where, what, what to do.
@@ -149,6 +153,14 @@ class LogWriter:
         if ticket:
             self._wait(ticket, while_waiting)
             self._tickets[key] = 0
+
+    def past(self) -> Sequence[Mapping[str, Any]]:
+        """What was measured before in the experiment's series (see `past_of`), for one that compares.
+
+        Waits for the store to open; nothing is known where it doesn't.
+        """
+        self.is_ready.wait(PATIENCE_S)
+        return self._past
 
     def flush(self) -> None:
         """Wait until everything that was given is written, or can't be."""
@@ -232,6 +244,8 @@ class LogWriter:
         target = self._begun()
         try:
             self._are_written(1)
+            if self._manifest.mode == "compare" and self._manifest.series and not self._manifest.replay_of:
+                self._past = target.past(self._manifest.series)
             self.is_ready.set()
             last = 0.0
             while self.problem is None:
@@ -287,6 +301,10 @@ class _Remote:
     def begin(self, location: Location, patterns: Sequence[str], manifest: Manifest, resumes: bool) -> None:
         self._ask("begin", location, patterns, manifest, resumes, this_process())
 
+    def past(self, series: str) -> Sequence[Mapping[str, Any]]:
+        found: Sequence[Mapping[str, Any]] = self._ask("past", series)
+        return found
+
     def write(self, steps: Sequence[Step]) -> None:
         self._ask("write", steps)
 
@@ -294,7 +312,8 @@ class _Remote:
         with contextlib.suppress(EndedError, StoreError, _FaultError):
             self._ask("close")
 
-    def _ask(self, question: str, *arguments: Any) -> None:
-        failure: Failure | None = self._process.ask(question, *arguments)
-        if failure is not None:
-            raise StoreError(failure.text) if failure.is_refusal else _FaultError(failure.text)
+    def _ask(self, question: str, *arguments: Any) -> Any:
+        answer = self._process.ask(question, *arguments)
+        if isinstance(answer, Failure):
+            raise StoreError(answer.text) if answer.is_refusal else _FaultError(answer.text)
+        return answer

@@ -46,7 +46,6 @@ def aims(*names: str, **changes: Any) -> Goals:
 def next_step(goals: Goals | None, *rows: GoalRow) -> tuple[str, str]:
     """The action, and what its reason says of goals."""
     decision = with_goals(GO_ON, goals, rows, variant="current")
-    assert decision is not None
     return decision.action, decision.reason.replace(GO_ON.reason, "").strip()
 
 
@@ -133,23 +132,20 @@ def test_what_to_do_next():
     go_on = Decision(action="continue", variant=None, reason="No significant regression was found.")
     adopt = Decision(action="adopt", variant="new", reason="new is better.")
 
-    def then(decision: Decision | None, *rows: GoalRow) -> Decision | None:
+    def then(decision: Decision, *rows: GoalRow) -> Decision:
         names = dict.fromkeys(one.goal for one in rows if one.variant == "current")
         return with_goals(decision, aims(*names), rows, variant="current")
 
     done = then(go_on, row(status="attained"))
-    assert done is not None
     assert (done.action, done.reason) == (
         "stop",
         "All goals are attained. No significant regression was found.",
     )
     short = then(go_on, row("A", "attained"), row("B", "missed"))
-    assert short is not None
     assert short.action == "continue"
     assert short.reason.endswith("Missed or not yet shown to be attained: B.")
     assert then(adopt, row()) is adopt
     assert then(go_on) is go_on
-    assert then(None, row()) is None
     assert then(go_on, row(status="attained", variant="new")) is go_on
 
 
