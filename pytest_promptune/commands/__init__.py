@@ -13,6 +13,7 @@ from pytest_promptune.commands import (
     history,
     merge,
     nodes,
+    report,
     show,
     sizing,
 )
@@ -35,6 +36,7 @@ COMMANDS: tuple[Command, ...] = (
     baseline.RM,
     merge.COMMAND,
     compare.COMMAND,
+    report.COMMAND,
     adopt.COMMAND,
     sizing.CALIBRATE,
     sizing.PLAN_RUNS,

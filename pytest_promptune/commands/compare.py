@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pytest_promptune.commands.model import Answer, Command, root_argument
+from pytest_promptune.commands.model import Answer, Command, root_argument, without_collecting
 
 if TYPE_CHECKING:
     from pytest_promptune.settings import Settings
@@ -74,6 +74,11 @@ def _compare(arguments: argparse.Namespace) -> Answer:
     )
 
 
+def _compare_quickly(arguments: argparse.Namespace) -> Answer:
+    with without_collecting():
+        return _compare(arguments)
+
+
 def _settings(arguments: argparse.Namespace) -> Settings:
     """Those of the project with what was typed in place of them."""
     from dataclasses import replace
@@ -107,7 +112,7 @@ def _write_report(path: str, view: Any, settings: Settings, root: Path) -> str:
 COMMAND = Command(
     words=("compare",),
     help="compare two stored experiments, or variants of them, without running anything",
-    run=_compare,
+    run=_compare_quickly,
     arguments=_compare_arguments,
     error_status=2,
 )

@@ -42,8 +42,8 @@ def _variant(variant: VariantView) -> VariantChanges:
         name=variant.name,
         description=variant.description,
         one_change=variant.one_change,
-        diffs=tuple((_title(change), _diff(change, variant.name)) for change in prompts),
-        parameters=_parameters(others, variant.name) if others else None,
+        diffs=tuple((_title(change), diff(change, variant.name)) for change in prompts),
+        parameters=parameters(others, variant.name) if others else None,
     )
 
 
@@ -52,17 +52,21 @@ def _title(change: Change) -> str:
     return f"{change.kind} {change.target}{unknown}"
 
 
-def _diff(change: Change, variant: str) -> Markup:
+def diff(change: Change, variant: str, *, more: str = "… {rest} more lines") -> Markup:
+    """A unified diff as a code block; `more` says how many lines of a long one are left out."""
     before = [] if change.before is None else clean_lines(change.before)
     source, target = (f"{clean(side)}/{clean(change.target)}" for side in (CURRENT, variant))
     lines = list(difflib.unified_diff(before, clean_lines(change.after), source, target, lineterm=""))
     if len(lines) > _LONGEST_DIFF:
         rest = len(lines) - _LONGEST_DIFF
-        lines = [*lines[:_LONGEST_DIFF], f"… {rest} more lines"]
+        lines = [*lines[:_LONGEST_DIFF], more.format(rest=rest)]
     return fence(lines, "diff")
 
 
-def _parameters(changes: Sequence[Change], variant: str) -> Table:
+def parameters(
+    changes: Sequence[Change], variant: str, *, title: str = "Parameters", name: str = "Parameter"
+) -> Table:
+    """What is set to what; `title` is that of the table, `name` the heading of its first column."""
     rows = tuple(
         (
             code(change.target),
@@ -71,4 +75,4 @@ def _parameters(changes: Sequence[Change], variant: str) -> Table:
         )
         for change in changes
     )
-    return Table(title="Parameters", header=("Parameter", CURRENT, clean(variant)), rows=rows)
+    return Table(title=title, header=(name, CURRENT, clean(variant)), rows=rows)

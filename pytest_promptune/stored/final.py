@@ -145,6 +145,8 @@ class _Gathering:
             metrics=metrics,
             goals=goals,
             unmatched_goals=unmatched,
+            goals_path=self.goals.path if self.goals else "",
+            goals_problems=len(self.goals.problems) if self.goals else 0,
             nodes=nodes,
             iterations=iterations,
             present=self.present.circumstances,

@@ -32,16 +32,18 @@ class StoredSeries:
 def read_series(log: ExperimentLog, *, of: str | None = None, begin: str | None = None) -> StoredSeries:
     """The series of an experiment, or the one that was worked on last.
 
+    A comparison of a few cases in between (``-k``) has no baseline of its own: series that have one go first.
+
     Args:
         log: that has it.
-        of: an experiment of it; ``None`` for the newest baseline or comparison.
+        of: an experiment of it; ``None`` for the above.
         begin: the experiment that it is to begin with, instead of the newest baseline.
 
     Raises:
         StoreError: when there is none, or the experiments contradict each other.
     """
-    newest = _newest_by_series(log)
-    chosen = _chosen(log, newest, of, begin)
+    beginnings = [summary for summary in log.history(_MOST) if _may_begin(summary)]
+    chosen = _chosen(log, beginnings, of, begin)
     summaries = log.series_of(chosen)
     beginning = log.experiment(begin).id if begin is not None else None
     sessions = _sessions(log, summaries, beginning)
@@ -49,16 +51,16 @@ def read_series(log: ExperimentLog, *, of: str | None = None, begin: str | None 
     return StoredSeries(
         series=series_of(sessions, adoptions, begin=beginning),
         summaries={summary.id: summary for summary in summaries},
-        others=tuple(summary.id for series, summary in newest.items() if series != chosen),
+        others=tuple(_newest_of_others(beginnings, chosen).values()),
     )
 
 
-def _newest_by_series(log: ExperimentLog) -> dict[str, ExperimentSummary]:
-    """Of each series the newest experiment that it could begin with; newest first."""
-    found: dict[str, ExperimentSummary] = {}
-    for summary in log.history(_MOST):
-        if _may_begin(summary) and summary.series is not None:
-            found.setdefault(summary.series, summary)
+def _newest_of_others(beginnings: Sequence[ExperimentSummary], chosen: str) -> dict[str, str]:
+    """Ids by series, newest first."""
+    found: dict[str, str] = {}
+    for each in beginnings:
+        if each.series is not None and each.series != chosen:
+            found.setdefault(each.series, each.id)
     return found
 
 
@@ -67,7 +69,7 @@ def _may_begin(summary: ExperimentSummary) -> bool:
 
 
 def _chosen(
-    log: ExperimentLog, newest: Mapping[str, ExperimentSummary], of: str | None, begin: str | None
+    log: ExperimentLog, beginnings: Sequence[ExperimentSummary], of: str | None, begin: str | None
 ) -> str:
     asked = [log.experiment(name) for name in (begin, of) if name is not None]
     series = {summary.series for summary in asked}
@@ -82,12 +84,19 @@ def _chosen(
         )
     if asked:
         return str(asked[0].series)
-    if not newest:
-        raise StoreError(
-            "There is nothing to report yet: record a baseline with pytest --promptune-baseline, then "
-            "compare variants with pytest --promptune-compare."
+    known = [each for each in beginnings if each.series is not None]
+    if not known:
+        why = (
+            "the experiments are of an older version, without series"
+            if beginnings
+            else "nothing was measured"
         )
-    return next(iter(newest))
+        raise StoreError(
+            f"There is nothing to report yet ({why}): record a baseline with pytest "
+            "--promptune-baseline, then compare variants with pytest --promptune-compare."
+        )
+    recorded = {each.series for each in known if each.mode == "baseline"}
+    return str(next((each.series for each in known if each.series in recorded), known[0].series))
 
 
 def _sessions(

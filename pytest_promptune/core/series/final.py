@@ -28,6 +28,7 @@ CaseVerdict = Literal["improved", "kept", "degraded", "unknown"]
 RecommendationKind = Literal[
     "goal_open",
     "goal_unmatched",
+    "goals_unread",
     "regressed",
     "adopt",
     "more_runs",
@@ -82,6 +83,13 @@ class GoalChange:
     def name(self) -> MetricName:
         """Of the metric."""
         return self.final.name
+
+
+def goal_status(row: GoalRow) -> Literal["attained", "missed", "reached", "not_reached", "unclear"]:
+    """As the interval says, or where that leaves it open, as the value does."""
+    if row.status != "unclear" or row.met is None:
+        return row.status
+    return "reached" if row.met else "not_reached"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,7 +9,6 @@ from typing import Any
 from pytest_promptune.core.case_checks import thin_categories
 from pytest_promptune.core.circumstances import Circumstances
 from pytest_promptune.core.display import change, clean, interval, mean, money, seconds
-from pytest_promptune.core.goals.wording import metric as goal_metric
 from pytest_promptune.core.nodes.wording import share
 from pytest_promptune.core.series.final import (
     GoalChange,
@@ -17,6 +16,7 @@ from pytest_promptune.core.series.final import (
     MetricChange,
     NodeChange,
     Recommendation,
+    goal_status,
 )
 from pytest_promptune.core.values import dataclass
 from pytest_promptune.core.view import NodeRow
@@ -34,6 +34,9 @@ class Findings:
     metrics: Sequence[MetricChange]
     goals: Sequence[GoalChange]
     unmatched_goals: Sequence[str]
+    #: Of the goals file, and how many things in it could not be understood.
+    goals_path: str
+    goals_problems: int
     nodes: Sequence[NodeChange]
     iterations: Sequence[IterationReport]
     present: Circumstances
@@ -47,6 +50,7 @@ def recommend(found: Findings) -> tuple[Recommendation, ...]:
         *_adopt(found.iterations),
         *_open_goals(found.goals),
         *(Recommendation(kind="goal_unmatched", values={"goal": goal}) for goal in found.unmatched_goals),
+        *_unread(found),
         *_regressed(found.metrics),
         *_undecided(found.metrics, found.present.runs),
         *_shares(found.nodes),
@@ -88,14 +92,21 @@ def _open_goals(goals: Sequence[GoalChange]) -> Iterator[Recommendation]:
                 kind="goal_open",
                 values={
                     "goal": row.goal,
-                    "metric": goal_metric(row),
+                    "metric": row.name.metric,
                     "value": mean(row.name, row.value),
                     "interval": interval(row.name, row.ci),
                     "target": mean(row.name, row.target),
                     "gap": change(row.name, row.target, row.value),
-                    "status": row.status,
+                    "status": goal_status(row),
                 },
             )
+
+
+def _unread(found: Findings) -> Iterator[Recommendation]:
+    if found.goals_problems:
+        yield Recommendation(
+            kind="goals_unread", values={"path": found.goals_path, "count": found.goals_problems}
+        )
 
 
 def _regressed(metrics: Sequence[MetricChange]) -> Iterator[Recommendation]:

@@ -1,0 +1,84 @@
+"""``report``: the final report over a tuning series."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from pytest_promptune.commands.model import Answer, Command, root_argument, without_collecting
+
+DEFAULT_PATH = "promptune-final-report.md"
+LANGUAGES = ("en", "ja")
+
+
+def _report_arguments(parser: argparse.ArgumentParser) -> None:
+    from pytest_promptune.settings import OPTIONS
+
+    parser.add_argument(
+        "--out",
+        metavar="PATH",
+        help=f"where to write it (default: {DEFAULT_PATH} under the root; - prints it)",
+    )
+    parser.add_argument("--lang", choices=LANGUAGES, default="en", help="language (default: en)")
+    parser.add_argument(
+        "--from",
+        dest="begin",
+        metavar="EXPERIMENT",
+        help="begin the series with this experiment (default: the newest recorded baseline)",
+    )
+    parser.add_argument(
+        "--series",
+        metavar="EXPERIMENT",
+        help="the series of this experiment (default: the one with a baseline that was worked on last)",
+    )
+    parser.add_argument("--goals", metavar="PATH", help=OPTIONS["goals"].help)
+    parser.add_argument("--store", metavar="URL", help=OPTIONS["store"].help)
+    root_argument(parser)
+    parser.epilog = (
+        "What isn't given is taken from the ini file of pytest: promptune_alpha, _margin, _scope, _goals, "
+        "_goal_metrics, _gate_metrics, _store, _templates."
+    )
+
+
+def _report(arguments: argparse.Namespace) -> Answer:
+    from dataclasses import replace
+
+    from pytest_promptune.commands.model import settings_of_project
+    from pytest_promptune.report.final.json import to_json
+    from pytest_promptune.stored.final import Wishes, final_report
+
+    root = Path(arguments.root).resolve()
+    settings = settings_of_project(arguments)
+    if arguments.goals is not None:
+        given = arguments.goals.strip()
+        settings = replace(settings, goals=str(Path(given).resolve()) if given else "")
+    wishes = Wishes(
+        root=root,
+        settings=settings,
+        store=arguments.store,
+        series=arguments.series,
+        begin=arguments.begin,
+    )
+    with without_collecting():
+        found = final_report(wishes)
+    if arguments.json and arguments.out is None:
+        return Answer(text="", data=to_json(found))
+    from pytest_promptune.report.final.markdown import render_final
+    from pytest_promptune.store.files import write_text
+
+    templates = root / settings.templates if settings.templates else None
+    text = render_final(found, language=arguments.lang, templates=templates)
+    if arguments.out == "-":
+        return Answer(text=text.rstrip("\n"), data=to_json(found))
+    path = Path(arguments.out).resolve() if arguments.out else root / DEFAULT_PATH
+    write_text(path, text)
+    return Answer(text=f"Written: {arguments.out or DEFAULT_PATH}", data=to_json(found))
+
+
+COMMAND = Command(
+    words=("report",),
+    help="write the final report over a tuning series: what was tried, what came of it, what is open",
+    run=_report,
+    arguments=_report_arguments,
+    error_status=2,
+)

@@ -1,0 +1,301 @@
+"""The final report as GitHub renders it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from markupsafe import Markup
+
+from pytest_promptune.core.display import effect, mean, percent, probability
+from pytest_promptune.core.model import Change
+from pytest_promptune.core.series.final import (
+    CaseChanges,
+    FinalReport,
+    GoalChange,
+    IterationReport,
+    MetricChange,
+    Tried,
+)
+from pytest_promptune.core.view import ComparisonRow
+from pytest_promptune.core.wording import label
+from pytest_promptune.report import changes
+from pytest_promptune.report.escape import code
+from pytest_promptune.report.final import tables
+from pytest_promptune.report.final.words import Words
+from pytest_promptune.report.templating import render
+
+TEMPLATE = "final/report.md.j2"
+#: More cases than these are folded away.
+_UNFOLDED = 12
+#: And longer diffs.
+_LONG_DIFF = 30
+_KINDS = ("binary", "latency", "cost")
+
+
+def render_final(
+    report: FinalReport, *, language: str = "en", templates: Path | None = None, plots: Sequence[Any] = ()
+) -> str:
+    """The report as Markdown.
+
+    Args:
+        report: what it says.
+        language: one of `words.LANGUAGES`.
+        templates: folder whose ``final/*.md.j2`` replace ours.
+        plots: each with ``title``, ``alternative`` and ``path``, relative to the report.
+
+    Raises:
+        ReportError: when a template has an error or asks for a value that does not exist.
+    """
+    return render(TEMPLATE, values(report, Words(language), plots), templates=templates)
+
+
+def values(report: FinalReport, w: Words, plots: Sequence[Any] = ()) -> dict[str, Any]:
+    """What templates can use."""
+    return {
+        "report": report,
+        "t": w,
+        "title": w("title", apps=_names(report.apps, w)),
+        "headline": _headline(report, w),
+        "lines": _lines(report, w),
+        "price": _price(report, w),
+        "remarks": [w(f"m_{each.kind}", **each.values) for each in report.remarks],
+        "results": tables.results(report, w),
+        "goals": tables.goal_table(report, w),
+        "goal_notes": _goal_notes(report, w) if report.goals else [],
+        "conditions": tables.conditions(report, w),
+        "differences": [
+            w(f"d_{each.what}", before=each.before, after=each.after) for each in report.differences
+        ],
+        "iterations": [_iteration(each, report, w) for each in report.iterations],
+        "cases": [_cases(each, w) for each in report.cases if _has_changes(each)],
+        "cases_same": _same_cases(report, w),
+        "nodes": tables.node_table(report.nodes, report, w),
+        "plots": plots,
+        "recommendations": [_recommended(each.kind, each.values, w) for each in report.recommendations],
+        "method": list(_method(report, w)),
+    }
+
+
+def _names(names: Iterable[str], w: Words) -> Markup:
+    return Markup(w.plain("list")).join(code(name) for name in names)
+
+
+# -- summary ---------------------------------------------------------------------------------------
+
+
+def _headline(report: FinalReport, w: Words) -> list[Markup]:
+    adopted = [each.adopted.variant for each in report.iterations if each.adopted is not None]
+    told = _names(adopted, w) if adopted else w("none")
+    found = [w("headline", iterations=len(report.iterations), adopted=told)]
+    if report.goals:
+        attained = sum(each.final.status == "attained" for each in report.goals)
+        met = sum(bool(each.final.met) for each in report.goals)
+        found.append(w("headline_goals", met=met, attained=attained, goals=len(report.goals)))
+        needed = report.goals_needed
+        found.append(w("rule_all") if needed is None else w("rule_any", needed=needed))
+    return found
+
+
+def _lines(report: FinalReport, w: Words) -> list[Markup]:
+    """One for each goal; without goals, for each gated metric that isn't the same throughout."""
+    if report.goals:
+        metrics = {(each.name.module, each.name.metric): each for each in report.metrics}
+        return [
+            _goal_line(each, metrics.get((each.name.module, each.name.metric)), report, w)
+            for each in report.goals
+        ]
+    return [_metric_line(each, report, w) for each in report.metrics if each.gated and not _is_constant(each)]
+
+
+def _is_constant(each: MetricChange) -> bool:
+    return each.comparison is not None and each.comparison.constant
+
+
+def _goal_line(goal: GoalChange, metric: MetricChange | None, report: FinalReport, w: Words) -> Markup:
+    row = goal.final
+    result = w("result_goal", target=tables.target(row, w), status=tables.status(row, w))
+    what = w("goal_of", goal=row.goal, metric=tables.goal_metric(row, w))
+    comparison = metric.comparison if metric is not None and row.percentile is None else None
+    before, after = mean(goal.name, goal.initial.value), mean(goal.name, row.value)
+    return _line(what, before, after, comparison, result, is_changed=report.is_changed, w=w)
+
+
+def _metric_line(each: MetricChange, report: FinalReport, w: Words) -> Markup:
+    row = each.comparison
+    result = w("result_none")
+    if row is not None:
+        result = w("result_verdict", verdict=w(f"verdict_{row.verdict}"))
+    before, after = (mean(each.name, None if m is None else m.mean) for m in (each.initial, each.final))
+    if not report.is_changed:
+        after = before
+    return _line(tables.name_of(each.name), before, after, row, result, is_changed=report.is_changed, w=w)
+
+
+def _line(
+    what: Markup,
+    before: str,
+    after: str,
+    row: ComparisonRow | None,
+    result: Markup,
+    *,
+    is_changed: bool,
+    w: Words,
+) -> Markup:
+    if not is_changed:
+        return w("line_still", what=what, after=after, result=result)
+    if row is None or row.p is None or row.constant:
+        return w("line_moved", what=what, before=before, after=after, result=result)
+    p = probability(row.p_adjusted if row.gated and row.p_adjusted is not None else row.p)
+    return w("line_compared", what=what, before=before, after=after, effect=effect(row), p=p, result=result)
+
+
+def _price(report: FinalReport, w: Words) -> Markup | str:
+    """Times, tokens and cost that rose: no gate says so, and nobody adopts a variant without knowing."""
+    rows = [each.comparison for each in report.metrics if not each.gated and each.comparison is not None]
+    worse = [r for r in rows if r.name.kind in ("latency", "cost") and r.verdict == "regressed"]
+    if not worse:
+        return ""
+    told = [w("price_of", metric=label(row.name), effect=effect(row)) for row in worse]
+    return w("price", metrics=Markup(w.plain("list")).join(told))
+
+
+def _goal_notes(report: FinalReport, w: Words) -> list[Markup]:
+    needed = report.goals_needed
+    return [w("note_goals"), w("rule_all") if needed is None else w("rule_any", needed=needed)]
+
+
+# -- iterations ------------------------------------------------------------------------------------
+
+
+def _iteration(each: IterationReport, report: FinalReport, w: Words) -> dict[str, Any]:
+    table = tables.tried_table(each.tried, report, w)
+    return {
+        "title": w("iteration", number=each.number, variants=_names((t.name for t in each.tried), w)),
+        "about": [*_about(each, w), *_level(each, report, w)],
+        "note": w("note", note=each.note) if each.note else "",
+        "table": table,
+        "changes": [_changes(tried, w) for tried in each.tried],
+        "decision": _decision(each, w),
+    }
+
+
+def _about(each: IterationReport, w: Words) -> list[Markup]:
+    commit: Markup | None = code(each.commit) if each.commit else None
+    if commit is not None and each.dirty:
+        commit = w("with_changes", commit=commit)
+    found = [w("iteration_of", experiment=each.experiment, date=each.started[:10], commit=commit)]
+    if each.repeats:
+        found.append(w("iteration_repeats", experiments=each.repeats))
+    return found
+
+
+def _level(each: IterationReport, report: FinalReport, w: Words) -> list[Markup]:
+    """Where a session looked before all runs were there, its intervals are wider."""
+    levels = {row.alpha for tried in each.tried for row in tried.comparisons} - {None, report.alpha}
+    told = [percent(1 - level, digits=5) for level in sorted(filter(None, levels))]
+    return [w("iteration_level", level=", ".join(told))] if told else []
+
+
+def _changes(tried: Tried, w: Words) -> dict[str, Any]:
+    prompts = [each for each in tried.changes if each.what == "prompt"]
+    others = [each for each in tried.changes if each.what != "prompt"]
+    return {
+        "title": w("changed", variant=tried.name)
+        if tried.changes
+        else w("changed_unknown", variant=tried.name),
+        "description": tried.description,
+        "warning": "" if tried.one_change else w("not_one_change"),
+        "diffs": [_diff(each, tried.name, w) for each in prompts],
+        "parameters": changes.parameters(others, tried.name, name=w("c_parameter")) if others else None,
+    }
+
+
+def _diff(change: Change, variant: str, w: Words) -> dict[str, Any]:
+    key = "change_of" if change.before is not None else "change_of_unknown"
+    diff = changes.diff(change, variant, more=w.plain("more_lines"))
+    lines = diff.count("\n") - 1
+    return {
+        "title": w(key, kind=_kind(change.kind, w), target=code(change.target)),
+        "diff": diff,
+        "fold": w("show_diff", lines=lines) if lines > _LONG_DIFF else "",
+    }
+
+
+def _kind(kind: str, w: Words) -> str:
+    return w(f"kind_{kind}") if kind in ("template", "context", "node", "builder") else kind
+
+
+def _decision(each: IterationReport, w: Words) -> list[Markup]:
+    if each.adopted is not None:
+        commit = code(each.adopted.commit[:10]) if each.adopted.commit else None
+        return [w("decided_adopted", variant=each.adopted.variant, date=each.adopted.at[:10], commit=commit)]
+    found = [w("decided_nothing")]
+    if each.suggested in ("record", "adopt", "continue", "stop", "plateau", "investigate"):
+        action = w(f"action_{each.suggested}")
+        found.append(
+            w("suggested_variant", action=action, variant=each.suggested_variant)
+            if each.suggested_variant
+            else w("suggested", action=action)
+        )
+    return found
+
+
+# -- cases and recommendations -----------------------------------------------------------------------
+
+
+def _has_changes(found: CaseChanges) -> bool:
+    return found.count("kept") < len(found.cases)
+
+
+def _same_cases(report: FinalReport, w: Words) -> Markup | str:
+    same = [tables.name_of(each.name) for each in report.cases if not _has_changes(each)]
+    return w("cases_same", metrics=Markup(w.plain("list")).join(same)) if same else ""
+
+
+def _cases(found: CaseChanges, w: Words) -> dict[str, Any]:
+    counts = {name: found.count(name) for name in ("improved", "kept", "degraded")}
+    told = [w("cases_counts", confirmed=found.confirmed, **counts)]
+    if unknown := found.count("unknown"):
+        told.append(w("cases_unknown", unknown=unknown))
+    table = tables.case_table(found, w)
+    is_folded = len(table.rows) > _UNFOLDED
+    return {
+        "title": tables.name_of(found.name),
+        "counts": told,
+        "table": table,
+        "fold": w("show_cases", number=len(table.rows)) if is_folded else "",
+    }
+
+
+def _recommended(kind: str, given: Any, w: Words) -> Markup:
+    filled = dict(given)
+    if "status" in filled:
+        filled["status"] = w(f"status_{filled['status']}")
+    return w(f"r_{kind}", **filled)
+
+
+# -- how it was computed -----------------------------------------------------------------------------
+
+
+def _method(report: FinalReport, w: Words) -> Iterable[Markup]:
+    compared = [each.comparison for each in report.metrics if each.comparison is not None]
+    compared += [row for each in report.iterations for tried in each.tried for row in tried.comparisons]
+    if compared:
+        yield w("w_effect")
+        yield from (w(f"w_{scope}") for scope in ("suite", "population") if _has(compared, scope))
+        yield w("w_interval", level=tables.level(report))
+        kinds = {row.name.kind for row in compared}
+        yield from (w(f"w_{kind}") for kind in _KINDS if kind in kinds)
+        yield w("w_adjusted")
+    if report.cases:
+        yield w("w_cases")
+    if report.start.experiment != report.present.experiment:
+        yield w("w_apart")
+    yield w("w_recommendations")
+    yield w("w_unknown")
+
+
+def _has(rows: Iterable[ComparisonRow], scope: str) -> bool:
+    return any(row.scope == scope for row in rows)

@@ -1,0 +1,409 @@
+"""The final report in Markdown, in each of its languages."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import replace
+from html.parser import HTMLParser
+from string import Formatter
+from typing import get_args
+
+import finals
+import pytest
+import views
+
+from pytest_promptune.core.circumstances import What
+from pytest_promptune.core.model import Change
+from pytest_promptune.core.series.final import RecommendationKind, RemarkKind
+from pytest_promptune.report.final.json import to_json
+from pytest_promptune.report.final.markdown import render_final
+from pytest_promptune.report.final.words import LANGUAGES, Words, en, ja
+from pytest_promptune.report.templating import ReportError
+
+NASTY = (
+    "<script>x</script> | `tick` [a](javascript:b) ![i](http://x/y.png) @team #1\n# two \u202e\x1b[31m ```"
+)
+#: Latin letters that Japanese engineers write, beside names.
+FOREIGN = {
+    "p",
+    "pytest",
+    "promptune",
+    "CPython",
+    "Python",
+    "Holm",
+    "Wilson",
+    "MOVER",
+    "UTC",
+    "USD",
+    "ms",
+    "s",
+}
+
+
+def placeholders(pattern: str) -> set[str]:
+    return {name for _, name, _, _ in Formatter().parse(pattern) if name is not None}
+
+
+# -- words -------------------------------------------------------------------------------------------
+
+
+def test_languages_have_the_same_words():
+    """Every key, with the same things to fill in; nothing is left empty."""
+    assert set(en.WORDS) == set(ja.WORDS)
+    for key, pattern in en.WORDS.items():
+        assert placeholders(pattern) == placeholders(ja.WORDS[key]), key
+        assert pattern
+        assert ja.WORDS[key] or key == "space"
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_every_kind_has_words(language):
+    """Whatever a report can say, it can say in each language."""
+    keys = set(Words(language)._words)
+    assert {f"r_{kind}" for kind in get_args(RecommendationKind)} <= keys
+    assert {f"m_{kind}" for kind in get_args(RemarkKind)} <= keys
+    assert {f"d_{what}" for what in get_args(What)} <= keys
+
+
+def test_words_that_nobody_uses_are_gone():
+    """A key stands in a template or in the code, or is made of a kind."""
+    from pathlib import Path
+
+    import pytest_promptune
+
+    root = Path(pytest_promptune.__file__).parent / "report"
+    files = [*(root / "final").glob("*.py"), *(root / "templates" / "final").glob("*.j2")]
+    text = "".join(
+        file.read_text(encoding="utf-8") for file in [*files, root / "final" / "words" / "__init__.py"]
+    )
+    made = ("r_", "m_", "d_", "status_", "verdict_", "action_", "kind_", "case_", "w_")
+    assert [key for key in en.WORDS if not key.startswith(made) and f'"{key}"' not in text] == []
+
+
+def test_values_are_escaped_and_names_are_code():
+    """Numbers are grouped, unknown is a dash, long lists are cut."""
+    w = Words("en")
+    assert w("r_flaky", metric="a|b", count=1200, of=None, cases=[f"c{i}" for i in range(12)]) == (
+        "**Look at flaky cases of <code>a\\|b</code>**: 1,200 of – pass in some runs only (`c0`, `c1`, `c2`, "
+        "`c3`, `c4`, `c5`, `c6`, `c7`, `c8`, `c9` and 2 more)."
+    )
+
+
+# -- the report --------------------------------------------------------------------------------------
+
+
+def test_the_report_has_all_parts():
+    """From the summary to the method."""
+    text = render_final(finals.report())
+    assert re.findall(r"^## (.*)$", text, re.MULTILINE) == [
+        "Summary",
+        "Results",
+        "Goals",
+        "Conditions",
+        "Iterations",
+        "Cases",
+        "Latency and cost by node",
+        "Recommendations",
+    ]
+    assert "How this was computed" in text
+    assert text.startswith("# Prompt tuning report: `support_bot`\n")
+
+
+def test_the_summary_has_a_line_for_each_goal():
+    """From what to what, by how much, how sure, and whether that is enough."""
+    text = render_final(finals.report())
+    assert "Iterations: 1. Adopted: `fewshot`. Goals reached: 0 of 1, beyond chance: 0. All goals" in text
+    assert (
+        "- Accuracy (`test_intent`): 75.0 % → 86.0 % (+11.0 [+2.9, +19.5] pts, p 0.046), target 90.0 % or "
+        "higher: **not reached, but that may be chance**"
+    ) in text
+
+
+def test_results_have_initial_and_final():
+    """Value, change with interval, relative change, p, target, achievement and verdict."""
+    text = render_final(finals.report())
+    assert (
+        "| `test_intent` | 75.0 % | 86.0 % | +11.0 [+2.9, +19.5] pts | +14.7 % | 0.015 | 0.046 | "
+        "90.0 % or higher | 95.6 % | **improved** |"
+    ) in text
+    assert "| `latency_s` | 2.50 s | 2.40 s | −2.0 [−8.0, +5.0] % | −4.0 % |" in text
+    assert "no significant change (not gated) |" in text
+
+
+def test_iterations_tell_what_changed_and_what_was_decided():
+    """The note, results, the diff of the prompt in a fence, the decision with its commit."""
+    text = render_final(finals.report())
+    assert "### Iteration 1: `fewshot`" in text
+    assert "Note: examples of every topic" in text
+    assert "```diff\n--- current/intent.j2\n+++ fewshot/intent.j2\n" in text
+    assert "-Classify.\n+Classify:\n+Examples.\n" in text
+    assert "**Decision: `fewshot` was adopted on 2026-11-22 (commit `1a2b3c4d5e`).**" in text
+    suggested = finals.iteration(adopted=None, suggested="adopt", suggested_variant="fewshot")
+    text = render_final(finals.report(iterations=(suggested,)))
+    assert "**Decision: nothing was adopted. Suggested: adopt `fewshot`.**" in text
+    parameter = Change(kind="context", target="temperature", before="0.7", after="0.2", what="parameter")
+    variant = finals.tried(changes=(parameter,), one_change=False)
+    text = render_final(finals.report(iterations=(finals.iteration(tried=(variant,)),)))
+    assert "| `temperature` | `0.7` | `0.2` |" in text
+    assert "More than one thing is changed at a time" in text
+
+
+def test_levels_of_looks_are_told():
+    """An iteration that was judged early has wider intervals than the report's level says."""
+    assert "Its intervals" not in render_final(finals.report())
+    early = finals.tried(comparisons=(finals.compared(alpha=0.0075),))
+    text = render_final(finals.report(iterations=(finals.iteration(tried=(early,)),)))
+    assert "Its intervals hold at 99.25 %, the level of the look" in text
+
+
+def test_goals_of_percentiles():
+    """Are called so, in both languages."""
+    row = finals.goal(2.0, "missed", name=views.LATENCY, percentile=95, direction="lower", target=1.5)
+    report = finals.report(goals=(finals.GoalChange(initial=row, final=row),))
+    assert "| p95 of `support_bot::latency_s` | 1.50 s or less |" in render_final(report)
+    assert "| `support_bot::latency_s` の p95 | 1.50 s 以下 |" in render_final(report, language="ja")
+
+
+def test_cases_are_counted_and_listed():
+    """Changed ones first; many are folded, and of very many the kept ones are only counted."""
+    text = render_final(finals.report())
+    assert "Improved: 1, kept: 1, degraded: 1 (more than chance: 1)." in text
+    assert (
+        text.index("`TC001` | 100.0 % | 80.0 %")
+        < text.index("`TC002` | 20.0 % | 100.0 %")
+        < text.index("`K000`")
+    )
+    assert "| **improved** |" in text
+    assert "Show the cases" not in text
+    assert "Show the cases (20)" in render_final(finals.report(cases=(finals.cases(20),)))
+    text = render_final(finals.report(cases=(finals.cases(60),)))
+    assert "`K000`" not in text
+    assert "Cases that were kept are not shown: 58." in text
+
+
+def test_metrics_without_any_change_are_only_named():
+    """A table of equal numbers says nothing."""
+    same = replace(finals.cases(4), name=views.ERROR_RATE, cases=finals.cases(4).cases[2:])
+    text = render_final(finals.report(cases=(same,)))
+    assert "No case changed in: `error_rate`." in text
+    assert "`K000`" not in text
+
+
+def test_the_price_is_told():
+    """What got worse without being gated, as times and cost: nobody adopts a variant without knowing."""
+    base = finals.report()
+    assert "The price" not in render_final(base)
+    slower = replace(base.metrics[1].comparison, verdict="regressed", ratio=1.5, ratio_ci=(1.2, 1.9))
+    text = render_final(replace(base, metrics=(base.metrics[0], replace(base.metrics[1], comparison=slower))))
+    assert "- The price, measured but not gated: `latency_s` +50.0 [+20.0, +90.0] %." in text
+
+
+def test_long_diffs_are_folded():
+    """Short ones stand open."""
+    assert "Show the diff" not in render_final(finals.report())
+    change = Change(kind="template", target="a.j2", before="", after="\n".join(map(str, range(60))))
+    variant = finals.tried(changes=(change,))
+    text = render_final(finals.report(iterations=(finals.iteration(tried=(variant,)),)))
+    assert "<summary>Show the diff (" in text
+
+
+@pytest.mark.parametrize(
+    ("value", "status", "told"),
+    [
+        (0.95, "attained", "attained"),
+        (0.95, "unclear", "reached, but that may be chance"),
+        (0.85, "unclear", "not reached, but that may be chance"),
+        (0.5, "missed", "missed"),
+        (None, "unclear", "unclear"),
+    ],
+)
+def test_a_goal_is_more_than_attained_or_not(value, status, told):
+    """What the value says and whether chance could explain it are two things."""
+    row = replace(finals.goal(0.9, status), value=value, ci=None)
+    text = render_final(finals.report(goals=(finals.GoalChange(initial=row, final=row),)))
+    assert f"target 90.0 % or higher: **{told}**" in text
+
+
+def test_nodes_before_and_after():
+    """Latency, tokens and cost per sample, in one cell; what is the same stands there once."""
+    text = render_final(finals.report())
+    assert "| `classify` | 412 ms | 21 % | 1.03 | 412 / 10.3 | $0.00120 → $0.00240 | 3.4 % |" in text
+
+
+def test_columns_of_which_nothing_is_known_are_left_out():
+    """The cost of a model without a price, targets without goals."""
+    base = finals.report()
+    free = {"cost_usd": None, "share_of_cost": None}
+    node = replace(base.nodes[0], before=views.node_row(**free), after=views.node_row(**free))
+    text = render_final(replace(base, nodes=(node,), goals=()))
+    assert "Cost per sample" not in text
+    assert "Achievement" not in text
+    assert "Share of latency" in text
+
+
+def test_a_series_without_iterations():
+    """The numbers of the starting point, and no claim that anything changed."""
+    text = render_final(finals.beginning())
+    assert "Iterations: 0. Adopted: none." in text
+    assert "| Metric | Initial | 95 % interval | Target | Achievement | Result |" in text
+    assert "- Accuracy (`test_intent`): 75.0 %, target 90.0 % or higher: **missed**" in text
+    assert "→" not in text.replace("initial → final", "")
+    assert "## Iterations" not in text
+    assert "## Cases" not in text
+
+
+def test_without_goals_the_gated_metrics_are_summed_up():
+    """With their verdicts."""
+    text = render_final(finals.report(goals=(), goals_path=None))
+    assert "- `test_intent`: 75.0 % → 86.0 % (+11.0 [+2.9, +19.5] pts, p 0.046), **improved**" in text
+    assert "Goals reached" not in text
+    assert "- `latency_s`" not in text
+
+
+def test_several_apps_have_tables_of_their_own():
+    """Under their names."""
+    other = views.metric_name("test_b", app="other_bot")
+    second = replace(finals.report().metrics[0], name=other)
+    base = finals.report()
+    text = render_final(replace(base, apps=(views.APP, "other_bot"), metrics=(*base.metrics, second)))
+    assert "### `support_bot`" in text
+    assert "### `other_bot`" in text
+
+
+# -- Japanese ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("made", [finals.report, finals.beginning])
+def test_nothing_english_is_left_in_japanese(made):
+    """But names: what is in code, in diffs, and what the user wrote."""
+    every = [
+        *(
+            finals.Recommendation(kind=kind, values=_filled(f"r_{kind}"))
+            for kind in get_args(RecommendationKind)
+        ),
+    ]
+    remarks = [finals.Remark(kind=kind, values=_filled(f"m_{kind}")) for kind in get_args(RemarkKind)]
+    differences = [finals.Difference(what=what, before="1", after="2") for what in get_args(What)]
+    report = replace(
+        made(), recommendations=tuple(every), remarks=tuple(remarks), differences=tuple(differences)
+    )
+    text = render_final(report, language="ja")
+    text = re.sub(r"^```.*?^```", "", text, flags=re.MULTILINE | re.DOTALL)
+    text = re.sub(r"</?(details|summary)>|<code>.*?</code>|`[^`]*`", "", text)
+    for own in ("two examples", "examples of every topic", "Accuracy", "test_intent"):
+        text = text.replace(own, "")
+    words = set(re.findall(r"[A-Za-z]+", text))
+    assert words <= FOREIGN
+
+
+def _filled(key: str) -> dict[str, object]:
+    values: dict[str, object] = dict.fromkeys(placeholders(en.WORDS[key]), "1")
+    return values | ({"status": "missed"} if "status" in values else {})
+
+
+def test_japanese_has_the_same_numbers():
+    """Only words differ."""
+    numbers = re.compile(r"[+−]?\d[\d.,]*")
+    report = finals.report()
+
+    def table_rows(language: str) -> list[list[str]]:
+        text = render_final(report, language=language)
+        return [numbers.findall(line) for line in text.splitlines() if line.startswith("| `")]
+
+    assert table_rows("en") == table_rows("ja") != []
+    text = render_final(report, language="ja")
+    assert "# プロンプトチューニング最終報告: `support_bot`" in text
+    assert "+11.0 [+2.9, +19.5] ポイント" in text
+    assert "**改善**" in text
+
+
+# -- hostile texts and users' templates -----------------------------------------------------------------
+
+
+class _Tags(HTMLParser):
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: set[str] = set()
+        self.links: list[str | None] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.found.add(tag)
+        self.links += [value for name, value in attrs if name in ("href", "src")]
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_foreign_text_stays_text(language):
+    """Of models and users: no tags, no links, no broken tables, no way out of a fence."""
+    markdown_it = pytest.importorskip("markdown_it")
+    change = Change(
+        kind="template", target=NASTY, before=f"a\n{NASTY}", after=f"b\n````\n{NASTY}\n`````\n# out"
+    )
+    parameter = Change(kind="context", target=NASTY, before=NASTY, after=NASTY, what="parameter")
+    variant = finals.tried(NASTY, description=NASTY, changes=(change, parameter))
+    base = finals.report()
+    nasty_name = views.metric_name(NASTY, app=NASTY)
+    hostile = replace(
+        base,
+        apps=(NASTY, "b"),
+        start=finals.circumstances(commit=NASTY, branch=NASTY, models=(NASTY,), python=NASTY),
+        metrics=(replace(base.metrics[0], name=nasty_name), *base.metrics),
+        goals=tuple(
+            replace(each, initial=replace(each.initial, goal=NASTY), final=replace(each.final, goal=NASTY))
+            for each in base.goals
+        ),
+        cases=(replace(base.cases[0], cases=(replace(base.cases[0].cases[0], case=NASTY),)),),
+        nodes=(replace(base.nodes[0], node=NASTY, app=NASTY), replace(base.nodes[0], app="b")),
+        iterations=(finals.iteration(note=NASTY, tried=(variant,), experiment=NASTY, commit=NASTY),),
+        recommendations=tuple(
+            finals.Recommendation(kind=kind, values=_filled(f"r_{kind}") | _nasty(f"r_{kind}"))
+            for kind in get_args(RecommendationKind)
+        ),
+        remarks=tuple(finals.Remark(kind=kind, values=_nasty(f"m_{kind}")) for kind in get_args(RemarkKind)),
+        differences=tuple(finals.Difference(what=what, before=NASTY, after=NASTY) for what in get_args(What)),
+    )
+    text = render_final(hostile, language=language)
+    assert "\x1b" not in text
+    assert "\u202e" not in text
+    page = markdown_it.MarkdownIt("commonmark", {"html": True}).enable("table").render(text)
+    tags = _Tags()
+    tags.feed(page)
+    assert tags.links == []
+    assert tags.found.isdisjoint({"script", "img", "a", "iframe", "style"})
+    expected = render_final(base, language=language).count("\n## ")
+    assert page.count("<h2>") == expected
+    assert page.count("<h1>") == 1
+
+
+def _nasty(key: str) -> dict[str, object]:
+    return dict.fromkeys(placeholders(en.WORDS[key]) - {"status"}, NASTY)
+
+
+def test_templates_of_the_user(tmp_path):
+    """A file of the same name replaces ours, with the same values; mistakes are named."""
+    folder = tmp_path / "final"
+    folder.mkdir()
+    (folder / "method.md.j2").write_text(
+        '{{ t("h_method") }}: ask {{ report.apps[0] | code }}', encoding="utf-8"
+    )
+    text = render_final(finals.report(), templates=tmp_path)
+    assert text.endswith("How this was computed: ask `support_bot`\n")
+    (folder / "method.md.j2").write_text("{{ nothing }}", encoding="utf-8")
+    with pytest.raises(ReportError, match="nothing"):
+        render_final(finals.report(), templates=tmp_path)
+
+
+def test_plots_have_their_place():
+    """Each with its alternative text."""
+    plot = {"title": "Progress", "alternative": "Accuracy rises", "path": "report_files/progress.svg"}
+    text = render_final(finals.report(), plots=[plot])
+    assert "## Plots\n\n![Accuracy rises](report_files/progress.svg)" in text
+
+
+def test_json_has_everything():
+    """As plain data without NaN."""
+    data = json.loads(json.dumps(to_json(finals.report()), allow_nan=False))
+    assert data["format"] == 1
+    assert data["iterations"][0]["adopted"]["variant"] == "fewshot"
+    assert data["metrics"][0]["comparison"]["difference"] == 0.11
+    assert data["goals"][0]["final"]["status"] == "unclear"
