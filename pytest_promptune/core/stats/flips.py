@@ -171,5 +171,11 @@ def _moderated_tails(both: PairedCells) -> tuple[list[float | None], list[float 
     # Without any variance a change is certain and no change is no evidence.
     certain = np.where(np.abs(change) > ROUNDING * both.largest, np.copysign(np.inf, change), 0.0)
     t = np.divide(change, error, out=certain, where=error > 0)
-    pairs = list(zip(t.tolist(), (PRIOR_DF + free).tolist(), strict=True))
-    return [t_cdf(value, df) for value, df in pairs], [t_cdf(-value, df) for value, df in pairs]
+    tails = [_tails_of_t(value, df) for value, df in zip(t.tolist(), (PRIOR_DF + free).tolist(), strict=True)]
+    return [below for below, _ in tails], [above for _, above in tails]
+
+
+def _tails_of_t(t: float, df: float) -> tuple[float, float]:
+    """P(T <= t) and P(T >= t), for the price of the smaller one."""
+    small = t_cdf(-abs(t), df)
+    return (small, 1 - small) if t < 0 else (1 - small, small)
