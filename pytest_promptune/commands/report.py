@@ -4,10 +4,16 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pytest_promptune.commands.model import Answer, Command, root_argument, without_collecting
+from pytest_promptune.option_values import HTML
+
+if TYPE_CHECKING:
+    from pytest_promptune.core.series.final import FinalReport
 
 DEFAULT_PATH = "promptune-final-report.md"
+DEFAULT_HTML = "promptune-final-report.html"
 LANGUAGES = ("en", "ja")
 
 
@@ -17,8 +23,10 @@ def _report_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--out",
         metavar="PATH",
-        help=f"where to write it (default: {DEFAULT_PATH} under the root; - prints it)",
+        help=f"where to write it (default: {DEFAULT_PATH} under the root, with --html {DEFAULT_HTML}; - "
+        "prints it); a path that ends in .html is written as HTML",
     )
+    parser.add_argument("--html", action="store_true", help="as one HTML file")
     parser.add_argument("--lang", choices=LANGUAGES, default="en", help="language (default: en)")
     parser.add_argument(
         "--from",
@@ -63,16 +71,28 @@ def _report(arguments: argparse.Namespace) -> Answer:
         found = final_report(wishes)
     if arguments.json and arguments.out is None:
         return Answer(text="", data=to_json(found))
-    from pytest_promptune.report.final.markdown import render_final
     from pytest_promptune.store.files import write_text
 
     templates = root / settings.templates if settings.templates else None
-    text = render_final(found, language=arguments.lang, templates=templates)
+    as_html = arguments.html or (arguments.out or "").lower().endswith(HTML)
+    text = _rendered(found, language=arguments.lang, templates=templates, as_html=as_html)
     if arguments.out == "-":
         return Answer(text=text.rstrip("\n"), data=to_json(found))
-    path = Path(arguments.out).resolve() if arguments.out else root / DEFAULT_PATH
+    usual = DEFAULT_HTML if as_html else DEFAULT_PATH
+    path = Path(arguments.out).resolve() if arguments.out else root / usual
     write_text(path, text)
-    return Answer(text=f"Written: {arguments.out or DEFAULT_PATH}", data=to_json(found))
+    return Answer(text=f"Written: {arguments.out or usual}", data=to_json(found))
+
+
+def _rendered(found: FinalReport, *, language: str, templates: Path | None, as_html: bool) -> str:
+    from pytest_promptune.report.final.markdown import render_final
+
+    markdown = render_final(found, language=language, templates=templates)
+    if not as_html:
+        return markdown
+    from pytest_promptune.report.html import page
+
+    return page(markdown, language=language, templates=templates)
 
 
 COMMAND = Command(

@@ -17,6 +17,7 @@ from pytest_promptune.commands.model import (
 
 if TYPE_CHECKING:
     from pytest_promptune.store.log import ExperimentLog
+    from pytest_promptune.stored.showing import Shown
 
 _LIMIT = 100
 
@@ -55,6 +56,9 @@ def _show_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--csv", metavar="PATH", help="write all samples that are chosen with their scores, for spreadsheets"
     )
+    parser.add_argument(
+        "--html", metavar="PATH", help="write the HTML report of the session, with every answer"
+    )
     store_argument(parser)
     root_argument(parser)
 
@@ -70,6 +74,8 @@ def _show(arguments: argparse.Namespace) -> Answer:
         if arguments.samples or arguments.csv:
             return _samples(arguments, log, width)
         shown = read_experiment(log, arguments.experiment, prompts=arguments.prompts)
+        if arguments.html:
+            return _html(arguments, log, shown)
     lines = experiment_lines(shown, verbosity=0 if arguments.quiet else 1, width=width)
     return Answer(text="\n".join(line.text for line in lines), data=to_json(shown))
 
@@ -83,6 +89,8 @@ def _refuse_contradictions(arguments: argparse.Namespace) -> None:
         raise SettingsError(
             f"--{given[0]}: says which samples are listed. Give --samples or --csv PATH, too."
         )
+    if arguments.html and (arguments.samples or arguments.csv):
+        raise SettingsError("--html: has the whole session; leave out --samples and --csv.")
     if arguments.csv and (arguments.limit or arguments.all):
         raise SettingsError("--csv: has all samples that are chosen; leave out --limit and --all.")
 
@@ -106,6 +114,23 @@ def _samples(arguments: argparse.Namespace, log: ExperimentLog, width: int) -> A
     lines = sample_lines(found, total=total, outputs=arguments.outputs, width=width)
     data = {"experiment": id_, **to_json(found, total=total, outputs=arguments.outputs)}
     return Answer(text="\n".join(line.text for line in lines), data=data)
+
+
+def _html(arguments: argparse.Namespace, log: ExperimentLog, shown: Shown) -> Answer:
+    from pytest_promptune.case_books import read_case_book
+    from pytest_promptune.commands.model import settings_of_project
+    from pytest_promptune.core.errors import StoreError
+    from pytest_promptune.report.html import render_html
+    from pytest_promptune.store.files import write_text
+
+    if shown.view is None:
+        raise StoreError(f"{shown.summary.id} has no results: it ended early or runs still.")
+    folder = settings_of_project(arguments).templates
+    templates = Path(arguments.root).resolve() / folder if folder else None
+    path = Path(arguments.html)
+    write_text(path, render_html(shown.view, read_case_book(log, shown.view), templates=templates))
+    data = {"experiment": shown.summary.id, "written": path.as_posix()}
+    return Answer(text=f"Written: {path.as_posix()}", data=data)
 
 
 def _csv(arguments: argparse.Namespace, log: ExperimentLog, id_: str, wanted: Any) -> Answer:

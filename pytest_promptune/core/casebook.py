@@ -126,7 +126,7 @@ def build_case_book(
             BookCase(
                 module=place[0],
                 app=place[1],
-                id=place[2],
+                id=clean(place[2]),
                 input=shown(known.input),
                 expected=shown(known.expected),
                 tags={clean(str(name)): clean(str(value)) for name, value in known.tags.items()},

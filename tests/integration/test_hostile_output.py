@@ -224,6 +224,7 @@ def sessions(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Sessio
         if name not in known:
             written = [
                 f"--promptune-report={name}.md",
+                f"--promptune-report={name}.html",
                 f"--promptune-json={name}.json",
                 f"--junitxml={name}.xml",
             ]
@@ -300,7 +301,8 @@ class _Html(HTMLParser):
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.elements.append((tag, dict(attrs)))
-        self._open.append(tag)
+        if tag != "meta":  # it has no end
+            self._open.append(tag)
         if re.fullmatch(r"h\d", tag):
             self.headings.append("")
 
@@ -356,6 +358,25 @@ def check_markdown(text: str, folder: Path) -> None:
     _check_tables(text)
     assert runners.commands(text) == [], "when a job prints it"
     assert "PWN" in text
+
+
+def check_html(text: str, folder: Path) -> None:
+    """Only elements of ours, no attribute that runs or loads; the answers are data in one element."""
+    html = _Html(text)
+    allowed = _ELEMENTS | _OF_THE_PAGE
+    assert {tag for tag, _ in html.elements} <= allowed, {tag for tag, _ in html.elements} - allowed
+    for tag, attributes in html.elements:
+        assert set(attributes) <= _ATTRIBUTES, f"<{tag} {attributes}>"
+        assert tag == "a" or "href" not in attributes
+        assert (attributes.get("href") or "#").startswith("#")
+    assert [tag for tag, _ in html.elements].count("script") == 2
+    assert not _CONTROL.search(text.replace("\n", "")), _CONTROL.findall(text)
+    (policy,) = [a["content"] for tag, a in html.elements if tag == "meta" and a.get("http-equiv")]
+    assert policy is not None
+    assert policy.startswith("default-src 'none'; style-src 'sha256-")
+    (data,) = re.findall(r'<script type="application/json" id="data">(.*?)</script>', text, re.DOTALL)
+    assert "<" not in data
+    assert "PWN" in json.dumps(json.loads(data)["texts"])
 
 
 def _check_tables(text: str) -> None:
@@ -438,12 +459,25 @@ def _command(*arguments: str) -> Callable[[Session], str]:
 #: Sessions that differ in what they write, not only in what they print.
 WRITING = ("plain", "compare", "recorded")
 
+#: What the page around a report is made of.
+_OF_THE_PAGE = frozenset(
+    {
+        "a", "body", "button", "dd", "div", "dl", "dt", "h1", "head", "header", "html", "main", "meta", "nav",
+        "noscript", "script", "section", "span", "style", "title",
+    }
+)  # fmt: skip
+_ATTRIBUTES = {
+    "aria-label", "aria-labelledby", "charset", "class", "content", "hidden", "href", "http-equiv", "id",
+    "lang", "name", "tabindex", "type",
+}  # fmt: skip
+
 OUTPUTS = (
     *(Output(f"terminal, {name}", name, _printed, check_terminal) for name in SESSIONS),
     Output("terminal, merge", "shard", _command("merge", "shard.json", "--gate"), check_terminal),
     Output("annotations", "plain", _printed, check_annotations),
     Output("annotations, merge", "shard", _command("merge", "shard.json", "--gate"), check_annotations),
     *(Output(f"report, {name}", name, _file(f"{name}.md"), check_markdown) for name in WRITING),
+    *(Output(f"HTML report, {name}", name, _file(f"{name}.html"), check_html) for name in WRITING),
     *(Output(f"step summary, {name}", name, _file(f"{name}.summary.md"), check_markdown) for name in WRITING),
     *(Output(f"results, {name}", name, _file(f"{name}.json"), check_json) for name in (*WRITING, "shard")),
     *(Output(f"junit, {name}", name, _file(f"{name}.xml"), check_junit) for name in WRITING),

@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 from pytest_promptune.core.casebook import BookCase, BookSample, CaseBook
+from pytest_promptune.core.harmless import harmless_json
 
 
 class _Texts:
@@ -33,8 +34,7 @@ def to_script(book: CaseBook) -> str:
         "texts": texts.every,
     }
     text = json.dumps(data, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
-    text = text.replace("<", "\\u003c").replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")
-    return text.encode("utf-8", "backslashreplace").decode("utf-8")
+    return harmless_json(text).replace("<", "\\u003c").encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def _case(case: BookCase, variants: tuple[str, ...], texts: _Texts) -> dict[str, Any]:

@@ -10,7 +10,8 @@ from markdown_it.token import Token
 
 from pytest_promptune.report.escape import JOINER
 
-_NUMBER = re.compile(r"^[<+−-]?\s?[\d.,]+")
+#: A number with its unit, perhaps with an interval: what stands to the right in its column.
+_NUMBER = re.compile(r"[<+−-]?[\d.,]+( ?[^\W\d]{1,6}| %)?( \[[^\]]*\][^\d]{0,8})?")
 _NO_WORD = re.compile(r"[^\w]+")
 _WIDE = '<div class="wide" tabindex="0">\n'
 
@@ -32,7 +33,7 @@ def to_html(markdown: str) -> tuple[str, list[tuple[str, str]]]:
             sections.append((anchor, text))
         if token.type in ("td_open", "th_open"):
             token.attrs.pop("style", None)
-        if token.type == "td_open" and _NUMBER.match(text.strip("`* ")):
+        if token.type == "td_open" and _NUMBER.fullmatch(text.strip("`* ")):
             token.attrSet("class", "number")
         if token.type == "table_open":
             token.attrSet("class", "sortable")

@@ -12,6 +12,7 @@ from markupsafe import Markup
 
 from pytest_promptune.core import wording
 from pytest_promptune.core.casebook import CaseBook
+from pytest_promptune.core.display import clean
 from pytest_promptune.core.view import View
 from pytest_promptune.report.html.casebook_data import to_script
 from pytest_promptune.report.html.converting import to_html
@@ -51,7 +52,7 @@ def render_html(view: View, book: CaseBook | None = None, *, templates: Path | N
 def page(
     markdown: str,
     *,
-    title: str,
+    title: str = "",
     state: str = "",
     badges: Sequence[tuple[str, str]] = (),
     facts: Sequence[tuple[str, str]] = (),
@@ -63,7 +64,7 @@ def page(
 
     Args:
         markdown: the report; its first heading becomes that of the page.
-        title: of the window.
+        title: of the window; that of the report where there is none.
         state: ``passed``, ``failed``, ``recorded``, ``interrupted`` or nothing: the colour of its head.
         badges: class and text of each.
         facts: name and value of what stands below the heading.
@@ -79,7 +80,7 @@ def page(
     body, sections = to_html(rest)
     style, script = (_own(name) for name in ("page.css", "page.js"))
     values: Mapping[str, Any] = {
-        "title": title,
+        "title": title or Markup(heading).striptags(),
         "heading": Markup(heading),
         "state": state,
         "badges": badges,
@@ -121,7 +122,8 @@ def _facts(view: View) -> list[tuple[str, str]]:
         facts.append(("Commit", f"{experiment.commit}{changed}"))
     if experiment.models:
         facts.append(("Models", ", ".join(experiment.models)))
-    return [*facts, ("Effort", wording.effort(view))]
+    facts.append(("Effort", wording.effort(view)))
+    return [(name, clean(value)) for name, value in facts]
 
 
 def _own(name: str) -> str:

@@ -202,7 +202,9 @@
     const where = [manyModules ? each.module : "", manyApps ? each.app : "", categoryOf(each)].filter(Boolean);
     if (where.length) head.append(make("span", "tag", where.join(" · ")));
     for (const mark of marksOf(each)) head.append(make("span", `badge ${mark}`, mark));
-    head.append(make("span", "means", data.variants.map((name, variant) => `${name} ${rate(each, variant)}`).join("  ")));
+    const means = make("span", "means");
+    means.append(...data.variants.map((name, variant) => make("span", "", `${name} ${rate(each, variant)}`)));
+    head.append(means);
     head.addEventListener("click", () => {
       const open = head.getAttribute("aria-expanded") === "true";
       head.setAttribute("aria-expanded", String(!open));
