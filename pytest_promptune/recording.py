@@ -3,24 +3,20 @@
 from __future__ import annotations
 
 import json
-import secrets
 from collections import deque
-from collections.abc import Callable, Container, Iterable, Mapping, Sequence
-from dataclasses import asdict, field, replace
-from pathlib import Path, PurePosixPath
+from collections.abc import Callable, Container, Mapping, Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
 from typing import Any
 
-from pytest_promptune.conditions import Commit, own_version, python_version, tests_hash
+from pytest_promptune.conditions import Commit, own_version, python_version
 from pytest_promptune.core.casebook import CaseBook, build_case_book
-from pytest_promptune.core.codec import sha256, to_jsonable
-from pytest_promptune.core.errors import ScoreError, StoreError
-from pytest_promptune.core.model import CURRENT, Case, Variant
-from pytest_promptune.core.plan import PlannedItem
+from pytest_promptune.core.errors import StoreError
 from pytest_promptune.core.redaction import Redactor
 from pytest_promptune.core.results import Result
 from pytest_promptune.core.sharing import Share
-from pytest_promptune.core.values import dataclass
 from pytest_promptune.core.view import View
+from pytest_promptune.facts import Facts
 from pytest_promptune.sampling import StoredSamples
 from pytest_promptune.settings import Settings
 from pytest_promptune.store.log import (
@@ -35,103 +31,11 @@ from pytest_promptune.store.log import (
     locate,
     sample_from_json,
     sample_to_json,
-    series_hash,
 )
 from pytest_promptune.store.writing import WritingProcess
 
 #: How many differences between two experiments are named.
 _MOST_DIFFERENCES = 8
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Facts:
-    """What a session measures, as plain data; the process that collected knows it."""
-
-    #: What must be equal for samples of an interrupted session to be taken over.
-    conditions: Mapping[str, Any] = field(default_factory=dict)
-    #: Texts by variant and name.
-    prompts: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
-    #: As far as they are known before the fixtures run.
-    cases: Sequence[LoggedCase] = ()
-    #: What the experiment has in common with the others of its tuning series.
-    series: str | None = None
-
-
-def experiment_id(started: str) -> str:
-    """An id that nobody else has; ids sort as the experiments began.
-
-    Args:
-        started: ISO 8601 in UTC.
-    """
-    digits = started.replace("-", "").replace(":", "").rstrip("Z")
-    return f"{digits}-{secrets.token_hex(3)}"
-
-
-def facts_of(
-    items: Sequence[PlannedItem], variants: Sequence[Variant], templates: Mapping[str, str], *, root: Path
-) -> Facts:
-    """What a session measures.
-
-    Args:
-        items: that will run.
-        variants: that are measured.
-        templates: texts of the app's templates as `current` has them.
-        root: test modules are relative to it.
-    """
-    runs: dict[str, int] = {}
-    cases: dict[str, LoggedCase] = {}
-    apps: set[str] = set()
-    for item in items:
-        apps.add(f"{item.module}::{item.marks.app}")
-        runs[item.module] = max(runs.get(item.module, 0), item.cell.run)
-        name = f"{item.module}::{item.case.id}" if item.case else ""
-        if item.case and name not in cases:
-            cases[name] = _logged(item.case, item.module)
-    replaced = {variant.name: dict(variant.templates) for variant in variants if variant.templates}
-    hashes = {name: case.hash for name, case in cases.items()}
-    return Facts(
-        conditions={
-            "cases": hashes,
-            "tests": {file: tests_hash([file], root=root) for file in _with_conftests(runs, root)},
-            "variants": {variant.name: variant.fingerprint for variant in variants},
-            "prompts": {name: sha256(text) for name, text in templates.items()},
-            "runs": runs,
-        },
-        prompts={CURRENT: templates} | replaced,
-        cases=tuple(cases.values()),
-        series=series_hash(apps, hashes),
-    )
-
-
-def _logged(case: Case, module: str) -> LoggedCase:
-    """A case as plain data; it has a fingerprint, so its input and expected have a JSON form."""
-    return LoggedCase(
-        module=module,
-        id=case.id,
-        hash=case.fingerprint,
-        tags={str(name): _tag(value) for name, value in case.tags.items()},
-        input=to_jsonable(case.input, where=f"Case {case.id!r}: input"),
-        expected=to_jsonable(case.expected, where=f"Case {case.id!r}: expected"),
-    )
-
-
-def _tag(value: object) -> Any:
-    """A tag as plain data; what has no JSON form as text."""
-    try:
-        return to_jsonable(value, where="a tag")
-    except ScoreError:
-        return str(value)
-
-
-def _with_conftests(modules: Iterable[str], root: Path) -> list[str]:
-    """The modules and the ``conftest.py`` files that they see: an app is often made there."""
-    files = dict.fromkeys(modules)
-    for module in list(files):
-        for folder in PurePosixPath(module).parents:
-            conftest = (folder / "conftest.py").as_posix()
-            if (root / conftest).is_file():
-                files[conftest] = None
-    return sorted(files)
 
 
 class Recording:

@@ -29,11 +29,12 @@ from pytest_promptune.core.shards.shard import Shard
 from pytest_promptune.core.sharing import Share, Standing
 from pytest_promptune.core.tally import tally
 from pytest_promptune.core.view import ComparisonRow, GateItem, LookView, View
+from pytest_promptune.facts import experiment_id, facts_of
 from pytest_promptune.goal_files import find_goals
 from pytest_promptune.looking import Looking
 from pytest_promptune.outputs import OutputError, write_outputs
 from pytest_promptune.prompts import AppPrompts
-from pytest_promptune.recording import Recording, experiment_id, facts_of
+from pytest_promptune.recording import Recording
 from pytest_promptune.samples import Samples
 from pytest_promptune.sampling.budget import SPENT
 from pytest_promptune.settings import Settings

@@ -22,6 +22,7 @@ from pytest_promptune.core.scorers import scorer_of
 from pytest_promptune.core.stages import SIZES
 from pytest_promptune.core.values import dataclass
 from pytest_promptune.engine import Engine
+from pytest_promptune.facts import facts_of
 from pytest_promptune.looking import planned_looks
 from pytest_promptune.planning.baselines import Baselines
 from pytest_promptune.planning.goals import Suite, goal_checks
@@ -29,7 +30,7 @@ from pytest_promptune.planning.history import History
 from pytest_promptune.planning.models import AppModels
 from pytest_promptune.planning.sensitivity import Known, sensitivities
 from pytest_promptune.planning.variants import PlannedVariants
-from pytest_promptune.recording import Recording, facts_of
+from pytest_promptune.recording import Recording
 from pytest_promptune.sampling.apps import BuiltApp
 from pytest_promptune.sampling.reach import Reach, folder_of
 from pytest_promptune.settings import Settings
