@@ -1,6 +1,15 @@
-"""``--promptune-report``: the Markdown report."""
+"""``--promptune-report``: the Markdown or HTML report."""
 
 from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pytest_promptune.cli import main
 
 REPORT = "promptune-report.md"
 
@@ -100,3 +109,43 @@ def test_an_empty_ini_key_writes_none(bot):
     bot.configure("ini", report="")
     bot.run("-k", "c00")
     assert not list(bot.path.glob("*.md"))
+
+
+def answers(path: Path) -> Any:
+    """The data of the cases in an HTML report."""
+    text = path.read_text(encoding="utf-8")
+    (data,) = re.findall(r'<script type="application/json" id="data">(.*?)</script>', text, re.DOTALL)
+    return json.loads(data)
+
+
+@pytest.mark.parametrize(("words", "plugins"), [((), ()), (("-n", "2"), ("xdist.plugin",))])
+def test_html_has_every_answer(bot, words, plugins):
+    """Inputs, outcomes and outputs of all samples, in several processes too; Markdown may stand beside it."""
+    options = ("--promptune-report=a.html", "--promptune-report=a.md")
+    bot.run(*options, *words, plugins=plugins, miss="c01")
+    assert (bot.path / "a.md").exists()
+    data = answers(bot.path / "a.html")
+    assert data["lacking"] == ""
+    by_id = {case["id"]: case for case in data["cases"]}
+    assert sorted(by_id) == list(by_id)
+    case = by_id["c01"]
+    assert case["marks"] == ["missed"]
+    assert {sample[2] for sample in case["samples"]} == {"missed"}
+    assert all(data["texts"][sample[9]] for sample in case["samples"])
+    assert data["texts"][case["input"]]
+
+
+def test_html_without_a_log(bot):
+    """Outcomes are there, and the page says why outputs are not."""
+    bot.run("--promptune-report=a.html", "--promptune-store=", miss="c01")
+    data = answers(bot.path / "a.html")
+    assert "nothing was stored" in data["lacking"]
+    assert all(sample[9] is None for case in data["cases"] for sample in case["samples"])
+    assert data["texts"][data["cases"][0]["input"]]
+
+
+def test_html_of_a_stored_session(bot):
+    """``show --html`` writes what the session would have written."""
+    bot.run("--promptune-report=a.html")
+    assert main(["show", "--root", str(bot.path), "--html", str(bot.path / "b.html")]) == 0
+    assert answers(bot.path / "b.html") == answers(bot.path / "a.html")
