@@ -11,7 +11,8 @@ from pytest_promptune.core.values import dataclass
 FOLDER = ".promptune"
 FILE = "promptune.db"
 
-_POSTGRES = ("postgresql", "postgresql+psycopg")
+#: As we write it, and as providers and other tools do.
+_POSTGRES = ("postgresql+psycopg", "postgresql", "postgres")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
