@@ -21,7 +21,7 @@ import pytest
 
 import pytest_promptune
 
-pytest_plugins = ["pytester"]
+pytest_plugins = ["pytester", "postgres_server"]
 
 #: pytester forgets what a run inside this process imported; compiled modules can't be imported twice,
 #: and importing pandas again for every run would take most of the time. With SQLAlchemy loaded, a thread

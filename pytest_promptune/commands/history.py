@@ -62,6 +62,11 @@ def _history_arguments(parser: argparse.ArgumentParser) -> None:
         "--older-than", metavar="WHEN", help="with --prune: those before it go; 30d, 12h, 2w, or 2026-01-31"
     )
     parser.add_argument("--dry-run", action="store_true", help="with --prune: only say what would go")
+    parser.add_argument(
+        "--force",
+        action="store_true",
+        help="with --prune: also what is still needed: the newest, its baseline, adopted variants",
+    )
     store_argument(parser)
     root_argument(parser)
 
@@ -96,8 +101,10 @@ def _refuse_contradictions(arguments: argparse.Namespace) -> None:
     chosen = arguments.keep is not None or arguments.older_than is not None
     if arguments.prune and not chosen:
         raise SettingsError("--prune: says not what goes. Give --keep N, --older-than WHEN, or both.")
-    if not arguments.prune and (chosen or arguments.dry_run):
-        raise SettingsError("--keep, --older-than and --dry-run say what --prune throws away. Give it, too.")
+    if not arguments.prune and (chosen or arguments.dry_run or arguments.force):
+        raise SettingsError(
+            "--keep, --older-than, --dry-run and --force say what --prune throws away. Give it, too."
+        )
 
 
 def _prune(arguments: argparse.Namespace, log: ExperimentLog) -> Answer:
@@ -107,7 +114,9 @@ def _prune(arguments: argparse.Namespace, log: ExperimentLog) -> Answer:
     from pytest_promptune.stored.history import moment
 
     older_than = moment(arguments.older_than, now=datetime.now(UTC)) if arguments.older_than else None
-    gone = log.prune(keep=arguments.keep, older_than=older_than, dry_run=arguments.dry_run)
+    gone = log.prune(
+        keep=arguments.keep, older_than=older_than, force=arguments.force, dry_run=arguments.dry_run
+    )
     verb = "would go" if arguments.dry_run else "pruned"
     text = [f"{count(len(gone), 'experiment')} {verb}.", *(f"  {clean(id_)}" for id_ in gone)]
     data = {"pruned": gone, "count": len(gone), "dry_run": arguments.dry_run}

@@ -22,7 +22,11 @@ REDACTED = "[redacted]"
 #: Where a text was cut, the characters that may belong to one secret.
 _CUT_WORD = re.compile(r"[!-~]++\Z")
 
-_KEY_NAME = r"(?:api[_\-]?key|access[_\-]?token|client[_\-]?secret|auth[_\-]?token)"
+_KEY_NAME = (
+    r"(?:api[_\-]?key|access[_\-]?token|client[_\-]?secret|auth[_\-]?token"
+    r"|(?:secret_?)?access_?key|account_?key)"
+)
+_PASSWORD_NAME = r"(?:password|passwd|passphrase|pwd)"
 _EQUALS = r"[\"']?\s{0,4}[:=]\s{0,4}[\"']?"
 
 #: Pattern, and what a text in lower case must contain for it to match: looking for that is much faster.
@@ -40,10 +44,26 @@ _RULES = tuple(
         (r"(?<![A-Za-z0-9])gh[opsur]_[A-Za-z0-9]{20,}+", "gho_", "ghp_", "ghs_", "ghu_", "ghr_"),
         (r"(?<![A-Za-z0-9])github_pat_[A-Za-z0-9_]{20,}+", "github_pat_"),
         (r"(?<![A-Za-z0-9])glpat-[A-Za-z0-9_\-]{16,}+", "glpat-"),
-        # Slack, Hugging Face, LangSmith
-        (r"(?<![A-Za-z0-9])xox[a-z]-[A-Za-z0-9\-]{10,}+", "xox"),
+        # Slack, with the addresses of its web hooks; Hugging Face, LangSmith
+        (r"(?<![A-Za-z0-9])(?:xox[a-z]|xapp)-[A-Za-z0-9\-]{10,}+", "xox", "xapp"),
+        (r"(?P<a>hooks\.slack\.com/services/)[A-Za-z0-9/]{20,}+", "hooks.slack"),
         (r"(?<![A-Za-z0-9])hf_[A-Za-z0-9]{20,}+", "hf_"),
         (r"(?<![A-Za-z0-9])lsv2_[a-z]{2}_[A-Za-z0-9_]{16,}+", "lsv2_"),
+        # Groq, xAI, Perplexity, Replicate, Stripe, npm, PyPI, SendGrid, Google's OAuth
+        (
+            r"(?<![A-Za-z0-9])(?:gsk|xai|pplx|r8|npm)[_\-][A-Za-z0-9]{20,}+",
+            "gsk_",
+            "xai-",
+            "pplx-",
+            "r8_",
+            "npm_",
+        ),
+        (r"(?<![A-Za-z0-9])[rs]k_(?:live|test)_[A-Za-z0-9]{16,}+", "_live_", "_test_"),
+        (r"(?<![A-Za-z0-9])pypi-[A-Za-z0-9_\-]{16,}+", "pypi-"),
+        (r"(?<![A-Za-z0-9])SG\.[A-Za-z0-9_\-]{16,64}+\.[A-Za-z0-9_\-]{16,}+", "sg."),
+        (r"(?<![A-Za-z0-9])(?:ya29\.|GOCSPX-)[A-Za-z0-9_\-]{16,}+", "ya29.", "gocspx-"),
+        # Azure's signed addresses
+        (r"(?P<a>[?&]sig=)[A-Za-z0-9%+/=]{16,}+", "sig="),
         # JSON web tokens
         (r"(?<![A-Za-z0-9_\-])eyJ[A-Za-z0-9_\-]{8,}+\.[A-Za-z0-9_\-]{8,}+\.[A-Za-z0-9_\-]{8,}+", "eyj"),
         # headers: the scheme stays, what follows goes
@@ -69,6 +89,15 @@ _RULES = tuple(
             "_token",
             "_password",
         ),
+        # password=…, PGPASSWORD=…, ?password=…; after a colon only what is no word: "password: none"
+        (rf"(?i)(?P<a>{_PASSWORD_NAME}[\"']?=[\"']?)[^\s\"',;&<>]{{4,}}+", "passw", "passphrase", "pwd"),
+        (
+            rf"(?i)(?P<a>(?<![a-z]){_PASSWORD_NAME}[\"']?\s{{0,4}}[:=]\s{{0,4}}[\"']?)"
+            r"(?=[^\s\"',;&<>]{0,64}?[0-9])[^\s\"',;&<>]{6,}+",
+            "passw",
+            "passphrase",
+            "pwd",
+        ),
         # scheme://user:password@host, up to the last @ before a slash
         (r"(?P<a>://[^\s/:@\"'<>]{0,128}+:)[^\s/\"'<>]{1,256}(?P<b>@)", "://"),
         # a private key; one that was cut off counts too
@@ -77,6 +106,11 @@ _RULES = tuple(
             "-----begin",
         ),
     )
+)
+
+#: Letters of a key that stand as escapes: ``\\u0073k-…`` in JSON within text, ``sk%2D…`` in addresses.
+_ESCAPED = re.compile(
+    r"(?:\\{1,8}+u00|%)(2[06bdef]|3[0-9abdf]|40|4[1-9a-f]|5[0-9a]|5f|6[1-9a-f]|7[0-9ae])", re.IGNORECASE
 )
 
 _HINTS = tuple(sorted(set().union(*(hints for _, hints in _RULES))))
@@ -136,6 +170,14 @@ class Redactor:
         return self._short_text(text) if len(text) <= _SHORT else self._without_secrets(text)
 
     def _without_secrets(self, text: str) -> str:
+        if "\\u00" in text or "%" in text:
+            # A model that quotes JSON or an address may spell a key in escapes.
+            plain = _ESCAPED.sub(lambda match: chr(int(match[1], 16)), text)
+            if plain != text and (clean := self._replaced(plain)) != plain:
+                return clean
+        return self._replaced(text)
+
+    def _replaced(self, text: str) -> str:
         lowered = text.lower()
         present = [hint for hint in _HINTS if hint in lowered]
         if present:

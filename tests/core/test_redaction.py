@@ -19,6 +19,18 @@ SECRETS = [
     f"hf_{LETTERS}",
     f"lsv2_pt_{LETTERS}_0123456789",
     f"eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0In0.{LETTERS}",
+    "xapp-1-A0B1C2D3E4-1234567890123-abcdef",
+    f"gsk_{LETTERS}",
+    f"xai-{LETTERS}",
+    f"pplx-{LETTERS}",
+    f"r8_{LETTERS}",
+    f"npm_{LETTERS}",
+    f"sk_live_{LETTERS}",
+    f"rk_test_{LETTERS}",
+    f"pypi-AgEIcHlwaS5vcmc{LETTERS}",
+    f"SG.{LETTERS[:22]}.{LETTERS}",
+    f"ya29.{LETTERS}",
+    f"GOCSPX-{LETTERS}",
 ]
 
 
@@ -39,6 +51,16 @@ def test_tokens(secret):
         (f"x-api-key: {LETTERS}", f"x-api-key: {REDACTED}"),
         (f"https://a.b/?api_key={LETTERS}&q=1", f"https://a.b/?api_key={REDACTED}&q=1"),
         (f'{{"client_secret": "{LETTERS}"}}', f'{{"client_secret": "{REDACTED}"}}'),
+        (f"aws_secret_access_key = {LETTERS}/+", f"aws_secret_access_key = {REDACTED}"),
+        (f"Name=x;AccountKey={LETTERS}==;Suffix=y", f"Name=x;AccountKey={REDACTED};Suffix=y"),
+        (f"https://a.b/c?sv=1&sig={LETTERS}%3D&x=1", f"https://a.b/c?sv=1&sig={REDACTED}&x=1"),
+        (f"https://hooks.slack.com/services/T0/B0/{LETTERS}", f"https://hooks.slack.com/services/{REDACTED}"),
+        ("PGPASSWORD=swordfish psql", f"PGPASSWORD={REDACTED} psql"),
+        ("password: sword4fish", f"password: {REDACTED}"),
+        (
+            "postgresql://db/x?user=ann&password=swordfish&a=1",
+            f"postgresql://db/x?user=ann&password={REDACTED}&a=1",
+        ),
         ("MY_TOKEN=abcdefgh1\nA=1", f"MY_TOKEN={REDACTED}\nA=1"),
         ("postgresql://ann:p@ss@db.example/x", f"postgresql://ann:{REDACTED}@db.example/x"),
     ],
@@ -46,6 +68,26 @@ def test_tokens(secret):
 def test_what_names_a_secret_stays(text, expected):
     """Headers, parameters and URLs keep their names."""
     assert Redactor().text(text) == expected
+
+
+@pytest.mark.parametrize(
+    "secret", [*SECRETS, f"api_key={LETTERS}", "://ann:swordfish@db"], ids=lambda s: s[:12]
+)
+@pytest.mark.parametrize("form", ["\\u{:04x}", "\\\\u{:04X}", "%{:02X}"])
+def test_escaped(secret, form):
+    """A key that is spelled in escapes, whole or in part, is one all the same."""
+    for cut in (0, 2, 7):
+        escaped = secret[:cut] + "".join(form.format(ord(letter)) for letter in secret[cut:])
+        clean = Redactor().text(f'say "{escaped}" twice')
+        assert REDACTED in clean
+        assert escaped[-12:] not in clean
+        assert secret[-6:] not in clean.replace("@db", "")
+
+
+@pytest.mark.parametrize("text", ["100% of \\u0041 and %20 or \\\\u00e9", "\\" * 20 + "u0041"])
+def test_escapes_without_a_secret_stay(text):
+    """They are only undone to find a key."""
+    assert Redactor().text(text) == text
 
 
 @pytest.mark.parametrize("end", ["-----END RSA PRIVATE KEY-----\nbye", ""], ids=["whole", "cut off"])
@@ -63,6 +105,7 @@ def test_private_keys(end):
         "a risk-free, task-based approach to low-risk-high-reward",
         "The authorization: you need one. Bearer of good news. Asia, client, access.",
         "see http://example.com:8080/a@b and mail ann@example.com",
+        "The password: forgotten by many. Your password is asked for; pwd: no, password = none",
         "The token count is token=12; output_tokens: 345",
         "sha256:1f0c1f0c1f0c1f0c",
         "",
@@ -127,5 +170,22 @@ def test_bad_patterns(pattern):
 @pytest.mark.parametrize("before", ["", "bearer", "://u:", "eyJ", "-----BEGIN PRIVATE KEY-----"])
 def test_linear_time(before):
     """A megabyte of what a pattern could start with takes no time that anybody notices; this test ends."""
-    for piece in ("a", "@", " ", "-", "sk-", "eyJ.", "://a:", "authorization:", "api_key=", "_KEY"):
+    for piece in (
+        "a",
+        "@",
+        " ",
+        "-",
+        "sk-",
+        "eyJ.",
+        "://a:",
+        "authorization:",
+        "api_key=",
+        "_KEY",
+        "password=",
+        "password:a",
+        "\\",
+        "\\u00",
+        "%",
+        "SG.a",
+    ):
         Redactor().text(before + piece * (1_000_000 // len(piece)))

@@ -97,11 +97,13 @@ def test_wrong_questions(filled, words, reason):
 def test_prune(filled):
     """A dry run says what goes and leaves it; then it goes, and what is kept is whole."""
     would = json.loads(
-        filled("history", "--prune", "--older-than", "2026-11-21T12:00Z", "--dry-run", "--json")
+        filled("history", "--prune", "--older-than", "2026-11-21T12:00Z", "--force", "--dry-run", "--json")
     )
     assert would == {"pruned": [CHECK, BASELINE], "count": 2, "dry_run": True}
     assert len(json.loads(filled("history", "--json"))["experiments"]) == 4
-    text = filled("history", "--prune", "--keep", "3")
+    kept = filled("history", "--prune", "--keep", "3", "--dry-run")
+    assert kept.startswith("0 experiments would go."), "the baseline of the newest is needed"
+    text = filled("history", "--prune", "--keep", "3", "--force")
     assert text == f"1 experiment pruned.\n  {BASELINE}\n"
     assert [e["id"] for e in json.loads(filled("history", "--json"))["experiments"]] == [LOST, COMPARE, CHECK]
     assert "0 experiments would go." in filled("history", "--prune", "--keep", "3", "--dry-run")

@@ -2,13 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
-import shutil
-import signal
-import subprocess
-import tempfile
-import uuid
 from dataclasses import replace
 from pathlib import Path
 
@@ -33,55 +26,6 @@ from pytest_promptune.store.log import (
     sample_from_json,
     sample_to_json,
 )
-
-
-def _postgres(name: str) -> str | None:
-    """A program of PostgreSQL, from the path or where Debian puts it."""
-    found = sorted(Path("/usr/lib/postgresql").glob(f"*/bin/{name}"))
-    return str(found[-1]) if found else shutil.which(name)
-
-
-@pytest.fixture(scope="session")
-def server():
-    """A PostgreSQL server of our own, reached through a socket in its folder."""
-    initdb, postgres, ready = map(_postgres, ("initdb", "postgres", "pg_isready"))
-    pytest.importorskip("psycopg")
-    if not initdb or not postgres or not ready:
-        pytest.skip("PostgreSQL isn't installed")
-    user: dict[str, object] = {}
-    with tempfile.TemporaryDirectory(prefix="pg", ignore_cleanup_errors=True) as name:
-        if os.geteuid() == 0:  # PostgreSQL refuses to run as root
-            user = {"user": "nobody", "group": "nogroup"}
-            shutil.chown(name, "nobody")
-        quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "cwd": name, **user}
-        data = f"{name}/data"
-        subprocess.run([initdb, "-D", data, "-A", "trust", "-U", "ann", "-E", "UTF8"], check=True, **quiet)
-        options = ["-c", "listen_addresses=", "-k", name, "-c", "fsync=off"]
-        running = subprocess.Popen([postgres, "-D", data, *options], **quiet)
-        try:
-            subprocess.run([ready, "-q", "-h", name, "-t", "30"], check=False)
-            for _ in range(100):
-                if subprocess.run([ready, "-q", "-h", name], check=False).returncode == 0:
-                    break
-                with contextlib.suppress(subprocess.TimeoutExpired):
-                    running.wait(timeout=0.1)
-            yield f"postgresql://ann@/postgres?host={name}"
-        finally:
-            running.send_signal(signal.SIGINT)  # don't wait for clients
-            running.wait()
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-def location(request, tmp_path):
-    """An empty log."""
-    if request.param == "sqlite":
-        return locate(None, root=tmp_path)
-    psycopg = pytest.importorskip("psycopg")
-    url = request.getfixturevalue("server")
-    schema = f"s{uuid.uuid4().hex}"
-    with psycopg.connect(url, autocommit=True) as connection:
-        connection.execute(f"CREATE SCHEMA {schema}")
-    return locate(f"{url}&options=-csearch_path%3D{schema}", root=tmp_path)
 
 
 def test_samples_come_back(location):
@@ -380,10 +324,32 @@ def test_cases_and_series(location):
         log.adopt(replace(first, commit="abc"))
         assert log.adoptions_of("sha256:s") == [replace(first, commit="abc")]
         assert log.adoptions_of("sha256:other") == []
-        log.prune(keep=2)
+        log.prune(keep=2, force=True)
         assert log.cases_of("e4") == [case]
-        log.prune(keep=0)
+        log.prune(keep=0, force=True)
     from pytest_promptune.store.log.opening import open_for_reading
 
     with open_for_reading(location).connect() as connection:
         assert connection.execute(text("SELECT count(*) FROM promptune_contents")).scalar() == 0
+
+
+def test_what_is_needed_is_kept(location):
+    """The newest, its recorded baseline and what was adopted; older baselines and other series go."""
+    for id_, mode, series in (
+        ("e1", "baseline", "s"),
+        ("e2", "compare", "s"),
+        ("e3", "baseline", "s"),
+        ("e4", "compare", "other"),
+        ("e5", "compare", "s"),
+        ("e6", "check", "s"),
+        ("e7", "check", "s"),
+    ):
+        replay = "e6" if id_ == "e7" else None
+        finish(write(location, sample(), id_=id_, mode=mode, series=series, replay_of=replay))
+    with ExperimentLog(location) as log:
+        log.adopt(Adoption(experiment="e2", variant="few", at="2026-11-22T11:00:00Z"))
+        assert log.prune(keep=0, dry_run=True) == ["e7", "e5", "e4", "e1"]
+        assert log.prune(keep=0) == ["e7", "e5", "e4", "e1"]
+        assert [found.id for found in log.history()] == ["e6", "e3", "e2"]
+        assert log.prune(keep=0) == []
+        assert log.prune(keep=0, force=True) == ["e6", "e3", "e2"]

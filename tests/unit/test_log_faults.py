@@ -130,7 +130,7 @@ def test_an_empty_log(location):
     """A log whose experiments are gone has no last one."""
     finish(write(location))
     with ExperimentLog(location) as log:
-        log.prune(keep=0)
+        log.prune(keep=0, force=True)
         assert log.history() == []
         with pytest.raises(StoreError, match="Run pytest first"):
             log.experiment()

@@ -6,7 +6,7 @@ import pytest
 from log_samples import finish, manifest, sample, write
 from sqlalchemy import Connection, inspect, text
 
-from pytest_promptune.store.log import ExperimentLog, locate, migrations
+from pytest_promptune.store.log import ExperimentLog, migrations
 
 
 def add_mood(connection: Connection) -> None:
@@ -20,9 +20,8 @@ def fail(connection: Connection) -> None:
 
 
 @pytest.fixture
-def location(tmp_path):
+def location(location):
     """A store of the present version, which is old once there is another step."""
-    location = locate(None, root=tmp_path)
     finish(write(location, sample()))
     return location
 

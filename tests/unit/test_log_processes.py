@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from log_samples import manifest
 
-from pytest_promptune.store.log import ExperimentLog, LogWriter, locate
+from pytest_promptune.store.log import ExperimentLog, LogWriter
 
 SESSION = """
 import sys, time
@@ -20,7 +20,7 @@ from log_samples import finish, manifest, sample
 from pytest_promptune.store.log import LogWriter, locate
 
 assert "sqlalchemy" not in sys.modules
-writer = LogWriter(locate(None, root=Path({root!r})), manifest({id!r}))
+writer = LogWriter(locate({store!r}, root=Path.cwd()), manifest({id!r}))
 assert "sqlalchemy" not in sys.modules or writer._thread.is_alive()
 for run in range({count}):
     writer.sample(sample(run=run))
@@ -34,29 +34,28 @@ FINISH = "finish(writer)"
 WAIT = "time.sleep(60)"
 
 
-def start(root: Path, id_: str, *, end: str, count: int) -> subprocess.Popen[str]:
-    code = SESSION.format(here=str(Path(__file__).parent), root=str(root), id=id_, end=end, count=count)
+def start(store: str, id_: str, *, end: str, count: int) -> subprocess.Popen[str]:
+    code = SESSION.format(here=str(Path(__file__).parent), store=store, id=id_, end=end, count=count)
     return subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
 
 
-def test_two_sessions_at_once(tmp_path):
-    """Both make the store and write to it; nothing is lost."""
-    sessions = [start(tmp_path, id_, end=FINISH, count=300) for id_ in ("a", "b", "c")]
-    assert [session.communicate(timeout=60)[0] for session in sessions] == ["None\n"] * 3
-    with ExperimentLog(locate(None, root=tmp_path)) as log:
+def test_sessions_at_once(store, location):
+    """All make the store and write to it; nothing is lost."""
+    sessions = [start(store, id_, end=FINISH, count=300) for id_ in ("a", "b", "c", "d")]
+    assert [session.communicate(timeout=120)[0] for session in sessions] == ["None\n"] * 4
+    with ExperimentLog(location) as log:
         found = {each.id: (each.status, each.samples) for each in log.history()}
-        assert found == dict.fromkeys(("a", "b", "c"), ("finished", 300))
+        assert found == dict.fromkeys(("a", "b", "c", "d"), ("finished", 300))
         for name in found:
             assert len(list(log.samples(name))) == 300
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
-def test_killed(tmp_path):
+def test_killed(store, location):
     """What was waited for survives ``kill -9``; the experiment is interrupted at once and can go on."""
-    session = start(tmp_path, "a", end=WAIT, count=50)
+    session = start(store, "a", end=WAIT, count=50)
     assert session.stdout is not None
     assert session.stdout.readline() == "None\n"
-    location = locate(None, root=tmp_path)
     with ExperimentLog(location) as log:
         assert log.history()[0].status == "running"
         session.send_signal(signal.SIGKILL)

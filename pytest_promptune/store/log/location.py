@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from pytest_promptune.core.errors import SettingsError, StoreError
@@ -11,7 +12,11 @@ from pytest_promptune.core.values import dataclass
 FOLDER = ".promptune"
 FILE = "promptune.db"
 
-_POSTGRES = ("postgresql", "postgresql+psycopg")
+#: As we write it, and as providers and other tools do.
+_POSTGRES = ("postgresql+psycopg", "postgresql", "postgres")
+
+#: What follows: user and password, host, port, database and parameters, each of them left out or not.
+_SERVER = re.compile(r"(?:[^/]*@)?(?:\[[^\]/?]+\]|[^/:?\[\]]*)(?::\d{1,5})?(?:[/?].*)?", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,7 +62,7 @@ def locate(url: str | None, *, root: Path) -> Location:
         name = rest.removeprefix("/").partition("?")[0]
         if rest.startswith("/") and name not in ("", ":memory:"):
             return Location(path=root / name)
-    elif separator and rest and scheme in _POSTGRES:
+    elif separator and scheme in _POSTGRES and rest and _SERVER.fullmatch(rest):
         return Location(path=None, url=f"postgresql+psycopg://{rest}")
     raise SettingsError(
         f"--promptune-store: {Redactor().text(url)!r} is not a place for the experiment log. Give "

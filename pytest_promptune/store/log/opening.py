@@ -21,6 +21,10 @@ DatabaseError = DBAPIError
 #: Seconds that a session waits for another one that is writing; each writes for milliseconds.
 BUSY_S = 10.0
 
+#: Pages of a SQLite file that are given back at a time, and seconds for others after each.
+_PAGES = 2000
+_PAUSE_S = 0.005
+
 #: Of SQLite, when it is written to; a power cut may take the last samples, a killed process can't.
 PRAGMAS = (
     "auto_vacuum = INCREMENTAL",  # heeded in a new file only
@@ -37,12 +41,17 @@ _REMEDIES = (
     ("readonly", "Check the permissions of the file and its folder"),
     ("read-only", "Check the permissions of the file and its folder"),
     ("unable to open", "Check the permissions of the file and its folder"),
+    ("permission denied for", "Ask for the right to make and write tables in this database"),
     ("permission denied", "Check the permissions of the file and its folder"),
     ("locked", "Another process holds it: end that one, or wait for it"),
     ("not a database", "It is damaged or something else: move it away"),
     ("malformed", "It is damaged: move it away"),
     ("expecting", "It is damaged: move it away"),  # JSON that isn't
     ("no module named 'psycopg'", "Install pytest-promptune[postgres]"),
+    ("no pq wrapper", "Install pytest-promptune[postgres]"),
+    ("password authentication", "Check user and password"),
+    ("no password supplied", "Give the password in the address, in PGPASSWORD or in ~/.pgpass"),
+    ("does not exist", "Check the names of user and database, or make them (createdb)"),
     ("connection", "Check that the server runs and lets you in"),
 )
 
@@ -130,12 +139,19 @@ def explained(error: Exception, location: Location) -> str:
 
 
 def give_space_back(engine: Engine) -> None:
-    """Shrink a SQLite file after much was deleted, unless somebody uses it."""
-    if engine.dialect.name != "sqlite":  # PostgreSQL does so by itself
+    """Shrink a SQLite file after much was deleted, a piece at a time, so that others can write in between."""
+    if engine.dialect.name != "sqlite":  # PostgreSQL uses it again by itself
         return
     connection = engine.raw_connection()
     try:
-        connection.cursor().execute("PRAGMA incremental_vacuum").fetchall()
+        cursor = connection.cursor()
+        while cursor.execute("PRAGMA freelist_count").fetchone()[0]:
+            before = cursor.execute("PRAGMA page_count").fetchone()[0]
+            cursor.execute(f"PRAGMA incremental_vacuum({_PAGES})").fetchall()
+            if cursor.execute("PRAGMA page_count").fetchone()[0] == before:
+                break  # a file that was made without auto_vacuum
+            time.sleep(_PAUSE_S)
+        cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
     except engine.dialect.loaded_dbapi.OperationalError:
         return
     finally:

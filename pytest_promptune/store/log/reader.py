@@ -294,13 +294,24 @@ class ExperimentLog:
     # --- retention ----------------------------------------------------------------------------------
 
     def prune(
-        self, *, keep: int | None = None, older_than: str | None = None, dry_run: bool = False
+        self,
+        *,
+        keep: int | None = None,
+        older_than: str | None = None,
+        force: bool = False,
+        dry_run: bool = False,
     ) -> list[str]:
-        """Throw experiments away, one short transaction for each; running ones stay.
+        """Throw experiments away, one short transaction for each.
+
+        What runs stays, and what a later session may ask for: the newest experiment that isn't a replay
+        (`last`), of its series the newest recorded baseline, and experiments of which a variant was adopted.
+        The text of prompts and cases goes with the last experiment that has it.
 
         Args:
             keep: how many of the newest stay.
-            older_than: those that started before this moment go, ISO 8601 in UTC.
+            older_than: those that started before this moment go, ISO 8601 in UTC. With both, an
+                experiment goes if it is neither among the newest nor as young.
+            force: those that are needed go, too.
             dry_run: throw nothing away.
 
         Returns:
@@ -309,34 +320,21 @@ class ExperimentLog:
         Raises:
             StoreError: when the store can't be written to.
         """
-        from sqlalchemy import delete, select
+        if keep is None and older_than is None:
+            return []
+        from pytest_promptune.store.log import pruning
 
-        schema = self._schema
-        gone = [
-            (number, found)
-            for place, (number, found) in enumerate(self._all())
-            if found.status != "running"
-            and (keep is None or place >= keep)
-            and (older_than is None or found.started < older_than)
-            and (keep is not None or older_than is not None)
-        ]
-        if dry_run:
-            return [found.id for _, found in gone]
-        with self._explaining():
-            engine = self._opening.open_for_writing(self._location)
-            try:
-                for number, _ in gone:
-                    with engine.begin() as connection:
-                        mine = schema.experiments.c.experiment == number
-                        connection.execute(delete(schema.experiments).where(mine))
-                with engine.begin() as connection:
-                    for shared, user in ((schema.texts, schema.prompts), (schema.contents, schema.cases)):
-                        used = select(user.c.hash)
-                        connection.execute(delete(shared).where(shared.c.hash.not_in(used)))
-                if gone:
-                    self._opening.give_space_back(engine)
-            finally:
-                engine.dispose()
+        everything = self._all()
+        with self._reading() as connection:
+            needed = set() if force else pruning.needed(connection, everything)
+        gone = pruning.chosen(everything, needed, keep=keep, older_than=older_than)
+        if not dry_run:
+            with self._explaining():
+                engine = self._opening.open_for_writing(self._location)
+                try:
+                    pruning.throw_away(engine, [number for number, _ in gone])
+                finally:
+                    engine.dispose()
         return [found.id for _, found in gone]
 
     # --- inside -------------------------------------------------------------------------------------
