@@ -86,7 +86,10 @@ def merge(paths: Sequence[str], wishes: Wishes) -> View:
     counts = tally(experiment)
     view = replace(_view(documents, combined, settings, counts), nodes=node_rows(experiment))
     concluded = conclude(_evidence(documents, combined, settings, experiment, counts, wishes.root))
-    tags = {module: part.tags for module, part in combined.shard.modules.items()}
+    tags = {
+        module: {case: part.tags.get(case, {}) for case in part.cases}
+        for module, part in combined.shard.modules.items()
+    }
     view = replace(view, analysis=analyse(experiment, tags, concluded.ranking))
     view = concluded.told_in(_with_gaps(view, combined, experiment, documents))
     failed = any(item.failed for item in view.gate)

@@ -109,8 +109,11 @@ class Catalogue:
 
     @property
     def tags(self) -> Tags:
-        """Category and difficulty of the collected cases that have them, by module and id."""
-        return self._tags
+        """Category and difficulty of all collected cases, by module and id; empty where a case has none."""
+        return {
+            module: {case: self._tags.get(module, {}).get(case, {}) for case in ids}
+            for module, ids in self._cases.items()
+        }
 
     @property
     def cases(self) -> Mapping[str, frozenset[str]]:

@@ -30,7 +30,7 @@ def _most(found: AnalysisView, variants: tuple[str, ...]) -> Iterator[str]:
     for row in rows[: wording.MOST]:
         yield f"{clean(row.metric)}, {wording.trouble(row)}"
     if len(rows) > wording.MOST:
-        yield f"{len(rows) - wording.MOST:,} more categories with misses: see the report, or -v"
+        yield f"misses in {len(rows) - wording.MOST:,} more: see the report, or -v"
     for of_variant in found.outliers:
         if of_variant.variant in variants:
             yield wording.outliers(of_variant)

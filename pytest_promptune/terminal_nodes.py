@@ -10,7 +10,7 @@ from pytest_promptune.core.nodes import wording
 from pytest_promptune.core.view import NodeRow, View
 
 _TIMES = ("seconds a sample", "calls", "mean", "p50", "p95", "p99", "of time")
-_USAGE = ("in all samples", "tokens in", "out", "of tokens", "cost", "of cost", "retries", "errors")
+_USAGE = ("in all samples", "tokens in", "out", "cost", "of cost", "retries", "errors")
 
 
 def nodes(view: View, width: int) -> list[Line]:
@@ -41,10 +41,6 @@ def _times(row: NodeRow) -> list[str]:
 
 
 def _usage(row: NodeRow) -> list[str]:
-    tokens = [
-        wording.whole(row.input_tokens),
-        wording.whole(row.output_tokens),
-        wording.share(row.share_of_tokens),
-    ]
+    tokens = [wording.whole(row.input_tokens), wording.whole(row.output_tokens)]
     failed = sum(row.errors.values())
     return [*tokens, money(row.cost_usd), wording.share(row.share_of_cost), f"{row.retries:,}", f"{failed:,}"]

@@ -177,8 +177,8 @@ def _balance(cases: Sequence[Case]) -> list[Check]:
         what = f"balance of {tag}"
         if balance.advice:
             text = (
-                f"{balance.told}: {'; '.join(balance.advice)}. Add cases there, or leave it if real inputs are "
-                "like this."
+                f"{balance.told}: {'; '.join(balance.advice)}. Add cases there, or leave it if real inputs "
+                "are like this."
             )
             found.append(Check(status="warning", what=what, text=text))
         else:

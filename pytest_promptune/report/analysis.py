@@ -33,9 +33,9 @@ def analysis_tables(view: View) -> dict[str, Table]:
     """By the name that templates know them by; a table without rows has nothing to say."""
     found = view.analysis or AnalysisView()
     fences = (
-        "Tukey's fences: outliers are beyond 1.5 interquartile ranges from the quartiles, those with ▲ beyond 3. "
-        f"They are shown, and count in every number. Variants with fewer than {FEWEST} samples, or without any "
-        "spread between the quartiles, have none."
+        "Tukey's fences: outliers are beyond 1.5 interquartile ranges from the quartiles, those with ▲ "
+        f"beyond 3. They are shown, and count in every number. Variants with fewer than {FEWEST} samples, or "
+        "without any spread between the quartiles, have none."
     )
     return {
         "trouble": _table("Failing cases", _TROUBLE, [_trouble(row) for row in found.trouble]),

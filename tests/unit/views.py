@@ -116,6 +116,7 @@ def node_row(node: str = "classify", **changes: Any) -> NodeRow:
         "cost_usd": 0.12,
         "share_of_latency": 0.214,
         "share_of_cost": 0.034,
+        "share_of_tokens": 0.5,
         "errors": {"RateLimitError": 2, "ValueError": 1},
     }
     return NodeRow(**(values | changes))

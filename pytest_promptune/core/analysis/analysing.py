@@ -30,11 +30,14 @@ def analyse(experiment: Experiment, tags: Tags, ranking: Ranking) -> AnalysisVie
 
 
 def _coverage(experiment: Experiment, tags: Tags) -> Iterator[CoverageRow]:
-    """Of the cases that were measured."""
+    """Of all cases that exist, measured or not."""
     for module in experiment.modules:
         of_case = tags.get(module, {})
         for tag in BALANCED:
-            values = [of_case.get(case, {}).get(tag) for case in experiment.case_hashes(module)]
+            values = [
+                of_case.get(case, {}).get(tag)
+                for case in dict.fromkeys([*of_case, *experiment.case_hashes(module)])
+            ]
             balance = balance_of(tag, values)
             if balance is not None:
                 yield CoverageRow(

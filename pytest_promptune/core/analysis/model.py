@@ -74,7 +74,7 @@ class OutlierRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CoverageRow:
-    """How the measured cases of a module spread over one tag."""
+    """How the cases of a module spread over one tag."""
 
     module: str
     tag: str
@@ -92,7 +92,7 @@ class PriorityRow:
     app: str
     #: Mean of `shares`.
     impact: float | None
-    #: The node's measured shares of ``quality`` (failed cases), ``latency`` and ``cost``, as far as they count.
+    #: Its measured shares of ``quality`` (failed cases), ``latency`` and ``cost``, as far as they count.
     shares: Mapping[str, float] = field(default_factory=dict)
     #: Findings that a parameter mends: a session reads no source, so it doesn't know.
     feasibility: int | None = None

@@ -1,8 +1,8 @@
-"""Samples that stand out in time, tokens or cost, by Tukey's fences (Tukey 1977, Exploratory Data Analysis, 2C).
+"""Samples that stand out in time, tokens or cost, by Tukey's fences (Exploratory Data Analysis, 1977, 2C).
 
 A value is an outlier beyond 1.5 interquartile ranges from the quartiles, and far beyond 3. They are shown and
-never dropped: every number of a session is computed with them. Nothing is said of fewer than `FEWEST` samples,
-whose quartiles are chance, or where the quartiles are equal, which gives no scale.
+never dropped: every number of a session is computed with them. Nothing is said of fewer than `FEWEST`
+samples, whose quartiles are chance, or where the quartiles are equal, which gives no scale.
 """
 
 from __future__ import annotations

@@ -75,7 +75,8 @@ def rule_of(unmet: Unmet) -> str:
     return (
         f"{impact_rule(unmet)} Feasibility: not known to a session, which reads no source; pytest-promptune "
         "nodes counts the findings that a parameter or another form mends. Cost: the runs per case of this "
-        "session, and what they cost over all cases of the app; one more variant costs that much. Order: impact."
+        "session, and what they cost over all cases of the app; one more variant costs that much. "
+        "Order: impact."
     )
 
 

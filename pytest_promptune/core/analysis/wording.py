@@ -95,15 +95,19 @@ def first_node(analysis: AnalysisView) -> str:
     if not analysis.priorities or not analysis.priorities[0].impact:
         return ""
     row = analysis.priorities[0]
-    return f"work on {clean(row.node)} first: {impact(row)}"
+    return f"work on {clean(row.node)} first: it has {impact(row)}"
 
 
 def impact(row: PriorityRow) -> str:
-    """``61 % (failed cases 100 %, time 40 %, cost 43 %)``."""
+    """``61 % of what counts (failed cases 100 %, time 40 %, cost 43 %)``."""
     if row.impact is None:
         return UNKNOWN
     parts = ", ".join(f"{_SHARES.get(name, name)} {share(part)}" for name, part in row.shares.items())
-    return f"{share(row.impact)} ({parts})" if len(row.shares) > 1 else f"{share(row.impact)} of {parts}"
+    return (
+        f"{share(row.impact)} of what counts ({parts})"
+        if len(row.shares) > 1
+        else f"{share(row.impact)} of {parts}"
+    )
 
 
 def feasibility(row: PriorityRow) -> str:
