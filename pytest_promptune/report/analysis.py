@@ -86,7 +86,7 @@ def _outliers(row: OutlierRow) -> tuple[str, ...]:
             each.run,
             wording.value(row, each.value),
             sentence(" in {}", code(each.node)) if each.node else "",
-            " ▲" if each.far else "",
+            Markup(" ▲") if each.far else "",
         )
         for each in row.outliers[:_MOST]
     ]
