@@ -11,6 +11,7 @@ from typing import Any
 
 from pytest_promptune.conclusion import Evidence, conclude
 from pytest_promptune.core.aggregates.given import Given
+from pytest_promptune.core.analysis.analysing import analyse
 from pytest_promptune.core.baseline import Recorded
 from pytest_promptune.core.display import clean, count
 from pytest_promptune.core.experiment import Experiment
@@ -85,6 +86,11 @@ def merge(paths: Sequence[str], wishes: Wishes) -> View:
     counts = tally(experiment)
     view = replace(_view(documents, combined, settings, counts), nodes=node_rows(experiment))
     concluded = conclude(_evidence(documents, combined, settings, experiment, counts, wishes.root))
+    tags = {
+        module: {case: part.tags.get(case, {}) for case in part.cases}
+        for module, part in combined.shard.modules.items()
+    }
+    view = replace(view, analysis=analyse(experiment, tags, concluded.ranking))
     view = concluded.told_in(_with_gaps(view, combined, experiment, documents))
     failed = any(item.failed for item in view.gate)
     view = replace(

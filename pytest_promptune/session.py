@@ -428,5 +428,11 @@ class Session:
         )
         variants = [self._described(variant) for variant in self.variants]
         return build_view(
-            self.settings, self._experiment, variants, self._conclusion, circumstances, root=self.root
+            self.settings,
+            self._experiment,
+            variants,
+            self._conclusion,
+            circumstances,
+            root=self.root,
+            tags=self._catalogue.tags,
         )

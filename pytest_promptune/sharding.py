@@ -8,10 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from pytest_promptune.conditions import module_hash
+from pytest_promptune.core.analysis.trouble import Tags
+from pytest_promptune.core.case_checks import BALANCED
 from pytest_promptune.core.errors import PromptuneError
 from pytest_promptune.core.experiment import Experiment
 from pytest_promptune.core.margins import Percent
-from pytest_promptune.core.model import Variant
+from pytest_promptune.core.model import Case, Variant
 from pytest_promptune.core.plan import PlannedItem
 from pytest_promptune.core.prices import Price
 from pytest_promptune.core.runs import RunRange
@@ -74,6 +76,7 @@ class Catalogue:
     def __init__(self) -> None:
         self._tests: dict[str, dict[str, None]] = {}
         self._cases: dict[str, dict[str, None]] = {}
+        self._tags: dict[str, dict[str, dict[str, str]]] = {}
         self._counts: dict[str, list[int]] = {}
         self._whole = self._everything = False
 
@@ -91,10 +94,26 @@ class Catalogue:
         for item in collected:
             self._tests.setdefault(item.module, {})[item.test] = None
             if item.case is not None:
-                self._cases.setdefault(item.module, {})[item.case.id] = None
+                self._case(item.module, item.case)
             counts = self._counts.setdefault(item.module, [0, 0])
             counts[0] += 1
             counts[1] += item.nodeid in chosen
+
+    def _case(self, module: str, case: Case) -> None:
+        known = self._cases.setdefault(module, {})
+        if case.id in known:  # the tags of all its items are alike
+            return
+        known[case.id] = None
+        if tags := {tag: str(value) for tag in BALANCED if (value := case.tags.get(tag)) is not None}:
+            self._tags.setdefault(module, {})[case.id] = tags
+
+    @property
+    def tags(self) -> Tags:
+        """Category and difficulty of all collected cases, by module and id; empty where a case has none."""
+        return {
+            module: {case: self._tags.get(module, {}).get(case, {}) for case in ids}
+            for module, ids in self._cases.items()
+        }
 
     @property
     def cases(self) -> Mapping[str, frozenset[str]]:
@@ -116,6 +135,7 @@ class Catalogue:
         return {
             "tests": {module: list(names) for module, names in self._tests.items()},
             "cases": {module: list(ids) for module, ids in self._cases.items()},
+            "tags": self._tags,
             "counts": self._counts,
             "whole": self._whole,
             "everything": self._everything,
@@ -125,6 +145,7 @@ class Catalogue:
         """Become the catalogue of another process, which collected."""
         self._tests = {module: dict.fromkeys(names) for module, names in data["tests"].items()}
         self._cases = {module: dict.fromkeys(ids) for module, ids in data["cases"].items()}
+        self._tags = {module: dict(of_case) for module, of_case in data["tags"].items()}
         self._counts = {module: list(counts) for module, counts in data["counts"].items()}
         self._whole, self._everything = data["whole"], data["everything"]
 
@@ -178,6 +199,7 @@ class Catalogue:
             hash=module_hash(root, module),
             cases=tuple(self._cases.get(module, ())),
             tests=tuple(self._tests.get(module, ())),
+            tags=self._tags.get(module, {}),
             collected=collected,
             selected=selected,
         )

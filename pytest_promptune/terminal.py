@@ -39,6 +39,7 @@ from pytest_promptune.core.lines import (
     table,
 )
 from pytest_promptune.core.view import ComparisonRow, MetricRow, View
+from pytest_promptune.terminal_analysis import analysis
 from pytest_promptune.terminal_nodes import nodes
 
 _UNGATED = " *"
@@ -103,6 +104,7 @@ def _full(view: View, verbosity: int, width: int) -> list[Line]:
         for measured in wording.measurements(view):
             lines += _measurement(measured, view, verbosity, width)
     lines += [*_classes(view, width), *nodes(view, width)]
+    lines += analysis(view, verbosity=verbosity, width=width)
     if view.goals:
         lines += [Line(), line("Goals", BOLD), *_goals(view, width)]
     if view.comparisons:

@@ -15,6 +15,9 @@ from pytest_promptune.conditions import (
     tests_hash,
     timestamp,
 )
+from pytest_promptune.core.analysis.analysing import analyse
+from pytest_promptune.core.analysis.ranking import Ranking
+from pytest_promptune.core.analysis.trouble import Tags
 from pytest_promptune.core.experiment import Experiment
 from pytest_promptune.core.model import CURRENT, Variant
 from pytest_promptune.core.nodes.usage import node_rows
@@ -49,8 +52,12 @@ def build_view(
     circumstances: Circumstances,
     *,
     root: Path,
+    tags: Tags,
 ) -> View:
-    """Everything there is to show; without a conclusion the session ended early."""
+    """Everything there is to show; without a conclusion the session ended early.
+
+    `tags` are those of the cases by module and id, as far as they are known.
+    """
     counts, modules = tally(experiment), experiment.modules
     failures = failures_told(experiment.scorers.failures)
     common = View(
@@ -59,6 +66,7 @@ def build_view(
         experiment=_experiment(settings, counts, variants, circumstances, modules, root),
         variants=tuple(_variant(variant) for variant in variants if variant.name != CURRENT),
         nodes=node_rows(experiment),
+        analysis=analyse(experiment, tags, found.ranking if found else Ranking()),
         usage=replace(counts.usage, scorer_cost_usd=experiment.scorers.cost_usd),
         notes=(*circumstances.notes, *unpriced_scorers(experiment.scorers.unpriced)),
         warnings=(*circumstances.warnings, *failures),

@@ -11,6 +11,7 @@ from pytest_promptune.conclusion.recording import record_all
 from pytest_promptune.core import remarks
 from pytest_promptune.core.aggregates.labels import classified
 from pytest_promptune.core.aggregates.rows import failure
+from pytest_promptune.core.analysis.ranking import ranked
 from pytest_promptune.core.comparison import measured
 from pytest_promptune.core.decision import Situation, decide
 from pytest_promptune.core.experiment import Column
@@ -55,6 +56,8 @@ def conclude(evidence: Evidence) -> Conclusion:
     runs = max((result.run for result in evidence.experiment.results), default=0)
     if runs == 1 and found.comparisons:
         found.notes.append(ONE_RUN_HINT)
+    if settings.mode != "check":
+        found.ranking = ranked(evidence.experiment, found.goals, variant=evidence.variants[0], runs=runs)
     samples = list(evidence.experiment.distinct_samples.values())
     found.decision = decide(
         Situation(
@@ -69,6 +72,7 @@ def conclude(evidence: Evidence) -> Conclusion:
             goals=evidence.goals,
             goal_rows=found.goals,
             earlier=evidence.earlier,
+            node=found.ranking.first,
             missing=sum(each.error is not None and each.error.infrastructure for each in samples),
             samples=len(samples),
         )

@@ -7,6 +7,7 @@ from dataclasses import field, replace
 from pathlib import Path
 
 from pytest_promptune.core.aggregates.given import Given
+from pytest_promptune.core.analysis.ranking import Ranking
 from pytest_promptune.core.baseline import (
     Baseline,
     Recorded,
@@ -82,6 +83,8 @@ class Conclusion:
     errors: list[ErrorView] = field(default_factory=list)
     gate: list[GateItem] = field(default_factory=list)
     decision: Decision | None = None
+    #: Of the nodes of the app as it stands.
+    ranking: Ranking = field(default_factory=Ranking)
     #: The gate failed for a scorer that gave no score: nothing to be recorded.
     unscored: bool = False
     #: What limits the worth of the verdict, and what else is worth knowing.

@@ -15,6 +15,7 @@ from pytest_promptune.core.errors import ScoreError
 from pytest_promptune.core.model import Case
 from pytest_promptune.core.plan import PlannedItem
 from pytest_promptune.core.planning import Check
+from pytest_promptune.core.values import dataclass
 
 #: Recommended share of the cases by the tag ``difficulty``.
 DIFFICULTIES: Mapping[str, tuple[float, float]] = {
@@ -22,6 +23,8 @@ DIFFICULTIES: Mapping[str, tuple[float, float]] = {
     "medium": (0.30, 0.40),
     "hard": (0.10, 0.20),
 }
+#: Tags whose values should have cases enough each.
+BALANCED = ("category", "difficulty")
 #: Recommended share of edge cases.
 EDGE_CASES = (0.10, 0.15)
 #: Letters and digits below which an input is very short.
@@ -167,26 +170,54 @@ def _is_true(value: object) -> bool:
 
 def _balance(cases: Sequence[Case]) -> list[Check]:
     found = []
-    for tag, judge in (("category", _uneven), ("difficulty", _off_the_mix)):
-        tagged = [str(case.tags[tag]) for case in cases if case.tags.get(tag) is not None]
-        if not tagged:
+    for tag in BALANCED:
+        balance = balance_of(tag, [case.tags.get(tag) for case in cases])
+        if balance is None:
             continue
-        counts = Counter(tagged)
-        untagged = len(cases) - len(tagged)
-        advice = [
-            *judge(counts, len(tagged)),
-            *([f"{count(untagged, 'case')} without it"] if untagged else []),
-        ]
-        shares = ", ".join(f"{value} {_percent(number / len(tagged))} %" for value, number in counts.items())
         what = f"balance of {tag}"
-        if advice:
+        if balance.advice:
             text = (
-                f"{shares}: {'; '.join(advice)}. Add cases there, or leave it if real inputs are like this."
+                f"{balance.told}: {'; '.join(balance.advice)}. Add cases there, or leave it if real inputs "
+                "are like this."
             )
             found.append(Check(status="warning", what=what, text=text))
         else:
-            found.append(Check(status="ok", what=what, text=shares))
+            found.append(Check(status="ok", what=what, text=balance.told))
     return [*found, *_edge_cases(cases)]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Balance:
+    """How many cases each value of a tag has."""
+
+    counts: Mapping[str, int]
+    #: Cases without the tag.
+    untagged: int
+    #: What is uneven, or empty.
+    advice: tuple[str, ...]
+
+    @property
+    def told(self) -> str:
+        """``billing 60 %, technical 40 %``, of the cases that have the tag."""
+        total = sum(self.counts.values())
+        return ", ".join(f"{value} {_percent(number / total)} %" for value, number in self.counts.items())
+
+
+def balance_of(tag: str, values: Sequence[object]) -> Balance | None:
+    """What is uneven by one of the tags `BALANCED`; ``None`` where no case has it.
+
+    Args:
+        tag: its name.
+        values: one per case, ``None`` for those without it.
+    """
+    counts = Counter(str(value) for value in values if value is not None)
+    if not counts:
+        return None
+    tagged = counts.total()
+    untagged = len(values) - tagged
+    uneven = (_uneven if tag == "category" else _off_the_mix)(counts, tagged)
+    advice = [*uneven, *([f"{count(untagged, 'case')} without it"] if untagged else [])]
+    return Balance(counts=dict(counts), untagged=untagged, advice=tuple(advice))
 
 
 def _edge_cases(cases: Sequence[Case]) -> list[Check]:

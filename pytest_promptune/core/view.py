@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import field
 from typing import Literal
 
+from pytest_promptune.core.analysis.model import AnalysisView
 from pytest_promptune.core.model import Change
 from pytest_promptune.core.stats.model import Confusions, Direction, Failure, Kind, Passing, Scope
 from pytest_promptune.core.values import dataclass
@@ -258,6 +259,8 @@ class NodeRow:
     share_of_latency: float | None
     #: Of the cost of all nodes.
     share_of_cost: float | None
+    #: Of the tokens of all nodes, input and output together.
+    share_of_tokens: float | None = None
     #: By name of the exception, most frequent first.
     errors: Mapping[str, int] = field(default_factory=dict)
 
@@ -368,6 +371,8 @@ class View:
     errors: tuple[ErrorView, ...] = ()
     #: Where time and money went.
     nodes: tuple[NodeRow, ...] = ()
+    #: Where it fails, what stands out, what to work on; ``None`` in documents of earlier versions.
+    analysis: AnalysisView | None = None
     usage: UsageView = field(default_factory=UsageView)
     decision: Decision | None = None
     gate: tuple[GateItem, ...] = ()

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from pytest_promptune.core.display import UNKNOWN, clean, count, money
 from pytest_promptune.core.nodes.priority import MECHANICAL, Effort, Measure, Priority, Unmet
-from pytest_promptune.core.nodes.wording import share
+from pytest_promptune.core.nodes.wording import impact_rule, share
 from pytest_promptune.inspecting.efforts import DIFFERENCE, POWER
 
 HEADER = ("node", "impact", "feasibility", "cost")
@@ -42,15 +42,8 @@ def _cost(effort: Effort) -> str:
 
 def rule_of(unmet: Unmet) -> str:
     """What the columns are; printed below them."""
-    if not unmet.has_goals:
-        about = "no goals were judged in this experiment, so all three count"
-    elif unmet.goals:
-        about = f"the unmet goals ({', '.join(map(clean, unmet.goals))})"
-    else:
-        about = "all goals are met, so nothing counts"
     return (
-        "Impact: the node's measured share, on average over what counts: failed cases in which it ran, of "
-        f"time, of cost; {about}. It bounds a gain and promises none. "
+        f"{impact_rule(unmet)} "
         "Feasibility: findings that a parameter or another form mends "
         f"({', '.join(sorted(MECHANICAL))}). Cost: runs per case that find a change of "
         f"{DIFFERENCE:.2f} (10 % of times and costs) with a power of {POWER}, times the cost of one run over "

@@ -63,6 +63,7 @@ def to_results(view: View, *, case_means: bool = False) -> dict[str, Any]:
         "goals": [_goal(row) for row in view.goals],
         "passing_rule": view.passing_rule,
         "nodes": [asdict(row) for row in view.nodes],
+        "analysis": asdict(view.analysis) if view.analysis else None,
         "errors": [asdict(error) for error in view.errors],
         "baselines": [asdict(item) for item in view.baselines],
         "gate": [asdict(item) for item in view.gate],

@@ -9,6 +9,7 @@ from pytest_promptune.core import wording
 from pytest_promptune.core.display import clean
 from pytest_promptune.core.view import View
 from pytest_promptune.report import changes, tables
+from pytest_promptune.report.analysis import analysis_tables
 from pytest_promptune.report.classes import class_tables
 from pytest_promptune.report.goals import goal_table
 from pytest_promptune.report.nodes import node_tables
@@ -41,6 +42,7 @@ def values(view: View) -> dict[str, Any]:
         "classes": class_tables(view),
         "goals": goal_table(view),
         "nodes": node_tables(view),
+        **analysis_tables(view),
         "comparisons": tables.comparison_tables(view),
         "gated_comparisons": tables.comparison_tables(view, brief=True),
         "reasons": tables.reasons(view),

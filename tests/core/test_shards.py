@@ -400,3 +400,18 @@ def test_parts_that_looked_are_refused():
     older = {"format": 1, "mode": "check", "experiment": vars_of(document("x", ())), "shard": data}
     older["usage"] = dict.fromkeys(UsageView.__dataclass_fields__)
     assert not from_json(older, path="x").shard.looked
+
+
+def test_tags_of_cases_come_along():
+    """Those of all parts; documents of earlier versions have none."""
+    parts = [replace(PART, tags={case: {"category": case * 2}}) for case in ("c0", "c1")]
+    documents = [
+        document(name, [result(case)], modules={MODULE: part})
+        for name, case, part in zip("ab", ("c0", "c1"), parts, strict=True)
+    ]
+    assert combine(documents).shard.modules[MODULE].tags == {
+        "c0": {"category": "c0c0"},
+        "c1": {"category": "c1c1"},
+    }
+    assert round_trip(documents[0].shard).modules[MODULE].tags == parts[0].tags
+    assert "tags" not in to_json(shard([result()]))["modules"][MODULE]

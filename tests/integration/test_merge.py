@@ -20,7 +20,7 @@ import os
 import pytest
 from pytest_promptune import Case
 
-CASES = [Case(id=f"c{i:02d}", input={"q": i}, expected={"a": "yes"}) for i in (3, 1, 4, 0, 5, 2)]
+CASES = [Case(id=f"c{i:02d}", input={"q": i}, expected={"a": "yes"}, tags={"category": "ab"[i % 2]}) for i in (3, 1, 4, 0, 5, 2)]
 _calls = {}
 
 

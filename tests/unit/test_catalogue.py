@@ -1,6 +1,7 @@
 """What a session collected, and how much of it is the session's to run."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -63,3 +64,18 @@ def test_another_process_takes_it_over():
     other.take_over(json.loads(json.dumps(taken(ITEMS, everything=False).to_json())))
     assert other.cases == taken(ITEMS).cases
     assert (other.is_whole, other.is_everything) == (True, False)
+
+
+def test_tags_of_the_cases():
+    """Category and difficulty as texts, of deselected cases too; another process and a shard have them."""
+    tagged = [
+        replace(item("tests/test_a.py", number), case=Case(id=f"t{number}", input=number, tags=tags))
+        for number, tags in enumerate([{"category": 7, "other": "x"}, {"difficulty": "easy"}, {}])
+    ]
+    found = Catalogue()
+    found.take(tagged[:1], tagged, whole=True, everything=True)
+    expected = {"tests/test_a.py": {"t0": {"category": "7"}, "t1": {"difficulty": "easy"}, "t2": {}}}
+    assert found.tags == expected
+    other = Catalogue()
+    other.take_over(json.loads(json.dumps(found.to_json())))
+    assert other.tags == expected

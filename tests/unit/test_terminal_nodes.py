@@ -65,7 +65,7 @@ def test_unknown_is_a_dash():
     assert lines[5].split() == ["classify", "41,200", "1,030", "–", "–", "0", "0"]
     report = report_of(views.view(nodes=(row,)))
     last = [line for line in report.splitlines() if line.startswith("|")][-1]
-    assert cells(last)[4:] == [*"–––––", "41,200", "1,030", "–", "–", "0", "–"]
+    assert cells(last)[4:] == [*"–––––", "41,200", "1,030", "50 %", "–", "–", "0", "–"]
 
 
 def test_several_variants():
@@ -120,7 +120,7 @@ def test_the_report():
     assert table[0][:6] == ["Node", "Variant", "Samples", "Calls", "Mean", "p50"]
     assert table[2] == [
         *("`classify`", "`current`", "100", "103", "412 ms", "390 ms", "710 ms", "1.30 s", "21 %"),
-        *("41,200", "1,030", "$0.12", "3.4 %", "3", "2 RateLimitError, 1 ValueError"),
+        *("41,200", "1,030", "50 %", "$0.12", "3.4 %", "3", "2 RateLimitError, 1 ValueError"),
     ]
     assert table[3][-1] == "–"
 

@@ -4,6 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
+from pytest_promptune.core.analysis.model import (
+    AnalysisView,
+    CoverageRow,
+    Mistaken,
+    Outlier,
+    OutlierRow,
+    PriorityRow,
+    TroubleRow,
+)
 from pytest_promptune.core.model import Change
 from pytest_promptune.core.view import (
     BaselineView,
@@ -116,6 +125,7 @@ def node_row(node: str = "classify", **changes: Any) -> NodeRow:
         "cost_usd": 0.12,
         "share_of_latency": 0.214,
         "share_of_cost": 0.034,
+        "share_of_tokens": 0.5,
         "errors": {"RateLimitError": 2, "ValueError": 1},
     }
     return NodeRow(**(values | changes))
@@ -433,3 +443,56 @@ def recorded() -> View:
             action="continue", variant=None, reason="The baseline is recorded.", command="pytest"
         ),
     )
+
+
+def analysis(**changes: Any) -> AnalysisView:
+    """One row of each part."""
+    values: dict[str, Any] = {
+        "trouble": (
+            TroubleRow(
+                metric="test_intent",
+                module="tests/test_support.py",
+                variant="current",
+                category="billing",
+                samples=20,
+                misses=10,
+                cases=("T01", "T04"),
+                flaky=("T04",),
+                mistaken=(
+                    Mistaken(expected="billing", predicted="technical", count=8, cases=("T01", "T04")),
+                    Mistaken(expected="billing", predicted=None, count=2, cases=("T04",)),
+                ),
+            ),
+        ),
+        "outliers": (
+            OutlierRow(
+                app="support_bot",
+                variant="current",
+                quantity="latency_s",
+                samples=60,
+                low=-0.2,
+                high=1.5,
+                outliers=(Outlier(case="T04", run=2, value=4.1, node="classify", far=True),),
+            ),
+        ),
+        "coverage": (
+            CoverageRow(
+                module="tests/test_support.py",
+                tag="category",
+                counts={"billing": 12, "technical": 2},
+                advice=("few cases of technical",),
+            ),
+        ),
+        "priorities": (
+            PriorityRow(
+                node="classify",
+                app="support_bot",
+                impact=0.7,
+                shares={"quality": 1.0, "latency": 0.4},
+                runs=5,
+                cost_usd=0.04,
+            ),
+        ),
+        "priority_rule": "Impact: a share.",
+    }
+    return AnalysisView(**{**values, **changes})

@@ -50,6 +50,7 @@ class NodeUsage:
         """A row for each node, in the order in which they came up."""
         whole = math.fsum(self._latencies)
         spent = _sum([cost for sums in self._nodes.values() for cost in sums.costs])
+        tokens = sum(sums.tokens or 0 for sums in self._nodes.values())
         return [
             NodeRow(
                 node=node,
@@ -65,6 +66,7 @@ class NodeUsage:
                 cost_usd=sums.cost_usd,
                 share_of_latency=_share(sums.part_s, whole),
                 share_of_cost=_share(sums.cost_usd, spent),
+                share_of_tokens=_share(sums.tokens, tokens),
                 errors=dict(sorted(sums.errors.items(), key=lambda each: (-each[1], each[0]))),
             )
             for node, sums in self._nodes.items()
@@ -101,6 +103,11 @@ class _Sums:
     def cost_usd(self) -> float | None:
         """Of all answers, or unknown: a part of it would read as all of it."""
         return _sum(self.costs)
+
+    @property
+    def tokens(self) -> int | None:
+        """Input and output together."""
+        return _plus(self.input_tokens, self.output_tokens)
 
     @property
     def part_s(self) -> float | None:

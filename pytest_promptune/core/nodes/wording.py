@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from itertools import groupby
 
 from pytest_promptune.core.display import UNKNOWN, clean, number
+from pytest_promptune.core.nodes.priority import Unmet
 from pytest_promptune.core.view import NodeRow, View
 
 
@@ -44,3 +45,17 @@ def whole(value: int | None) -> str:
 def errors(row: NodeRow) -> str:
     """``2 ConnectionError, 1 ValueError``, or nothing."""
     return ", ".join(f"{times:,} {clean(name)}" for name, times in row.errors.items())
+
+
+def impact_rule(unmet: Unmet) -> str:
+    """What the impact of the priority matrix is, and what counts in it."""
+    if not unmet.has_goals:
+        about = "no goals were judged in this experiment, so all three count"
+    elif unmet.goals:
+        about = f"the unmet goals ({', '.join(map(clean, unmet.goals))})"
+    else:
+        about = "all goals are met, so nothing counts"
+    return (
+        "Impact: the node's measured share, on average over what counts: failed cases in which it ran, of "
+        f"time, of cost; {about}. It bounds a gain and promises none."
+    )

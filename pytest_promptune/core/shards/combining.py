@@ -234,6 +234,7 @@ def _together(parts: Sequence[ModulePart]) -> ModulePart:
         tests=joined([part.tests for part in parts]),
         collected=max(part.collected for part in parts),
         selected=sum(part.selected for part in parts),
+        tags={case: tags for part in parts for case, tags in part.tags.items()},
     )
 
 

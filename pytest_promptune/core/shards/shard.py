@@ -34,6 +34,8 @@ class ModulePart:
     #: Items that exist and items that were selected.
     collected: int = 0
     selected: int = 0
+    #: Category and difficulty of the cases that have them, by case id.
+    tags: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -139,6 +141,7 @@ def _module(part: ModulePart, results: Sequence[Result], texts: Texts) -> dict[s
         "selected": part.selected,
         "tests": list(dict.fromkeys([*part.tests, *(result.test for result in results)])),
         "cases": [[case, hashes.get(case)] for case in order],
+        **({"tags": part.tags} if part.tags else {}),
         "samples": sample_rows(results, measured, texts),
         "items": item_rows(results, measured, texts),
     }
@@ -192,6 +195,7 @@ def _shard(data: Mapping[str, Any]) -> Shard:
             tests=tuple(_typed(test, str) for test in of_module["tests"]),
             collected=_typed(of_module["collected"], int),
             selected=_typed(of_module["selected"], int),
+            tags=_tags(of_module.get("tags", {})),  # earlier versions told none
         )
     return Shard(
         settings=dict(data["settings"]),
@@ -234,6 +238,14 @@ def _circumstances(data: Mapping[str, Any]) -> Circumstances:
         libraries=_libraries(data.get("libraries", {})),  # earlier versions told none
         seconds=_typed(data["seconds"], int | float),
     )
+
+
+def _tags(data: Any) -> dict[str, dict[str, str]]:
+    table: Mapping[str, Any] = _typed(data, dict)
+    return {
+        case: {tag: _typed(value, str) for tag, value in _typed(tags, dict).items()}
+        for case, tags in table.items()
+    }
 
 
 def _libraries(data: Any) -> dict[str, str]:

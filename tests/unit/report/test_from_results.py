@@ -45,6 +45,7 @@ VIEWS = {
     "passes": views.view(metrics=(views.metric_row(passing=PASSES, flaky_cases=("a", "b")),)),
     "classes": views.view(classes=(CLASSES,)),
     "goals": views.view(goals=(GOAL,), passing_rule="all goals must be reached"),
+    "analysis": views.view(analysis=views.analysis()),
     "failure": views.view(
         comparisons=(views.regression(failure="cases", failing_cases=("TC002",), ci=(None, 0.1), alpha=0.01),)
     ),

@@ -1,0 +1,1 @@
+"""What one experiment says beyond its verdicts: where it fails, what stands out, what to work on."""

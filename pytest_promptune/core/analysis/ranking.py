@@ -1,0 +1,130 @@
+"""The priority matrix of a session: where its own samples say that work promises most.
+
+The rule is that of `core.nodes.priority`. No source is read, so feasibility isn't known; the cost is that of
+measuring one more variant with as many runs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from pytest_promptune.core.analysis.model import PriorityRow
+from pytest_promptune.core.experiment import Experiment
+from pytest_promptune.core.nodes.model import Node
+from pytest_promptune.core.nodes.priority import Effort, Unmet, priorities, unmet_goals
+from pytest_promptune.core.nodes.traces import TracedNode
+from pytest_promptune.core.nodes.usage import NodeUsage
+from pytest_promptune.core.nodes.wording import impact_rule
+from pytest_promptune.core.values import dataclass
+from pytest_promptune.core.view import GoalRow
+
+#: Nodes of an app that call models, below which there is nothing to choose between.
+FEWEST_NODES = 2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ranking:
+    """The rows and how they came about."""
+
+    rows: tuple[PriorityRow, ...] = ()
+    rule: str = ""
+
+    @property
+    def first(self) -> str | None:
+        """The node with the largest impact, if any has some."""
+        return self.rows[0].node if self.rows and self.rows[0].impact else None
+
+
+def ranked(experiment: Experiment, goals: Sequence[GoalRow], *, variant: str, runs: int) -> Ranking:
+    """The nodes of apps with several that call models.
+
+    Args:
+        experiment: of the session.
+        goals: judged.
+        variant: whose samples and goals count.
+        runs: per case.
+    """
+    found = _traced(experiment, variant)
+    apps = [traced.app for traced in found]
+    found = [traced for traced in found if apps.count(traced.app) >= FEWEST_NODES]
+    if not found:
+        return Ranking()
+    results = [result for result in experiment.results if result.variant == variant]
+    unmet = unmet_goals([_plain(goal) for goal in goals], results, variant=variant)
+    efforts = {app: Effort(runs=runs, run_usd=_run_usd(app, experiment, variant)) for app in set(apps)}
+    rows: list[PriorityRow] = []
+    for app in dict.fromkeys(traced.app for traced in found):
+        nodes = [_node(traced) for traced in found if traced.app == app]
+        rows += [
+            PriorityRow(
+                node=row.node,
+                app=app,
+                impact=row.impact,
+                shares={str(name): share for name, share in row.shares.items()},
+                runs=row.effort.runs,
+                cost_usd=row.effort.usd,
+            )
+            for row in priorities(nodes, unmet, efforts)
+        ]
+    rows.sort(key=lambda row: -(row.impact or 0.0))
+    return Ranking(rows=tuple(rows), rule=rule_of(unmet))
+
+
+def rule_of(unmet: Unmet) -> str:
+    """What the columns are."""
+    return (
+        f"{impact_rule(unmet)} Feasibility: not known to a session, which reads no source; pytest-promptune "
+        "nodes counts the findings that a parameter or another form mends. Cost: the runs per case of this "
+        "session, and what they cost over all cases of the app; one more variant costs that much. "
+        "Order: impact."
+    )
+
+
+def _node(traced: TracedNode) -> Node:
+    return Node(node=traced.node, file=None, line=None, calls=(), evidence="trace", traced=(traced,))
+
+
+def _traced(experiment: Experiment, variant: str) -> list[TracedNode]:
+    """Nodes that called a model in some sample, by app."""
+    usages: dict[str, NodeUsage] = {}
+    cases: dict[tuple[str, str], set[str]] = {}
+    for (app, _, of, case, _), facts in experiment.distinct_samples.items():
+        if of != variant:
+            continue
+        usage = usages.setdefault(app, NodeUsage())
+        usage.add(facts.nodes, latency_s=facts.latency_s, is_error=facts.error is not None)
+        for node in facts.nodes:
+            cases.setdefault((app, node.node), set()).add(case)
+    return [
+        TracedNode(node=row.node, app=app, calls=(), usage=row, cases=frozenset(cases[app, row.node]))
+        for app, usage in usages.items()
+        for row in usage.rows(app, "", variant)
+        if row.calls
+    ]
+
+
+def _run_usd(app: str, experiment: Experiment, variant: str) -> float | None:
+    """What one run over all cases of an app cost on average; ``None`` where any sample's cost isn't known."""
+    costs: list[float] = []
+    cases: set[tuple[str, ...]] = set()
+    for (of_app, scope, of, case, content), facts in experiment.distinct_samples.items():
+        if (of_app, of) != (app, variant) or facts.error is not None:
+            continue
+        if facts.usage.cost_usd is None:
+            return None
+        costs.append(facts.usage.cost_usd)
+        cases.add((scope, case, content))
+    return sum(costs) / len(costs) * len(cases) if costs else None
+
+
+def _plain(goal: GoalRow) -> dict[str, object]:
+    """As the results document has it, which is what the rule reads."""
+    return {
+        "name": goal.goal,
+        "metric": goal.name.metric,
+        "test": goal.name.test,
+        "variant": goal.variant,
+        "direction": goal.direction,
+        "target": goal.target,
+        "met": goal.met,
+    }
