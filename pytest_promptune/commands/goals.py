@@ -26,14 +26,18 @@ def _goals_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _goals(arguments: argparse.Namespace) -> Answer:
+    from functools import partial
+
     from pytest_promptune.core.goals.telling import file_lines, to_json
     from pytest_promptune.goal_files import require_goals
 
     root = Path(arguments.root).resolve()
-    configured = None if arguments.path is not None else settings_of_project(arguments).goals
-    goals = require_goals(arguments.path, configured=configured, root=root, here=Path.cwd())
+    settings = settings_of_project(arguments)
+    goals = require_goals(arguments.path, configured=settings.goals, root=root, here=Path.cwd())
     return Answer(
-        text=as_wide_as_the_terminal(file_lines, goals), data=to_json(goals), status=int(bool(goals.problems))
+        text=as_wide_as_the_terminal(partial(file_lines, mapping=settings.goal_metrics), goals),
+        data=to_json(goals, mapping=settings.goal_metrics),
+        status=int(bool(goals.problems)),
     )
 
 

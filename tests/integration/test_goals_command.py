@@ -45,6 +45,26 @@ def test_json(capsys):
     assert [line["line"] for line in found["understood"]] == [3, 5, 6, 7, 8, 10]
 
 
+def test_metrics_of_the_ini_file(tmp_path, monkeypatch, capsys):
+    """A goal that the project gives a metric is told with it, as every session reads it."""
+    (tmp_path / "fine-tune.md").write_text(
+        "- Accuracy: 90% or higher\n- Cost: $1 or less\n", encoding="utf-8"
+    )
+    (tmp_path / "pyproject.toml").write_text(
+        '[tool.pytest.ini_options]\npromptune_goal_metrics = ["accuracy = test_intent"]\n', encoding="utf-8"
+    )
+    monkeypatch.chdir(tmp_path)
+    assert main(["goals"]) == 0
+    out = capsys.readouterr().out
+    assert "Accuracy: 90 % or higher; measured by test_intent (line 1)" in out
+    assert "measured by cost_usd" in out
+    assert main(["goals", "--json"]) == 0
+    assert [goal["metric"] for goal in json.loads(capsys.readouterr().out)["goals"]] == [
+        "test_intent",
+        "cost_usd",
+    ]
+
+
 def test_what_is_not_understood(tmp_path, monkeypatch, capsys):
     """Exit status 1; the line, its number and the reason, and nothing that moves the cursor."""
     (tmp_path / "fine-tune.md").write_text(

@@ -2,23 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from pytest_promptune.core.display import clean
 from pytest_promptune.core.goals.model import Goal, Goals, ReadLine
 from pytest_promptune.core.goals.quantities import shown
 from pytest_promptune.core.goals.wording import shown_rule
-from pytest_promptune.core.goals.words import ACCURACY
+from pytest_promptune.core.goals.words import ACCURACY, normal
 from pytest_promptune.core.lines import BOLD, DIM, INDENT, WARN, Line, line, paragraph, rule
 
 _UNDERSTOOD = ("goal", "cases", "rule", "other")
 
 
-def file_lines(goals: Goals, *, width: int) -> list[Line]:
-    """What was understood of a goals file, line by line, and what was not."""
+def file_lines(goals: Goals, *, width: int, mapping: Mapping[str, str]) -> list[Line]:
+    """What was understood of a goals file, line by line, and what was not.
+
+    Args:
+        goals: of the file.
+        width: of the terminal, in columns.
+        mapping: names of metrics by names of goals, as the project's ini file gives them.
+    """
     width = max(width, 20)
+    mapped = _by_normal_name(mapping)
     lines = [rule(f"goals: {goals.path}", width)]
-    lines += _section("Goals", [_goal(goal) for goal in goals.goals], width)
+    lines += _section("Goals", [_goal(goal, mapped) for goal in goals.goals], width)
     if goals.goals:
         where = f"line {goals.rule.line}" if goals.rule.line else "the file doesn't say otherwise"
         lines += paragraph(f"Passing rule: {shown_rule(goals.rule)} ({where})", width, indent=INDENT)
@@ -48,9 +56,13 @@ def _told(one: ReadLine) -> str:
     return f"{one.line}: {one.text} -> {one.told}"
 
 
-def _goal(goal: Goal) -> str:
+def _by_normal_name(mapping: Mapping[str, str]) -> dict[str, str]:
+    return {normal(name): metric for name, metric in mapping.items()}
+
+
+def _goal(goal: Goal, mapped: Mapping[str, str]) -> str:
     lines = f"line{'s' * (len(goal.lines) > 1)} {', '.join(map(str, goal.lines))}"
-    return f"{goal.name}: {aim(goal)}; measured by {_measure(goal)} ({lines})"
+    return f"{goal.name}: {aim(goal)}; measured by {_measure(goal, mapped)} ({lines})"
 
 
 def aim(goal: Goal) -> str:
@@ -59,20 +71,23 @@ def aim(goal: Goal) -> str:
     return percentile + shown(goal.target)
 
 
-def _measure(goal: Goal) -> str:
+def _measure(goal: Goal, mapped: Mapping[str, str]) -> str:
+    if normal(goal.name) in mapped:
+        return clean(mapped[normal(goal.name)])
     if goal.measure == ACCURACY:
         return "the assertion metric of a test"
     return goal.measure or "a metric of this name"
 
 
-def to_json(goals: Goals) -> dict[str, Any]:
+def to_json(goals: Goals, *, mapping: Mapping[str, str]) -> dict[str, Any]:
     """The same as plain data."""
+    mapped = _by_normal_name(mapping)
     return {
         "path": goals.path,
         "goals": [
             {
                 "name": goal.name,
-                "metric": None if goal.measure == ACCURACY else goal.measure,
+                "metric": mapped.get(normal(goal.name), None if goal.measure == ACCURACY else goal.measure),
                 "measure": goal.measure,
                 "target": goal.target.value,
                 "direction": goal.target.direction,
