@@ -126,6 +126,8 @@ def comparable(results: Any) -> Any:
     kept["experiment"] = {k: v for k, v in results["experiment"].items() if k not in OF_ONE_SESSION}
     for rows in ("metrics", "comparisons"):
         kept[rows] = [row for row in results[rows] if row["kind"] != "latency"]
+    outliers = [row for row in results["analysis"]["outliers"] if row["quantity"] != "latency_s"]
+    kept["analysis"] = {**results["analysis"], "outliers": outliers}
     kept["gate"] = [{**item, "hint": ""} for item in results["gate"]]
     kept["decision"] = {**results["decision"], "command": ""}
     kept["baselines"] = [{**item, "recorded_at": ""} for item in results["baselines"]]
