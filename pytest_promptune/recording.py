@@ -308,6 +308,11 @@ class Recording:
         elif self._location is not None:
             self._early.append(result)
 
+    def flush(self) -> None:
+        """Wait until everything that was given is stored, or can't be."""
+        if self._writer is not None:
+            self._writer.flush()
+
     def case_book(self, view: View, results: Sequence[Result]) -> CaseBook:
         """Every case of the session with its outputs, as far as the log has them."""
         from pytest_promptune.case_books import contents_of, read_case_book

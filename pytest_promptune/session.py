@@ -323,18 +323,24 @@ class Session:
         if not self._experiment.results:
             self._store(None, exit_code)
             return None
+        self._recording.flush()  # what went wrong while it was written is told
         view = self._view(exit_code)
         try:
-            shard = self._shard() if self.settings.json is not None else None
-            written = write_outputs(
-                view, self.settings, root=self.root, shard=shard, book=lambda: self._case_book(view)
-            )
-            return replace(view, written=written)
+            view = replace(view, written=self._written(view))
         except OutputError as error:
             self.output_error = error
-            return replace(view, written=error.written)
+            view = replace(view, written=error.written)
         finally:
             self._store(view, exit_code)
+        problem = self._recording.problem
+        is_told = problem is None or problem in view.warnings
+        return view if is_told else replace(view, warnings=(*view.warnings, str(problem)))
+
+    def _written(self, view: View) -> tuple[str, ...]:
+        shard = self._shard() if self.settings.json is not None else None
+        return write_outputs(
+            view, self.settings, root=self.root, shard=shard, book=lambda: self._case_book(view)
+        )
 
     def _case_book(self, view: View) -> CaseBook:
         return self._recording.case_book(view, self._experiment.results)

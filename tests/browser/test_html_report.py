@@ -95,7 +95,19 @@ def test_it_opens(browser, page, dark):
     assert (browser.run(colour) == "rgb(13, 17, 23)") is not dark
 
 
-def test_tables_sort(browser, page):
+SORTED = (
+    ["−12 %", "9.5 %", "10 %", "1,200 %"],
+    ["85 ms", "900 ms", "1.20 s", "2.5 s", "3 min 20 s"],
+    ["$0.0123", "$0.19", "$0.2", "$1.50"],
+    ["1e-05", "0.01", "900", "1.2M"],
+    ["2026-11-28", "2026-12-01", "2027-01-01"],
+    ["<0.001", "0.041", "0.2"],
+    ["T2", "t9", "T10"],
+)
+
+
+@pytest.mark.parametrize("texts", SORTED, ids=[texts[0] for texts in SORTED])
+def test_tables_sort(browser, page, texts):
     """By a click on a heading, numbers by their value, up and down; what is unknown stays last."""
     browser.open(page)
     browser.run(
@@ -103,17 +115,18 @@ def test_tables_sort(browser, page):
         const table = document.querySelector('table.sortable');
         window.body = table.tBodies[0];
         window.body.replaceChildren();
-        for (const text of ['9.5 %', '–', '−12 %', '1,200 %', '10 %']) {
+        for (const text of arguments[0]) {
             const row = window.body.insertRow();
             for (const _ of table.tHead.rows[0].cells) row.insertCell().textContent = text;
         }
-        """
+        """,
+        [*texts[1::2], "–", *texts[::2]],
     )
     press = "document.querySelector('table.sortable th button').click();"
     column = press + "return [...window.body.rows].map(row => row.cells[0].textContent)"
-    assert browser.run(column) == ["−12 %", "9.5 %", "10 %", "1,200 %", "–"]
+    assert browser.run(column) == [*texts, "–"]
     assert browser.run("return document.querySelector('th[aria-sort]').ariaSort") == "ascending"
-    assert browser.run(column) == ["1,200 %", "10 %", "9.5 %", "−12 %", "–"]
+    assert browser.run(column) == [*texts[::-1], "–"]
 
 
 def test_filters(browser, page):

@@ -35,7 +35,8 @@ def render_html(view: View, book: CaseBook | None = None, *, templates: Path | N
         ReportError: when a template has an error or asks for a value that does not exist.
     """
     failed = any(item.failed for item in view.gate)
-    state = "interrupted" if view.interrupted else "failed" if failed else "passed"
+    is_worse = failed or bool(wording.regressed(view))
+    state = "interrupted" if view.interrupted else "failed" if is_worse else "passed"
     if not view.comparisons and not failed:
         state = "recorded"
     return page(

@@ -35,6 +35,8 @@ def test_the_page_says_what_the_markdown_says():
     assert 'id="answers"' not in html
     assert '<header class="head recorded">' in render_html(views.recorded())
     assert '<header class="head passed">' in render_html(views.view())
+    worse = views.view(comparisons=(views.regression(gate="off"),))
+    assert '<header class="head failed">' in render_html(worse)
 
 
 def test_any_report_of_ours_is_a_page():
