@@ -234,9 +234,19 @@ def _without_winner(rows: Sequence[ComparisonRow], spoiled: set[str], runs: int,
             f"{', '.join(dict.fromkeys(row.candidate for row in undecided))}.",
             command=f"pytest --promptune-compare --promptune-runs={closest.runs_needed}{option}",
         )
-    return Decision(
-        action="continue", variant=None, reason="No variant is better than current: try another change."
-    )
+    return Decision(action="continue", variant=None, reason=f"{_mixed(rows)}: try another change.")
+
+
+def _mixed(rows: Sequence[ComparisonRow]) -> str:
+    """What each variant that is better somewhere is worse in; or that none is better."""
+    told = []
+    for candidate in dict.fromkeys(row.candidate for row in rows if row.verdict == "improved"):
+        mine = [row for row in rows if row.candidate == candidate]
+        better = ", ".join(row.name.metric for row in mine if row.verdict == "improved")
+        worse = ", ".join(row.name.metric for row in mine if _is_worse(row))
+        if worse:
+            told.append(f"{candidate} is better in {better}, but worse in {worse}")
+    return "; ".join(told) or "No variant is better than current"
 
 
 # --- the series and its goals ---------------------------------------------------------------------

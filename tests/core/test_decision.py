@@ -288,7 +288,9 @@ def test_more_of_an_attained_goal_is_not_adopted_while_others_are_open():
     assert decided("compare", *cheaper, **goals, goal_rows=[goal("missed"), kept]).action == "continue"
     assert decided("compare", *cheaper, **goals, goal_rows=[goal("attained"), kept]).action == "adopt"
     worse = [versus("v1", "improved"), versus("v1", "regressed", name=TIMES, gated=False)]
-    assert decided("compare", *worse, **goals, goal_rows=[goal("missed"), kept]).action == "continue"
+    mixed = decided("compare", *worse, **goals, goal_rows=[goal("missed"), kept])
+    assert mixed.action == "continue"
+    assert mixed.reason.startswith("v1 is better in test_a[formal], but worse in bot::latency_s: try another")
 
 
 def test_the_goal_that_is_furthest_comes_next():
