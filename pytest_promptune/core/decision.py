@@ -178,20 +178,21 @@ def _is_unmeasured(row: ComparisonRow) -> bool:
 
 
 def _decide_between(found: Situation, option: str) -> Decision:
-    """Adopt the variant that improved most, on a goal where there are any, and regressed nowhere."""
+    """Adopt the variant that improved most, on an open goal where there are any, and regressed nowhere."""
     aims = {(row.name.module, row.name.metric) for row in found.goal_rows}
     versus_current = [
         row
         for row in found.rows
         if row.reference == CURRENT and (row.gated or (row.name.module, row.name.metric) in aims)
     ]
+    wanted = _open_aims(found) or aims
     spoiled = {row.candidate for row in versus_current if _is_worse(row) or _is_unmeasured(row)}
     better = [
         row
         for row in versus_current
         if row.verdict == "improved"
         and row.candidate not in spoiled
-        and (not aims or (row.name.module, row.name.metric) in aims)
+        and (not aims or (row.name.module, row.name.metric) in wanted)
     ]
     if better:
         best = max(better, key=lambda row: abs(row.cliffs_delta or 0.0))
@@ -204,6 +205,15 @@ def _decide_between(found: Situation, option: str) -> Decision:
             command=f"{ADOPT}{shlex.quote(best.candidate)}",
         )
     return _without_winner(versus_current, spoiled, found.runs, option)
+
+
+def _open_aims(found: Situation) -> set[tuple[str, str]]:
+    """Module and metric of the goals that the app as it stands is not shown to attain."""
+    return {
+        (row.name.module, row.name.metric)
+        for row in found.goal_rows
+        if row.variant == found.variant and row.status != "attained"
+    }
 
 
 def _without_winner(rows: Sequence[ComparisonRow], spoiled: set[str], runs: int, option: str) -> Decision:
@@ -224,9 +234,19 @@ def _without_winner(rows: Sequence[ComparisonRow], spoiled: set[str], runs: int,
             f"{', '.join(dict.fromkeys(row.candidate for row in undecided))}.",
             command=f"pytest --promptune-compare --promptune-runs={closest.runs_needed}{option}",
         )
-    return Decision(
-        action="continue", variant=None, reason="No variant is better than current: try another change."
-    )
+    return Decision(action="continue", variant=None, reason=f"{_mixed(rows)}: try another change.")
+
+
+def _mixed(rows: Sequence[ComparisonRow]) -> str:
+    """What each variant that is better somewhere is worse in; or that none is better."""
+    told = []
+    for candidate in dict.fromkeys(row.candidate for row in rows if row.verdict == "improved"):
+        mine = [row for row in rows if row.candidate == candidate]
+        better = ", ".join(row.name.metric for row in mine if row.verdict == "improved")
+        worse = ", ".join(row.name.metric for row in mine if _is_worse(row))
+        if worse:
+            told.append(f"{candidate} is better in {better}, but worse in {worse}")
+    return "; ".join(told) or "No variant is better than current"
 
 
 # --- the series and its goals ---------------------------------------------------------------------

@@ -280,6 +280,19 @@ def test_a_goal_on_what_is_not_gated_decides_too():
     assert decided("compare", *slower, goals=aims("Accuracy", "Speed"), goal_rows=both).action == "continue"
 
 
+def test_more_of_an_attained_goal_is_not_adopted_while_others_are_open():
+    """A tenth of a token below a limit that is kept anyhow brings the missed accuracy no closer."""
+    cheaper = [versus("v1", "improved", name=TIMES, gated=False), versus("v1", "unchanged")]
+    goals = {"goals": aims("Accuracy", "Speed")}
+    kept = goal("attained", TIMES, name="Speed")
+    assert decided("compare", *cheaper, **goals, goal_rows=[goal("missed"), kept]).action == "continue"
+    assert decided("compare", *cheaper, **goals, goal_rows=[goal("attained"), kept]).action == "adopt"
+    worse = [versus("v1", "improved"), versus("v1", "regressed", name=TIMES, gated=False)]
+    mixed = decided("compare", *worse, **goals, goal_rows=[goal("missed"), kept])
+    assert mixed.action == "continue"
+    assert mixed.reason.startswith("v1 is better in test_a[formal], but worse in bot::latency_s: try another")
+
+
 def test_the_goal_that_is_furthest_comes_next():
     """With the node on which work promises most; also after a baseline was recorded."""
     rows = [goal("missed", value=0.8), goal("unclear", OTHER, name="Other", value=0.3)]
