@@ -34,6 +34,7 @@ from pytest_promptune.langgraph.nodes.models import (
     sdk_call,
     with_schema,
 )
+from pytest_promptune.langgraph.nodes.posting import posted
 from pytest_promptune.langgraph.nodes.prompts import prompt_of
 from pytest_promptune.langgraph.nodes.sources import code_of
 from pytest_promptune.langgraph.nodes.strings import of_constant
@@ -104,6 +105,9 @@ class Calls:
             self._record([of_sdk(provider, given)], sdk_texts(given), site)
             return NOTHING
         if isinstance(node.func, ast.Attribute):
+            if (body := posted(node.func.attr, given)) is not None:
+                self._record([of_sdk(body.provider, body.given)], sdk_texts(body.given), site)
+                return NOTHING
             base = self._evaluator.expression(node.func.value, scope)
             if node.func.attr in _FILLING and isinstance(node.func.value, ast.Name):
                 scope.names[node.func.value.id] = union([base, held(given.every)])
