@@ -1320,7 +1320,7 @@ def node(state):
 
 graph = graph_of(node)
 """,
-            loaders="import collections\n\nPrompter = collections.namedtuple('Prompter', 'template folder')\n",
+            loaders="import collections\n\nPrompter = collections.namedtuple('P', 'template folder')\n",
         )
     )
     expected = [{"file": f"{folder}/hello.jinja", "line": 1, "text": "Say hello to {{ name }}"}]
@@ -1337,7 +1337,7 @@ graph = graph_of(node)
     ],
 )
 def test_calls_through_http(inspect, url, provider):
-    """A request that is posted to a well-known endpoint of models: its body says model, prompt, parameters."""
+    """A body that is posted to a well-known endpoint of models says model, prompt and parameters."""
     row = only(
         inspect(
             f"""
@@ -1352,7 +1352,10 @@ client = httpx.Client()
 def ask(prompt):
     body = {{
         "model": "qwen-max",
-        "messages": [{{"role": "system", "content": "Answer in one word"}}, {{"role": "user", "content": prompt}}],
+        "messages": [
+            {{"role": "system", "content": "Answer in one word"}},
+            {{"role": "user", "content": prompt}},
+        ],
         "temperature": 0.3,
     }}
     return client.post({url}, json=body).json()

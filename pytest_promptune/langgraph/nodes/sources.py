@@ -164,7 +164,7 @@ class Sources:
         return None if found is None else self.text_files[found]
 
     def prompt_file(self, stem: str) -> Literal | None:
-        """The file in a folder of prompts or templates that a loader finds without its ending, if one fits."""
+        """The file in a folder of prompts or templates that is named without its ending, if one fits."""
         fitting = self._prompt_files.get(PurePath(stem).name, ()) if _STEM.fullmatch(stem) else ()
         fitting = [file for file in fitting if f"/{PurePath(file).with_suffix('')}".endswith(f"/{stem}")]
         return self.text_files[fitting[0]] if len(fitting) == 1 else None
