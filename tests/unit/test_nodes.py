@@ -1410,3 +1410,31 @@ graph = graph_of(node)
 """
     )
     assert rows(found) == []
+
+
+def test_a_prompt_file_whose_name_is_put_together(inspect, tmp_path):
+    """A file below a constant folder, named by an argument and an ending, and read by its path."""
+    (tmp_path / "texts").mkdir()
+    (tmp_path / "texts" / "hello.md").write_text("Say hello to them", encoding="utf-8")
+    row = only(
+        inspect(
+            """
+from pathlib import Path
+
+FOLDER = Path(__file__).parent / "texts"
+
+
+def load(name):
+    path = FOLDER / f"{name}.md"
+    return path.read_text(encoding="utf-8")
+
+
+def node(state):
+    return {"a": llm.invoke([("system", load("hello")), ("human", state["q"])]).content}
+
+
+graph = graph_of(node)
+"""
+        )
+    )
+    assert row["prompt"] == [{"file": "texts/hello.md", "line": 1, "text": "Say hello to them"}]

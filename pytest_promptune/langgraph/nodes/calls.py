@@ -8,6 +8,7 @@ import inspect
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import replace
+from pathlib import PurePath
 from types import FunctionType, MethodType
 from typing import TYPE_CHECKING, Any
 
@@ -157,12 +158,11 @@ class Calls:
         return replace(held([base, *arguments]), is_text=base.is_text)
 
     def _of_method(self, base: Value, found: Value, name: str, given: Arguments, site: Site) -> Value:
-        """Of a method that is known; methods of builtins hold what their object holds."""
+        """Of a method that is known; methods of builtins and paths hold what their object holds."""
         result = self.call_value(found, given, site)
-        if (
-            all(code_of(getattr(item, "__func__", item)) is None for item in found.objects)
-            and not found.closures
-        ):
+        has_path = any(isinstance(item, PurePath) for item in base.objects)
+        is_builtin = all(code_of(getattr(item, "__func__", item)) is None for item in found.objects)
+        if (has_path or is_builtin) and not found.closures:
             arguments = [] if name in _TAKING_APART else given.every
             if any(isinstance(item, type) for item in base.objects):
                 return result
