@@ -1270,3 +1270,171 @@ def test_python_path_of_an_ini_file_above(tmp_path):
     (tmp_path / "app").mkdir()
     (tmp_path / "pytest.ini").write_text("[pytest]\npythonpath = lib\n", encoding="utf-8")
     assert tmp_path / "lib" in read_project(tmp_path / "app", "m:graph").paths
+
+
+def test_a_key_that_is_put_together(inspect):
+    """An f-string of names that are known is a key itself: the entry it picks is the prompt, no other."""
+    found = inspect(
+        """
+PROMPTS = {"check_name": "Say whether this is a name", "check_title": "Say whether this is a job"}
+
+
+def check(stage, text):
+    return {"a": llm.invoke([("system", PROMPTS[f"check_{stage}"]), ("human", text)]).content}
+
+
+def node(state):
+    return check("name", state["q"])
+
+
+def node1(state):
+    return check(stage="title", text=state["q"])
+
+
+graph = graph_of(node, node1)
+"""
+    )
+    texts = [[prompt["text"] for prompt in row["prompt"]] for row in rows(found)]
+    assert texts == [["Say whether this is a name"], ["Say whether this is a job"]]
+
+
+@pytest.mark.parametrize("folder", ["prompts", "templates", "notes"])
+def test_prompt_files_named_by_their_stem(inspect, tmp_path, folder):
+    """A loader that adds the ending itself; only a file in a folder of prompts is taken for one."""
+    (tmp_path / folder).mkdir()
+    (tmp_path / folder / "hello.jinja").write_text("Say hello to {{ name }}", encoding="utf-8")
+    row = only(
+        inspect(
+            f"""
+from pathlib import Path
+
+import loaders
+
+FOLDER = str(Path(__file__).parent / "{folder}")
+
+
+def node(state):
+    text = loaders.Prompter(template="hello", folder=FOLDER).render(name=state["q"])
+    return {{"a": llm.invoke(text).content}}
+
+
+graph = graph_of(node)
+""",
+            loaders="import collections\n\nPrompter = collections.namedtuple('P', 'template folder')\n",
+        )
+    )
+    expected = [{"file": f"{folder}/hello.jinja", "line": 1, "text": "Say hello to {{ name }}"}]
+    assert row["prompt"] == ([] if folder == "notes" else expected)
+
+
+@pytest.mark.parametrize(
+    ("url", "provider"),
+    [
+        ('f"{BASE}/v1/chat/completions"', None),
+        ('"https://api.openai.com/v1/responses"', "openai"),
+        ('"https://api.anthropic.com/v1/messages"', "anthropic"),
+        ('"http://localhost:11434/api/chat"', "ollama"),
+    ],
+)
+def test_calls_through_http(inspect, url, provider):
+    """A body that is posted to a well-known endpoint of models says model, prompt and parameters."""
+    row = only(
+        inspect(
+            f"""
+import os
+
+import httpx
+
+BASE = os.environ.get("BASE", "http://localhost")
+client = httpx.Client()
+
+
+def ask(prompt):
+    body = {{
+        "model": "qwen-max",
+        "messages": [
+            {{"role": "system", "content": "Answer in one word"}},
+            {{"role": "user", "content": prompt}},
+        ],
+        "temperature": 0.3,
+    }}
+    return client.post({url}, json=body).json()
+
+
+def node(state):
+    return {{"a": ask(state["q"])}}
+
+
+graph = graph_of(node)
+"""
+        )
+    )
+    assert (row["model"], row["provider"], row["params"]) == ("qwen-max", provider, {"temperature": 0.3})
+    assert [prompt["text"] for prompt in row["prompt"]] == ["Answer in one word"]
+
+
+def test_a_posted_body_that_is_not_known(inspect):
+    """It calls a model all the same, and nothing is said about a limit that isn't seen."""
+    row = only(
+        inspect(
+            """
+import httpx
+
+
+def node(state):
+    return {"a": httpx.post("http://localhost/v1/chat/completions", data=state["q"]).text}
+
+
+graph = graph_of(node)
+"""
+        )
+    )
+    assert (row["model"], row["params"]) == (None, {})
+    assert [finding["rule"] for finding in row["findings"]] == []
+
+
+def test_other_requests_are_no_calls_of_a_model(inspect):
+    """A post to anywhere else, and a URL that only begins like an endpoint."""
+    found = inspect(
+        """
+import httpx
+
+
+def node(state):
+    httpx.post("https://example.com/v1/chat/completions-log", json={"model": "x"})
+    httpx.post("https://example.com/messages", json={"text": state["q"]})
+    return {"a": "b"}
+
+
+graph = graph_of(node)
+"""
+    )
+    assert rows(found) == []
+
+
+def test_a_prompt_file_whose_name_is_put_together(inspect, tmp_path):
+    """A file below a constant folder, named by an argument and an ending, and read by its path."""
+    (tmp_path / "texts").mkdir()
+    (tmp_path / "texts" / "hello.md").write_text("Say hello to them", encoding="utf-8")
+    row = only(
+        inspect(
+            """
+from pathlib import Path
+
+FOLDER = Path(__file__).parent / "texts"
+
+
+def load(name):
+    path = FOLDER / f"{name}.md"
+    return path.read_text(encoding="utf-8")
+
+
+def node(state):
+    return {"a": llm.invoke([("system", load("hello")), ("human", state["q"])]).content}
+
+
+graph = graph_of(node)
+"""
+        )
+    )
+    assert row["prompt"] == [{"file": "texts/hello.md", "line": 1, "text": "Say hello to them"}]

@@ -8,6 +8,7 @@ import inspect
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import replace
+from pathlib import PurePath
 from types import FunctionType, MethodType
 from typing import TYPE_CHECKING, Any
 
@@ -34,6 +35,7 @@ from pytest_promptune.langgraph.nodes.models import (
     sdk_call,
     with_schema,
 )
+from pytest_promptune.langgraph.nodes.posting import posted
 from pytest_promptune.langgraph.nodes.prompts import prompt_of
 from pytest_promptune.langgraph.nodes.sources import code_of
 from pytest_promptune.langgraph.nodes.strings import of_constant
@@ -104,6 +106,9 @@ class Calls:
             self._record([of_sdk(provider, given)], sdk_texts(given), site)
             return NOTHING
         if isinstance(node.func, ast.Attribute):
+            if (body := posted(node.func.attr, given)) is not None:
+                self._record([of_sdk(body.provider, body.given)], sdk_texts(body.given), site)
+                return NOTHING
             base = self._evaluator.expression(node.func.value, scope)
             if node.func.attr in _FILLING and isinstance(node.func.value, ast.Name):
                 scope.names[node.func.value.id] = union([base, held(given.every)])
@@ -153,12 +158,11 @@ class Calls:
         return replace(held([base, *arguments]), is_text=base.is_text)
 
     def _of_method(self, base: Value, found: Value, name: str, given: Arguments, site: Site) -> Value:
-        """Of a method that is known; methods of builtins hold what their object holds."""
+        """Of a method that is known; methods of builtins and paths hold what their object holds."""
         result = self.call_value(found, given, site)
-        if (
-            all(code_of(getattr(item, "__func__", item)) is None for item in found.objects)
-            and not found.closures
-        ):
+        has_path = any(isinstance(item, PurePath) for item in base.objects)
+        is_builtin = all(code_of(getattr(item, "__func__", item)) is None for item in found.objects)
+        if (has_path or is_builtin) and not found.closures:
             arguments = [] if name in _TAKING_APART else given.every
             if any(isinstance(item, type) for item in base.objects):
                 return result

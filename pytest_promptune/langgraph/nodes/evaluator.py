@@ -21,6 +21,7 @@ from pytest_promptune.langgraph.nodes.contents import contents, role_of
 from pytest_promptune.langgraph.nodes.items import item_of, items_of
 from pytest_promptune.langgraph.nodes.models import constant, is_called_like_a_class
 from pytest_promptune.langgraph.nodes.sources import Sources
+from pytest_promptune.langgraph.nodes.strings import joined_name
 from pytest_promptune.langgraph.nodes.values import (
     NOTHING,
     Arguments,
@@ -157,9 +158,12 @@ class Evaluator:
         return PromptText(text=text, file=self.sources.name(scope.file), line=node.lineno)
 
     def _joined(self, node: ast.JoinedStr, scope: Scope) -> Value:
-        """An f-string: its own text, and those that it fills in."""
-        parts = [part.value for part in node.values if isinstance(part, ast.FormattedValue)]
-        texts = [text for part in parts for text in contents(self.expression(part, scope)).texts]
+        """An f-string: its own text, and those that it fills in; a name where all of it is known."""
+        parts = [part for part in node.values if isinstance(part, ast.FormattedValue)]
+        values = [self.expression(part.value, scope) for part in parts]
+        if (name := joined_name(node, values)) is not None:
+            return Value(texts=(self._literal(node, name, scope),), is_text=True)
+        texts = [text for value in values for text in contents(value).texts]
         fixed = "".join(str(part.value) for part in node.values if isinstance(part, ast.Constant))
         own = (self._literal(node, text_of(node) or "", scope),) if fixed.strip() else ()
         return Value(texts=(*own, *texts), is_text=True)

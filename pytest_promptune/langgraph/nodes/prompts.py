@@ -52,7 +52,7 @@ def _texts(values: Iterable[Value], sources: Sources, near: str | None) -> Itera
 
 
 def _placed(text: PromptText, sources: Sources, near: str | None) -> PromptText | None:
-    if (file := sources.text_file(text.text)) is not None:
+    if (file := sources.text_file(text.text) or sources.prompt_file(text.text)) is not None:
         return PromptText(text=file.text, file=file.file, line=file.line)
     if not _is_prose(text.text):
         return None

@@ -9,14 +9,18 @@ import sys
 import sysconfig
 from collections.abc import Iterable, Iterator
 from functools import cached_property
-from pathlib import Path
+from pathlib import Path, PurePath
 from types import CodeType
 
 from pytest_promptune.core.literals import Literal, LiteralIndex, literals_of
 
 Definition = ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
 
-_TEXT_SUFFIXES = (".md", ".txt", ".j2", ".jinja", ".jinja2", ".prompt", ".yaml", ".yml", ".toml")
+_PROSE_SUFFIXES = (".md", ".txt", ".j2", ".jinja", ".jinja2", ".prompt")
+_TEXT_SUFFIXES = (*_PROSE_SUFFIXES, ".yaml", ".yml", ".toml")
+#: Folders whose files are prompts, and a file of theirs without its ending.
+_FOLDER = re.compile(r"prompt|template", re.IGNORECASE)
+_STEM = re.compile(r"[\w./-]*\w")
 _NOT_OURS = frozenset({"node_modules", "build", "dist", "site-packages", "__pycache__", "tests"})
 #: Files that the index reads; a folder with more is no single app.
 _MOST_FILES = 2000
@@ -158,6 +162,21 @@ class Sources:
             return None
         found = _named(name, self.text_files)
         return None if found is None else self.text_files[found]
+
+    def prompt_file(self, stem: str) -> Literal | None:
+        """The file in a folder of prompts or templates that is named without its ending, if one fits."""
+        fitting = self._prompt_files.get(PurePath(stem).name, ()) if _STEM.fullmatch(stem) else ()
+        fitting = [file for file in fitting if f"/{PurePath(file).with_suffix('')}".endswith(f"/{stem}")]
+        return self.text_files[fitting[0]] if len(fitting) == 1 else None
+
+    @cached_property
+    def _prompt_files(self) -> dict[str, list[str]]:
+        """Names of files that are prompts by their folder, by the name without its ending."""
+        found: dict[str, list[str]] = {}
+        for file in map(PurePath, self.text_files):
+            if file.suffix.lower() in _PROSE_SUFFIXES and _FOLDER.search(file.parent.as_posix()):
+                found.setdefault(file.stem, []).append(file.as_posix())
+        return found
 
     def data_file(self, name: str) -> Literal | None:
         """As `text_file`, and JSON, which holds much else than prompts: it is read when it is asked for."""

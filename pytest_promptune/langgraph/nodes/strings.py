@@ -1,6 +1,9 @@
-"""Methods of texts that are known: names of models are often cut out of longer ones."""
+"""Short texts that are known: names of models and keys are often cut out of others or put together."""
 
 from __future__ import annotations
+
+import ast
+from collections.abc import Sequence
 
 from pytest_promptune.core.nodes.model import PromptText
 from pytest_promptune.langgraph.nodes.models import constant, constant_text
@@ -36,6 +39,30 @@ def of_constant(base: Value, method: str, given: Arguments) -> Value | None:
         return _text(result)
     parts = tuple(_text(part) for part in result)
     return Value(texts=tuple(text for part in parts for text in part.texts), elements=parts)
+
+
+def joined_name(node: ast.JoinedStr, values: Sequence[Value]) -> str | None:
+    """The key or file name that an f-string gives, as ``f"check_{stage}"`` with a stage that is known.
+
+    Args:
+        node: the f-string.
+        values: of its placeholders, in order.
+
+    Returns:
+        None where a part is not known, and for texts that are no name: they keep their placeholders.
+    """
+    parts, filled = [], iter(values)
+    for part in node.values:
+        if isinstance(part, ast.FormattedValue):
+            known = constant(next(filled))
+            if part.conversion != -1 or part.format_spec is not None or not isinstance(known, str | int):
+                return None
+            parts.append(str(known))
+        elif isinstance(part, ast.Constant):
+            parts.append(str(part.value))
+    name = "".join(parts)
+    is_name = 0 < len(name) <= _LONGEST and not any(sign.isspace() for sign in name)
+    return name if is_name else None
 
 
 def _text(text: str) -> Value:
