@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import quote
 
 from pytest_promptune.core.casebook import CaseBook
 from pytest_promptune.core.errors import PromptuneError
@@ -14,6 +18,13 @@ from pytest_promptune.core.view import View
 from pytest_promptune.option_values import HTML
 from pytest_promptune.settings import Settings
 from pytest_promptune.store.files import append_text, write_text
+
+if TYPE_CHECKING:
+    from pytest_promptune.report.plots import Plot
+
+PLOTS_HINT = "Plots need an extra: pip install pytest-promptune[plots]"
+#: Names of the files that `report.plots` makes for sessions.
+_OWN_PLOTS = re.compile(r"differences|cases-\d+|latency|nodes")
 
 
 class OutputError(PromptuneError):
@@ -105,10 +116,21 @@ def _outputs(
     templates = root / settings.templates if settings.templates else None
 
     @cache
-    def markdown() -> str:
-        from pytest_promptune.report.markdown import render_markdown
+    def plots() -> tuple[Plot, ...]:
+        from pytest_promptune.report.plots import draw, is_available
 
-        return render_markdown(view, templates=templates)
+        return draw(view) if is_available() else ()
+
+    def write_markdown(path: Path) -> None:
+        problem = ""
+        try:
+            drawn = plots()
+        except Exception as error:  # a picture is never worth a report
+            drawn, problem = (), f"The plots can't be drawn ({type(error).__name__}: {error})."
+        write_text(path, _markdown(view, path, drawn, templates))
+        _write_plots(path, drawn)
+        if problem:
+            raise PromptuneError(problem)
 
     @cache
     def html() -> str:
@@ -117,8 +139,9 @@ def _outputs(
         return render_html(view, book(), templates=templates)
 
     def written_to(path: Path) -> Callable[[], None]:
-        report = html if path.name.lower().endswith(HTML) else markdown
-        return lambda: write_text(path, report())
+        if path.name.lower().endswith(HTML):
+            return lambda: write_text(path, html())
+        return lambda: write_markdown(path)
 
     found += [(path, written_to(root / path)) for path in settings.report]
     if job_summary := os.environ.get("GITHUB_STEP_SUMMARY"):
@@ -126,6 +149,32 @@ def _outputs(
 
         found.append((None, lambda: append_text(Path(job_summary), step_summary(view))))
     return found
+
+
+def _markdown(view: View, path: Path, drawn: Sequence[Plot], templates: Path | None) -> str:
+    from markupsafe import Markup
+
+    from pytest_promptune.report.markdown import Picture, render_markdown
+    from pytest_promptune.report.plots import is_available
+
+    folder = quote(f"{path.stem}_files")
+    pictures = [
+        Picture(reference=Markup(f"{folder}/{plot.name}.svg"), alternative=plot.alternative) for plot in drawn
+    ]
+    hint = "" if is_available() else PLOTS_HINT
+    return render_markdown(view, templates=templates, plots=pictures, plots_hint=hint)
+
+
+def _write_plots(path: Path, drawn: Sequence[Plot]) -> None:
+    """Write the plots beside their report, and remove those of an earlier one."""
+    folder = path.with_name(f"{path.stem}_files")
+    for plot in drawn:
+        write_text(folder / f"{plot.name}.svg", plot.svg)
+    kept = {f"{plot.name}.svg" for plot in drawn}
+    for old in folder.glob("*.svg"):
+        if old.name not in kept and _OWN_PLOTS.fullmatch(old.stem):
+            with suppress(OSError):
+                old.unlink()
 
 
 def _shown(path: Path, root: Path) -> str:

@@ -1,7 +1,8 @@
 """Figures of matplotlib as SVG text: no display, no global state, the same bytes for the same input.
 
 The card is white and opaque: no colour has 4.5:1 against both white and GitHub's dark #0d1117 (the most that
-one can have against both is 4.3:1), and `prefers-color-scheme` inside an image follows the system, not the page.
+one can have against both is 4.3:1), and `prefers-color-scheme` in
+an image follows the system, not the page.
 """
 
 from __future__ import annotations
@@ -87,8 +88,16 @@ def width(texts: list[str], *, most: float) -> float:
 
 def finish(on: Figure, name: str, title: str, alternative: str) -> Plot:
     """The figure as a plot, with its title above it."""
-    on.text(0.15 / WIDTH, 1 - 0.28 / on.get_figheight(), label(title, 7.6), color=INK, fontsize=12,
-            fontweight="bold", va="center", parse_math=False)
+    on.text(
+        0.15 / WIDTH,
+        1 - 0.28 / on.get_figheight(),
+        label(title, 7.6),
+        color=INK,
+        fontsize=12,
+        fontweight="bold",
+        va="center",
+        parse_math=False,
+    )
     sentence = clean(alternative)
     return Plot(name=name, title=title, alternative=sentence, svg=_svg(on, name, clean(title), sentence))
 
@@ -107,7 +116,7 @@ def _svg(on: Figure, name: str, title: str, alternative: str) -> str:
     # The reader's own fonts: those of this machine may be unknown there, and lack the letters.
     text = text.replace("'DejaVu Sans'", "system-ui, 'DejaVu Sans'")
     end = text.index(">") + 1
-    named = f'<title>{escape(title)}</title>\n<desc>{escape(alternative)}</desc>'
+    named = f"<title>{escape(title)}</title>\n<desc>{escape(alternative)}</desc>"
     return f'{text[: end - 1]} role="img">\n{named}{text[end:]}'.rstrip() + "\n"
 
 

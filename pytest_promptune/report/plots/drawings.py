@@ -107,11 +107,23 @@ def differences(rows: Sequence[Difference]) -> Plot | None:
         axes.axvline(0, color=FAINT, linewidth=1)
         for y, row in enumerate(found):
             _difference(axes, y, row)
-            write(axes, -0.02, y, row.label, inches=left - 0.15, ha="right", transform=axes.get_yaxis_transform())
+            write(
+                axes,
+                -0.02,
+                y,
+                row.label,
+                inches=left - 0.15,
+                ha="right",
+                transform=axes.get_yaxis_transform(),
+            )
             said = f"{row.verdict}  {row.text}"
             write(axes, 1.02, y, said, inches=2.7, fontsize=9, transform=axes.get_yaxis_transform())
-        axes.set_xlabel(label(f"Difference in {unit}" if unit else "Difference", 3), color=FAINT,
-                        fontsize=9, parse_math=False)
+        axes.set_xlabel(
+            label(f"Difference in {unit}" if unit else "Difference", 3),
+            color=FAINT,
+            fontsize=9,
+            parse_math=False,
+        )
     said = "; ".join(f"{row.label}: {row.text}, {row.verdict}" for row in rows)
     what = f"Differences with their intervals (dashed: the margin). {said}."
     return finish(on, "differences", "Differences with intervals", what)
@@ -127,7 +139,9 @@ def _difference(axes: Any, y: int, row: Difference) -> None:
         axes.plot([row.margin] * 2, (y - 0.42, y + 0.42), "--", color=INK, linewidth=1)
 
 
-def heat_map(metric: str, names: Sequence[str], rows: Sequence[CaseRow], *, name: str = "cases") -> Plot | None:
+def heat_map(
+    metric: str, names: Sequence[str], rows: Sequence[CaseRow], *, name: str = "cases"
+) -> Plot | None:
     """Cases by columns `names`; of many cases, those that changed most."""
     if not rows:
         return None
@@ -228,15 +242,34 @@ def progress(
         low, high = point.interval or (None, None)
         ends = (point.value if low is None else low, point.value if high is None else high)
         axes.plot((x, x), ends, color=BLUE, linewidth=2)
-        write(axes, x, -0.08, point.label, inches=6.6 / len(points), ha="center", fontsize=9,
-              transform=axes.get_xaxis_transform())
+        write(
+            axes,
+            x,
+            -0.08,
+            point.label,
+            inches=6.6 / len(points),
+            ha="center",
+            fontsize=9,
+            transform=axes.get_xaxis_transform(),
+        )
     goal = ""
     if target is not None:
         goal = f"goal: {'at least' if direction == 'higher' else 'at most'} {number(target)} {unit}".rstrip()
         axes.axhline(target, color=ORANGE, linestyle="--", linewidth=1.5)
-        write(axes, 1, target, goal, ha="right", va="bottom", fontsize=9, color="#a34700",
-              transform=axes.get_yaxis_transform())
+        write(
+            axes,
+            0.01,
+            target,
+            goal,
+            ha="left",
+            va="bottom",
+            fontsize=9,
+            color="#a34700",
+            transform=axes.get_yaxis_transform(),
+        )
     axes.set_xticks([])
     axes.set_ylabel(label(unit, 2), color=FAINT, fontsize=9, parse_math=False)
     said = "; ".join(f"{point.label}: {number(point.value)} {unit}".rstrip() for point in points)
-    return finish(on, name, f"{metric} over iterations", f"{metric} over iterations: {said}; {goal or 'no goal'}.")
+    return finish(
+        on, name, f"{metric} over iterations", f"{metric} over iterations: {said}; {goal or 'no goal'}."
+    )

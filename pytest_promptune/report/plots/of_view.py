@@ -57,7 +57,11 @@ def _margin(row: ComparisonRow, value: float) -> float | None:
 def _heat_maps(view: View) -> list[Plot | None]:
     groups: dict[tuple[str, str], list[MetricRow]] = {}
     for row in view.metrics:
-        if row.name.kind == "binary" and row.name.test != f"{row.name.module}::{row.name.app}" and row.case_means:
+        if (
+            row.name.kind == "binary"
+            and row.name.test != f"{row.name.module}::{row.name.app}"
+            and row.case_means
+        ):
             groups.setdefault((row.name.module, row.name.metric), []).append(row)
     return [
         drawings.heat_map(

@@ -11,7 +11,7 @@ import views
 from pytest_promptune.report import plots
 from pytest_promptune.report.plots import drawings
 
-HOSTILE = "$x^2$ <script>alert(1)</script> \x1b[31m\x00 href=\"http://e.x\" 日本語"
+HOSTILE = '$x^2$ <script>alert(1)</script> \x1b[31m\x00 href="http://e.x" 日本語'
 
 
 def drawn():
