@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Literal
 
 from pytest_promptune.core import wording
-from pytest_promptune.core.display import effect, effect_values
+from pytest_promptune.core.display import cut, effect, effect_values
 from pytest_promptune.core.view import ComparisonRow, MetricRow, NodeRow, View
 from pytest_promptune.report.plots import drawings
 from pytest_promptune.report.plots.canvas import Plot
@@ -31,7 +31,7 @@ def _differences(view: View) -> list[Difference]:
         if value is not None:
             rows.append(
                 Difference(
-                    label=f"{wording.label(row.name)} · {row.candidate}",
+                    label=f"{cut(wording.label(row.name), 20)} · {cut(row.candidate, 14)}",
                     unit=unit,
                     value=value,
                     interval=limits,
