@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pytest_promptune.core.casebook import CaseBook
 from pytest_promptune.core.errors import PromptuneError
@@ -14,6 +15,9 @@ from pytest_promptune.core.view import View
 from pytest_promptune.option_values import HTML
 from pytest_promptune.settings import Settings
 from pytest_promptune.store.files import append_text, write_text
+
+if TYPE_CHECKING:
+    from pytest_promptune.report.plots import Plot
 
 
 class OutputError(PromptuneError):
@@ -104,21 +108,39 @@ def _outputs(
 
     templates = root / settings.templates if settings.templates else None
 
-    @cache
-    def markdown() -> str:
-        from pytest_promptune.report.markdown import render_markdown
+    compares = view.mode == "compare" and bool(view.comparisons)
 
-        return render_markdown(view, templates=templates)
+    @cache
+    def plots() -> tuple[Sequence[Plot], PromptuneError | None]:
+        from pytest_promptune.plot_files import drawn
+        from pytest_promptune.report.plots import draw, is_available
+
+        return drawn(lambda: draw(view)) if compares and is_available() else ((), None)
+
+    def write_markdown(path: Path) -> None:
+        from pytest_promptune.plot_files import HINT, beside, write_plots
+        from pytest_promptune.report.markdown import render_markdown
+        from pytest_promptune.report.plots import is_available
+
+        found, problem = plots()
+        hint = HINT if compares and not is_available() else ""
+        pictures = beside(path, found)
+        write_text(path, render_markdown(view, templates=templates, plots=pictures, plots_hint=hint))
+        write_plots(path, found)
+        if problem is not None:
+            raise problem
 
     @cache
     def html() -> str:
+        from pytest_promptune.plot_files import within
         from pytest_promptune.report.html import render_html
 
-        return render_html(view, book(), templates=templates)
+        return render_html(view, book(), templates=templates, plots=within(plots()[0]))
 
     def written_to(path: Path) -> Callable[[], None]:
-        report = html if path.name.lower().endswith(HTML) else markdown
-        return lambda: write_text(path, report())
+        if path.name.lower().endswith(HTML):
+            return lambda: write_text(path, html())
+        return lambda: write_markdown(path)
 
     found += [(path, written_to(root / path)) for path in settings.report]
     if job_summary := os.environ.get("GITHUB_STEP_SUMMARY"):

@@ -164,6 +164,8 @@ class Samples:
         import_module("pytest_promptune.report.markdown")
         if self._settings.report and self._settings.templates is None:
             import_module("pytest_promptune.report.templating").compile_ahead()
+        if self._settings.report and self._settings.compare:
+            import_module("pytest_promptune.report.plots").load_ahead()
 
     # --- told between the processes of a session --------------------------------------------------
 

@@ -232,7 +232,7 @@ def effect(row: ComparisonRow) -> str:
     Shares differ in points, latency in per cent of the ratio, cost and tokens in per cent of the
     reference's mean (treated as fixed), everything else in its own unit.
     """
-    value, limits, unit = _effect(row)
+    value, limits, unit = effect_values(row)
     decimals = 1 if unit in ("pts", "%") else _digits_of([value, *(limits or ())])
     return _with_limits(value, limits, unit, decimals)
 
@@ -279,7 +279,8 @@ def change(name: MetricName, reference: float | None, candidate: float | None) -
     return f"{signed(value, _digits_of([value]))} {unit}".rstrip()
 
 
-def _effect(row: ComparisonRow) -> tuple[float | None, Interval | None, str]:
+def effect_values(row: ComparisonRow) -> tuple[float | None, Interval | None, str]:
+    """The numbers that :func:`effect` shows: difference, interval, and the unit of both."""
     kind, base = row.name.kind, row.reference_mean
     if kind == "binary":
         return _times(row.difference, 100), _times_both(row.ci, 100), "pts"

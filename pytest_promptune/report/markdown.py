@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from markupsafe import Markup
+
 from pytest_promptune.core import wording
 from pytest_promptune.core.display import clean
+from pytest_promptune.core.values import dataclass
 from pytest_promptune.core.view import View
 from pytest_promptune.report import changes, tables
 from pytest_promptune.report.analysis import analysis_tables
@@ -16,13 +20,32 @@ from pytest_promptune.report.nodes import node_tables
 from pytest_promptune.report.templating import render
 
 
-def render_markdown(view: View, *, templates: Path | None = None) -> str:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Picture:
+    """How a report refers to a plot."""
+
+    #: Path relative to the report, or a data URI; nothing in it has a meaning for Markdown.
+    reference: Markup
+    alternative: str
+    title: str = ""
+
+
+def render_markdown(
+    view: View, *, templates: Path | None = None, plots: Sequence[Picture] = (), plots_hint: str = ""
+) -> str:
     """The report as GitHub renders it; a folder of `templates` may replace single ones by name.
+
+    Args:
+        view: what was found.
+        templates: the folder.
+        plots: pictures that go with it.
+        plots_hint: how to get them, where there are none.
 
     Raises:
         ReportError: when a template has an error or asks for a value that does not exist.
     """
-    return render("report.md.j2", values(view), templates=templates)
+    found = values(view) | {"plots": tuple(plots), "plots_hint": plots_hint}
+    return render("report.md.j2", found, templates=templates)
 
 
 def values(view: View) -> dict[str, Any]:
@@ -52,6 +75,8 @@ def values(view: View) -> dict[str, Any]:
         "short_case_lists": tables.case_lists(view, limit=10),
         "variants": changes.variants(view),
         "errors": tables.error_table(view),
+        "plots": (),
+        "plots_hint": "",
         "scope": wording.scope(view) if view.comparisons else "",
         "level": tables.comparison_level(view),
         "one_sided": tables.one_sided_level(view),

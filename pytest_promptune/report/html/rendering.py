@@ -16,13 +16,19 @@ from pytest_promptune.core.display import clean
 from pytest_promptune.core.view import View
 from pytest_promptune.report.html.casebook_data import to_script
 from pytest_promptune.report.html.converting import to_html
-from pytest_promptune.report.markdown import render_markdown
+from pytest_promptune.report.markdown import Picture, render_markdown
 from pytest_promptune.report.templating import render_page
 
 _FOLDER = "html/"
 
 
-def render_html(view: View, book: CaseBook | None = None, *, templates: Path | None = None) -> str:
+def render_html(
+    view: View,
+    book: CaseBook | None = None,
+    *,
+    templates: Path | None = None,
+    plots: Sequence[Picture] = (),
+) -> str:
     """The report of a session as one HTML file.
 
     Args:
@@ -30,6 +36,7 @@ def render_html(view: View, book: CaseBook | None = None, *, templates: Path | N
         book: every case with its outputs, where they are known.
         templates: a folder with templates that replace ours by name, ``html/page.html.j2`` and those of the
             Markdown report among them.
+        plots: pictures that the page holds itself.
 
     Raises:
         ReportError: when a template has an error or asks for a value that does not exist.
@@ -40,7 +47,7 @@ def render_html(view: View, book: CaseBook | None = None, *, templates: Path | N
     if not view.comparisons and not failed:
         state = "recorded"
     return page(
-        render_markdown(view, templates=templates),
+        render_markdown(view, templates=templates, plots=plots),
         title=wording.TITLES[view.mode],
         state=state,
         badges=_badges(view),
