@@ -90,6 +90,7 @@ def node_from(data: Mapping[str, Any]) -> NodeRow:
         cost_usd=data.get("cost_usd"),
         share_of_latency=data.get("share_of_latency"),
         share_of_cost=data.get("share_of_cost"),
+        share_of_tokens=data.get("share_of_tokens"),
         errors=data.get("errors") or {},
     )
 
