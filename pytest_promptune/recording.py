@@ -325,9 +325,12 @@ class Recording:
                     return read_case_book(log, view, results=results)
             except StoreError as error:
                 why = f"Outputs are not shown: {self._writer.problem or error}"
-        return build_case_book(
-            view, results, contents=contents_of(self._facts.cases), answers={}, lacking=why
+        clean = self._redactor.json
+        cases = (
+            replace(each, input=clean(each.input), expected=clean(each.expected), tags=clean(dict(each.tags)))
+            for each in self._facts.cases
         )
+        return build_case_book(view, results, contents=contents_of(cases), answers={}, lacking=why)
 
     def finish(
         self, *, complete: bool, commit: Commit, finished: str, seconds: float, exit_code: int, results: Any

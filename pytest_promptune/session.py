@@ -88,7 +88,7 @@ class Session:
         self._prompts = AppPrompts(settings, root=root)
         self._has_prompts = False
         self._baselines: dict[str, Baseline | None] = {}
-        self._catalogue = Catalogue()
+        self._catalogue = Catalogue(lambda text: self.redacted(text))
         #: What the hook for aggregates gave.
         self.aggregates = UserAggregates(aggregates)
         self._selected: Sequence[PlannedItem] = ()

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -73,7 +74,9 @@ OWN = (
 class Catalogue:
     """What exists in the modules that a session collected, and how much of it is the session's to run."""
 
-    def __init__(self) -> None:
+    def __init__(self, redacted: Callable[[str], str] = str) -> None:
+        """Nothing is known yet; `redacted` takes the secrets out of what reports show."""
+        self._redacted = cache(redacted)
         self._tests: dict[str, dict[str, None]] = {}
         self._cases: dict[str, dict[str, None]] = {}
         self._tags: dict[str, dict[str, dict[str, str]]] = {}
@@ -104,7 +107,9 @@ class Catalogue:
         if case.id in known:  # the tags of all its items are alike
             return
         known[case.id] = None
-        if tags := {tag: str(value) for tag in BALANCED if (value := case.tags.get(tag)) is not None}:
+        if tags := {
+            tag: self._redacted(str(value)) for tag in BALANCED if (value := case.tags.get(tag)) is not None
+        }:
             self._tags.setdefault(module, {})[case.id] = tags
 
     @property

@@ -32,7 +32,11 @@ def stable(document: Any) -> Any:
         rows = {name: stable(value) for name, value in document.items() if name not in OTHER}
         return {name: value for name, value in rows.items() if "latency" not in name}
     if isinstance(document, list):
-        timed = [item for item in document if "latency" in str(isinstance(item, dict) and item.get("metric"))]
+        timed = [
+            v
+            for v in document
+            if isinstance(v, dict) and "latency" in f"{v.get('metric')} {v.get('quantity')}"
+        ]
         return [stable(item) for item in document if item not in timed]
     return document
 

@@ -134,6 +134,7 @@ def arguments(store: str) -> list[str]:
         f"--promptune-store={store}",
         f"--promptune-note={notes}",
         "--promptune-report=report.md",
+        "--promptune-report=report.html",
         "--junitxml=junit.xml",
     ]
 
@@ -177,6 +178,7 @@ def test_a_whole_session(leaky, store, dumped, monkeypatch, raises):
     assert ran.json["experiment"]["samples"] == len(SECRETS), ran.text
     again = leaky.run(*arguments(given))
     assert again.json["experiment"]["samples"] == len(SECRETS), again.text
+    leaky.run("--promptune-store=", "--promptune-report=unstored.html", "--promptune-report=unstored.md")
     check(leaky, dumped())
 
 
