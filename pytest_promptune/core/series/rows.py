@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeVar
 
+from pytest_promptune.core.decoding import decode
 from pytest_promptune.core.model import Change
 from pytest_promptune.core.values import dataclass
-from pytest_promptune.core.view import CaseLists, ComparisonRow, Interval, MetricName, NodeLatency, NodeRow
+from pytest_promptune.core.view import ComparisonRow, Interval, MetricName, NodeRow
 
-_NAME = ("metric", "test", "module", "app", "kind", "direction")
-_TUPLES = ("failing_cases",)
-_LIMITS = ("ci", "ratio_ci")
-#: What older documents don't have, where unknown isn't the default of the field.
-_USUAL = {"n_cases": 0, "scope": "suite", "reason": "", "gate": "off", "gated": False, "constant": False}
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,21 +28,9 @@ def comparison_from(data: Mapping[str, Any]) -> ComparisonRow:
 
     Raises:
         KeyError: when it doesn't say what is compared.
+        DecodeError: when a value is not what it can be.
     """
-    fields = ComparisonRow.__dataclass_fields__
-    values = {name: data.get(name, _USUAL.get(name)) for name in fields if name in data or name in _USUAL}
-    optional = {name: None for name, field in fields.items() if "None" in str(field.type)}
-    values = optional | values
-    values |= {name: _limits(data.get(name)) for name in _LIMITS}
-    values |= {name: tuple(data.get(name) or ()) for name in _TUPLES}
-    lists = data.get("cases") or {}
-    values["cases"] = CaseLists(
-        **{name: tuple(lists.get(name) or ()) for name in CaseLists.__dataclass_fields__}
-    )
-    values.pop("case_means", None)
-    for name in ("reference", "candidate", "verdict"):
-        values[name] = data[name]
-    return ComparisonRow(**values | {"name": name_from(data)})
+    return _row(ComparisonRow, data, "reference", "candidate", "verdict", name=name_from(data))
 
 
 def name_from(data: Mapping[str, Any]) -> MetricName:
@@ -53,9 +38,9 @@ def name_from(data: Mapping[str, Any]) -> MetricName:
 
     Raises:
         KeyError: when it doesn't say.
+        DecodeError: see `comparison_from`.
     """
-    values: dict[str, Any] = {key: data[key] for key in _NAME}
-    return MetricName(**values, unit=data.get("unit"))
+    return _row(MetricName, data, "metric", "test", "module", "app", "kind", "direction")
 
 
 def mean_from(data: Mapping[str, Any]) -> Mean:
@@ -63,10 +48,9 @@ def mean_from(data: Mapping[str, Any]) -> Mean:
 
     Raises:
         KeyError: when it doesn't say of what.
+        DecodeError: see `comparison_from`.
     """
-    return Mean(
-        name=name_from(data), variant=data["variant"], mean=data.get("mean"), ci=_limits(data.get("ci"))
-    )
+    return _row(Mean, data, "variant", name=name_from(data))
 
 
 def node_from(data: Mapping[str, Any]) -> NodeRow:
@@ -74,25 +58,9 @@ def node_from(data: Mapping[str, Any]) -> NodeRow:
 
     Raises:
         KeyError: when it doesn't say which.
+        DecodeError: see `comparison_from`.
     """
-    latency = data.get("latency_s") or {}
-    return NodeRow(
-        node=data["node"],
-        variant=data["variant"],
-        app=data.get("app") or "",
-        scope=data.get("scope") or "",
-        samples=data.get("samples") or 0,
-        calls=data.get("calls") or 0,
-        retries=data.get("retries") or 0,
-        latency_s=NodeLatency(**{name: latency.get(name) for name in NodeLatency.__dataclass_fields__}),
-        input_tokens=data.get("input_tokens"),
-        output_tokens=data.get("output_tokens"),
-        cost_usd=data.get("cost_usd"),
-        share_of_latency=data.get("share_of_latency"),
-        share_of_cost=data.get("share_of_cost"),
-        share_of_tokens=data.get("share_of_tokens"),
-        errors=data.get("errors") or {},
-    )
+    return _row(NodeRow, data, "node", "variant")
 
 
 def change_from(data: Mapping[str, Any]) -> Change:
@@ -100,15 +68,13 @@ def change_from(data: Mapping[str, Any]) -> Change:
 
     Raises:
         KeyError: when it doesn't say what is changed into what.
+        DecodeError: see `comparison_from`.
     """
-    return Change(
-        kind=data["kind"],
-        target=data["target"],
-        before=data.get("before"),
-        after=data["after"],
-        what=data.get("what") or "prompt",
-    )
+    return _row(Change, data, "kind", "target", "after")
 
 
-def _limits(found: Any) -> Interval | None:
-    return (found[0], found[1]) if isinstance(found, list | tuple) and len(found) == 2 else None
+def _row(cls: type[T], data: Mapping[str, Any], *needed: str, **given: Any) -> T:
+    for key in needed:
+        if key not in data:
+            raise KeyError(key)
+    return decode(cls, data, where=f"a {cls.__name__}", **given)
