@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from pytest_promptune.commands.model import (
     Answer,
     Command,
+    as_wide_as_the_terminal,
     root_argument,
     settings_of_project,
     store_argument,
@@ -28,37 +29,29 @@ def _named_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "baseline", metavar="NAME|PATH", help="a name, as main, for the baselines of all modules; or one file"
     )
-    _list_arguments(parser)
-
-
-def _rm_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "baseline", metavar="NAME|PATH", help="a name, as main, for the baselines of all modules; or one file"
-    )
     root_argument(parser)
 
 
-def _list(arguments: argparse.Namespace) -> Answer:
-    import shutil
+def _show_arguments(parser: argparse.ArgumentParser) -> None:
+    _named_arguments(parser)
+    store_argument(parser)
 
+
+def _list(arguments: argparse.Namespace) -> Answer:
     from pytest_promptune.stored.baselines import list_lines, recorded, to_json
 
     found = recorded(_root(arguments), _measured(arguments))
-    lines = list_lines(found, width=shutil.get_terminal_size().columns)
     damaged = any(each.problem for each in found)
-    text = "\n".join(line.text for line in lines)
+    text = as_wide_as_the_terminal(list_lines, found)
     return Answer(text=text, data=to_json(found, metrics=False), status=int(damaged))
 
 
 def _show(arguments: argparse.Namespace) -> Answer:
-    import shutil
-
     from pytest_promptune.stored.baselines import named, show_lines, to_json
 
     found = named(arguments.baseline, _root(arguments), here=Path.cwd(), measured=_measured(arguments))
-    lines = show_lines(found, width=shutil.get_terminal_size().columns)
     damaged = any(each.problem for each in found)
-    text = "\n".join(line.text for line in lines)
+    text = as_wide_as_the_terminal(show_lines, found)
     return Answer(text=text, data=to_json(found, metrics=True), status=int(damaged))
 
 
@@ -83,7 +76,7 @@ def _measured(arguments: argparse.Namespace) -> Measured | None:
     from pytest_promptune.core.errors import StoreError
     from pytest_promptune.store.log import ExperimentLog, locate
 
-    store = settings_of_project(arguments).store if arguments.store is None else arguments.store
+    store = settings_of_project(arguments).store
     if store == "":
         return None
     location = locate(store, root=_root(arguments))
@@ -114,7 +107,7 @@ SHOW = Command(
     words=("baseline", "show"),
     help="show the metrics of a baseline with their means and flaky cases",
     run=_show,
-    arguments=_named_arguments,
+    arguments=_show_arguments,
     error_status=2,
 )
 
@@ -122,6 +115,6 @@ RM = Command(
     words=("baseline", "rm"),
     help="remove a baseline; asks nothing",
     run=_rm,
-    arguments=_rm_arguments,
+    arguments=_named_arguments,
     error_status=2,
 )

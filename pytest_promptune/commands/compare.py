@@ -6,7 +6,15 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pytest_promptune.commands.model import Answer, Command, root_argument, without_collecting
+from pytest_promptune.commands.model import (
+    Answer,
+    Command,
+    as_wide_as_the_terminal,
+    root_argument,
+    settings_of_project,
+    store_argument,
+    without_collecting,
+)
 
 if TYPE_CHECKING:
     from pytest_promptune.settings import Settings
@@ -33,7 +41,7 @@ def _compare_arguments(parser: argparse.ArgumentParser) -> None:
             parser.add_argument(flag, metavar=spec.metavar, help=spec.help)
     parser.add_argument("--report", metavar="PATH", help="write a Markdown report")
     parser.add_argument("-v", "--verbose", action="count", default=0, help="reasons of every verdict, too")
-    parser.add_argument("--store", metavar="URL", help=OPTIONS["store"].help)
+    store_argument(parser)
     root_argument(parser)
     parser.epilog = (
         "What isn't given is taken from the ini file of pytest: promptune_alpha, _margin, _tolerance, "
@@ -42,8 +50,6 @@ def _compare_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _compare(arguments: argparse.Namespace) -> Answer:
-    import shutil
-
     from pytest_promptune.outputs import annotation_lines
     from pytest_promptune.stored.compared import lines_of, to_json
     from pytest_promptune.stored.comparing import Wishes, compare
@@ -54,18 +60,11 @@ def _compare(arguments: argparse.Namespace) -> Answer:
         root=root,
         settings=settings,
         gate=arguments.gate,
-        store=arguments.store,
         described=bool(arguments.report or arguments.json),
     )
     found = compare(arguments.a, arguments.b, wishes)
     written = _write_report(arguments.report, found.view, settings, root) if arguments.report else ""
-    lines = lines_of(
-        found,
-        width=shutil.get_terminal_size().columns,
-        verbosity=arguments.verbose,
-        gate=arguments.gate,
-    )
-    text = "\n".join(line.text for line in lines)
+    text = as_wide_as_the_terminal(lines_of, found, verbosity=arguments.verbose, gate=arguments.gate)
     return Answer(
         text=f"{text}\nWritten: {written}" if written else text,
         data=to_json(found) | {"report": written or None} if arguments.json else {},
@@ -83,7 +82,6 @@ def _settings(arguments: argparse.Namespace) -> Settings:
     """Those of the project with what was typed in place of them."""
     from dataclasses import replace
 
-    from pytest_promptune.commands.model import settings_of_project
     from pytest_promptune.core.errors import SettingsError
     from pytest_promptune.settings import OPTIONS, parsed
 

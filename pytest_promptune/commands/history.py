@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from pytest_promptune.commands.model import (
     Answer,
     Command,
+    as_wide_as_the_terminal,
     root_argument,
     store_argument,
     stored_log,
@@ -72,7 +73,6 @@ def _history_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _history(arguments: argparse.Namespace) -> Answer:
-    import shutil
 
     from pytest_promptune.stored.history import Wishes, read_history, to_json
     from pytest_promptune.stored.history_lines import history_lines
@@ -91,8 +91,8 @@ def _history(arguments: argparse.Namespace) -> Answer:
         found = read_history(log, wishes)
     if arguments.json:  # of a long history each of the two takes a while
         return Answer(text="", data=to_json(found))
-    lines = history_lines(found, width=shutil.get_terminal_size().columns, only=arguments.variant)
-    return Answer(text="\n".join(line.text for line in lines), data=None)
+    text = as_wide_as_the_terminal(history_lines, found, only=arguments.variant)
+    return Answer(text=text, data=None)
 
 
 def _refuse_contradictions(arguments: argparse.Namespace) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from pytest_promptune.commands.model import Answer, Command
+from pytest_promptune.commands.model import Answer, Command, as_wide_as_the_terminal
 
 
 def _merge_arguments(parser: argparse.ArgumentParser) -> None:
@@ -38,8 +38,6 @@ def _merge_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _merge(arguments: argparse.Namespace) -> Answer:
-    import shutil
-
     from pytest_promptune.merging import Wishes, merge
     from pytest_promptune.outputs import annotation_lines
     from pytest_promptune.terminal import summary
@@ -54,9 +52,8 @@ def _merge(arguments: argparse.Namespace) -> Answer:
         goals=str(Path(arguments.goals).resolve()) if arguments.goals else arguments.goals,
     )
     view = merge(arguments.files, wishes)
-    lines = summary(view, verbosity=0, width=shutil.get_terminal_size().columns)
     annotated = annotation_lines(view, root=wishes.root) if wishes.gate else ()
-    text = "\n".join(line.text for line in lines)
+    text = as_wide_as_the_terminal(summary, view, verbosity=0)
     return Answer(text=text, data={}, status=view.exit_code, annotations=annotated)
 
 

@@ -69,8 +69,9 @@ def stored_log(arguments: argparse.Namespace) -> Iterator[ExperimentLog]:
     """
     from pytest_promptune.store.log import ExperimentLog, locate_existing
 
-    store = settings_of_project(arguments).store if arguments.store is None else arguments.store
-    with ExperimentLog(locate_existing(store, root=Path(arguments.root).resolve())) as log:
+    with ExperimentLog(
+        locate_existing(settings_of_project(arguments).store, root=Path(arguments.root).resolve())
+    ) as log:
         yield log
 
 
@@ -101,15 +102,19 @@ def without_collecting() -> Iterator[None]:
 
 
 def settings_of_project(arguments: argparse.Namespace) -> Settings:
-    """Of the project that is asked about."""
+    """Of the project that is asked about; ``--store`` wins, where the command has it."""
+    from dataclasses import replace
+
     from pytest_promptune.ini_files import settings_of
 
-    return settings_of(Path(arguments.root).resolve())
+    settings = settings_of(Path(arguments.root).resolve())
+    store = getattr(arguments, "store", None)
+    return settings if store is None else replace(settings, store=store)
 
 
-def as_wide_as_the_terminal(lines_of: Callable[..., Sequence[Line]], found: object) -> str:
-    """An answer as wide as the terminal."""
+def as_wide_as_the_terminal(lines_of: Callable[..., Sequence[Line]], found: object, **more: Any) -> str:
+    """What `lines_of` gives of `found`, as wide as the terminal; `more` are arguments of its own."""
     import shutil
 
-    lines = lines_of(found, width=shutil.get_terminal_size().columns)
+    lines = lines_of(found, width=shutil.get_terminal_size().columns, **more)
     return "\n".join(line.text for line in lines)

@@ -6,7 +6,14 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pytest_promptune.commands.model import Answer, Command, root_argument, without_collecting
+from pytest_promptune.commands.model import (
+    Answer,
+    Command,
+    root_argument,
+    settings_of_project,
+    store_argument,
+    without_collecting,
+)
 from pytest_promptune.option_values import HTML
 
 if TYPE_CHECKING:
@@ -40,7 +47,7 @@ def _report_arguments(parser: argparse.ArgumentParser) -> None:
         help="the series of this experiment (default: the one with a baseline that was worked on last)",
     )
     parser.add_argument("--goals", metavar="PATH", help=OPTIONS["goals"].help)
-    parser.add_argument("--store", metavar="URL", help=OPTIONS["store"].help)
+    store_argument(parser)
     root_argument(parser)
     parser.epilog = (
         "What isn't given is taken from the ini file of pytest: promptune_alpha, _margin, _scope, _goals, "
@@ -51,7 +58,6 @@ def _report_arguments(parser: argparse.ArgumentParser) -> None:
 def _report(arguments: argparse.Namespace) -> Answer:
     from dataclasses import replace
 
-    from pytest_promptune.commands.model import settings_of_project
     from pytest_promptune.report.final.json import to_json
     from pytest_promptune.stored.final import Wishes, final_report
 
@@ -63,7 +69,6 @@ def _report(arguments: argparse.Namespace) -> Answer:
     wishes = Wishes(
         root=root,
         settings=settings,
-        store=arguments.store,
         series=arguments.series,
         begin=arguments.begin,
     )

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from pytest_promptune.commands.model import (
     Answer,
     Command,
+    as_wide_as_the_terminal,
     root_argument,
     store_argument,
     stored_log,
@@ -64,20 +65,17 @@ def _show_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _show(arguments: argparse.Namespace) -> Answer:
-    import shutil
-
     from pytest_promptune.stored.showing import experiment_lines, read_experiment, to_json
 
-    width = shutil.get_terminal_size().columns
     _refuse_contradictions(arguments)
     with stored_log(arguments) as log:
         if arguments.samples or arguments.csv:
-            return _samples(arguments, log, width)
+            return _samples(arguments, log)
         shown = read_experiment(log, arguments.experiment, prompts=arguments.prompts)
         if arguments.html:
             return _html(arguments, log, shown)
-    lines = experiment_lines(shown, verbosity=0 if arguments.quiet else 1, width=width)
-    return Answer(text="\n".join(line.text for line in lines), data=to_json(shown))
+    text = as_wide_as_the_terminal(experiment_lines, shown, verbosity=0 if arguments.quiet else 1)
+    return Answer(text=text, data=to_json(shown))
 
 
 def _refuse_contradictions(arguments: argparse.Namespace) -> None:
@@ -95,7 +93,7 @@ def _refuse_contradictions(arguments: argparse.Namespace) -> None:
         raise SettingsError("--csv: has all samples that are chosen; leave out --limit and --all.")
 
 
-def _samples(arguments: argparse.Namespace, log: ExperimentLog, width: int) -> Answer:
+def _samples(arguments: argparse.Namespace, log: ExperimentLog) -> Answer:
     from pytest_promptune.store.log import Wanted
     from pytest_promptune.stored.sample_lists import sample_lines, to_json
 
@@ -111,9 +109,9 @@ def _samples(arguments: argparse.Namespace, log: ExperimentLog, width: int) -> A
     wanted = Wanted(**chosen, limit=None if arguments.all else arguments.limit or _LIMIT)
     found = log.lists.samples(id_, wanted)
     total = log.lists.count(id_, wanted)
-    lines = sample_lines(found, total=total, outputs=arguments.outputs, width=width)
+    text = as_wide_as_the_terminal(sample_lines, found, total=total, outputs=arguments.outputs)
     data = {"experiment": id_, **to_json(found, total=total, outputs=arguments.outputs)}
-    return Answer(text="\n".join(line.text for line in lines), data=data)
+    return Answer(text=text, data=data)
 
 
 def _html(arguments: argparse.Namespace, log: ExperimentLog, shown: Shown) -> Answer:

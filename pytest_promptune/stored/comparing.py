@@ -20,8 +20,8 @@ from pytest_promptune.core.tally import grouped_errors, tally
 from pytest_promptune.core.values import dataclass
 from pytest_promptune.core.view import ComparisonRow, ExperimentView, GateItem, MetricName, View
 from pytest_promptune.settings import Settings
-from pytest_promptune.store.log import ExperimentLog, ExperimentSummary
-from pytest_promptune.stored.sides import Stored, log_of, metrics_of, read, split
+from pytest_promptune.store.log import ExperimentLog, ExperimentSummary, locate_existing
+from pytest_promptune.stored.sides import Stored, metrics_of, read, split
 
 _DIFFERENT = {
     "models": "models {before} in A, {after} in B",
@@ -41,7 +41,6 @@ class Wishes:
     settings: Settings
     #: A failed gate makes the exit status 1.
     gate: bool = False
-    store: str | None = None
     #: Whether each side is described by itself, too, for reports and machines.
     described: bool = False
 
@@ -73,7 +72,7 @@ def compare(reference: str, candidate: str, wishes: Wishes) -> Compared:
         StoreError: when one can't be read, or they have no metric in common.
     """
     names = split(reference), split(candidate)
-    with ExperimentLog(log_of(wishes.settings, wishes.store, root=wishes.root)) as log:
+    with ExperimentLog(locate_existing(wishes.settings.store, root=wishes.root)) as log:
         summaries = [log.experiment(experiment) for experiment, _ in names]
         before, now = (
             read(log, summary, variant, label=f"{letter} {{variant}}")

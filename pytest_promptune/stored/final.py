@@ -36,10 +36,10 @@ from pytest_promptune.core.values import dataclass
 from pytest_promptune.core.view import NodeRow
 from pytest_promptune.goal_files import find_goals
 from pytest_promptune.settings import Settings
-from pytest_promptune.store.log import ExperimentLog
+from pytest_promptune.store.log import ExperimentLog, locate_existing
 from pytest_promptune.stored.comparing import obstacle_to_times
 from pytest_promptune.stored.series import StoredSeries, read_series
-from pytest_promptune.stored.sides import Stored, log_of, read
+from pytest_promptune.stored.sides import Stored, read
 
 _START, _PRESENT = "start", "present"
 Documents = Mapping[str, Mapping[str, Any]]
@@ -51,7 +51,6 @@ class Wishes:
 
     root: Path
     settings: Settings
-    store: str | None = None
     #: An experiment of the series, and the one it begins with.
     series: str | None = None
     begin: str | None = None
@@ -65,7 +64,7 @@ def final_report(wishes: Wishes) -> FinalReport:
         GoalsError: when the goals file can't be read.
     """
     settings = wishes.settings
-    with ExperimentLog(log_of(settings, wishes.store, root=wishes.root)) as log:
+    with ExperimentLog(locate_existing(settings.store, root=wishes.root)) as log:
         found = read_series(log, of=wishes.series, begin=wishes.begin)
         series = found.series
         start = _read(log, found, series.start, _START)

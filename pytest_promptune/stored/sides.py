@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import field
-from pathlib import Path
 from typing import Any
 
 from pytest_promptune.core.circumstances import Circumstances
@@ -14,8 +13,7 @@ from pytest_promptune.core.model import CURRENT
 from pytest_promptune.core.sides import Measured, measured_as
 from pytest_promptune.core.tally import tally
 from pytest_promptune.core.values import dataclass
-from pytest_promptune.settings import Settings
-from pytest_promptune.store.log import ExperimentLog, ExperimentSummary, Location, locate
+from pytest_promptune.store.log import ExperimentLog, ExperimentSummary
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,24 +26,6 @@ class Stored:
     absent: tuple[str, ...] = ()
     #: The results document of the experiment; empty where it didn't finish.
     document: Mapping[str, Any] = field(default_factory=dict)
-
-
-def log_of(settings: Settings, store: str | None, *, root: Path) -> Location:
-    """Where the log is that a command reads.
-
-    Raises:
-        SettingsError: for a store that can't be meant.
-        StoreError: when nothing is stored.
-    """
-    url = settings.store if store is None else store
-    if url == "":
-        raise SettingsError("--store: is empty, so nothing is stored. Say where the experiment log is.")
-    location = locate(url, root=root)
-    if location.path is not None and not location.path.exists():
-        raise StoreError(
-            f"{location}: there is no experiment log. Run pytest first, or say where with --store or --root."
-        )
-    return location
 
 
 def split(name: str) -> tuple[str, str | None]:
