@@ -7,6 +7,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 
 from pytest_promptune.adopting.values import AdoptError, FileEdit
@@ -32,7 +33,7 @@ def replacing(edits: Sequence[FileEdit], gone: Path | None) -> Iterator[None]:
             staged = [_staged(edit, undo) for edit in edits]
             for edit, temporary in zip(edits, staged, strict=True):
                 temporary.replace(edit.path.resolve())
-                undo.append(lambda edit=edit: _restore(edit))  # type: ignore[misc]
+                undo.append(partial(_restore, edit))
             hidden = _hidden(gone, undo) if gone is not None else None
         except OSError as error:
             where = error.filename or "a file"

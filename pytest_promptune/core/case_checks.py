@@ -213,9 +213,8 @@ def balance_of(tag: str, values: Sequence[object]) -> Balance | None:
     counts = Counter(str(value) for value in values if value is not None)
     if not counts:
         return None
-    tagged = counts.total()
-    untagged = len(values) - tagged
-    uneven = (_uneven if tag == "category" else _off_the_mix)(counts, tagged)
+    untagged = len(values) - counts.total()
+    uneven = (_uneven if tag == "category" else _off_the_mix)(counts)
     advice = [*uneven, *([f"{count(untagged, 'case')} without it"] if untagged else [])]
     return Balance(counts=dict(counts), untagged=untagged, advice=tuple(advice))
 
@@ -233,7 +232,7 @@ def _edge_cases(cases: Sequence[Case]) -> list[Check]:
     return [Check(status="warning", what="edge cases", text=text)]
 
 
-def _uneven(counts: Mapping[str, int], total: int) -> list[str]:  # noqa: ARG001  # as the other judge
+def _uneven(counts: Mapping[str, int]) -> list[str]:
     """Categories with few cases; that of the edge cases has a share of its own."""
     thin = thin_categories(counts)
     return [f"few cases of {some(thin)}"] if thin else []
@@ -246,8 +245,9 @@ def thin_categories(counts: Mapping[str, int]) -> list[str]:
     return [value for value, number in usual.items() if number < _THIN * total / len(usual)]
 
 
-def _off_the_mix(counts: Mapping[str, int], total: int) -> list[str]:
+def _off_the_mix(counts: Mapping[str, int]) -> list[str]:
     """Levels whose share is not as recommended; a share that one case more or less would mend is fine."""
+    total = sum(counts.values())
     shares = {value.strip().lower(): number / total for value, number in counts.items()}
     if not set(shares) & set(DIFFICULTIES):
         return []  # levels of another name
