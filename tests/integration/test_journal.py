@@ -378,3 +378,53 @@ def test_note_cases_and_series(pytester, words):
         assert first.tags["made"].startswith("<module")
         assert (second.id, second.expected, second.tags) == ("b", None, {})
         assert log.results_of(check.id)["variants"] == []
+
+
+LATE = """
+import pytest
+from pathlib import Path
+from pytest_promptune import Case
+
+LOG = Path(__file__).parent / ".promptune" / "promptune.db"
+
+
+@pytest.fixture(scope="session")
+def app(request):
+    yield lambda inputs: inputs["q"]
+    if request.config.getini("when") == "teardown":
+        LOG.unlink()
+
+
+@pytest.mark.promptune(app="app", runs=2)
+@pytest.mark.parametrize("case", [Case(id="a", input={"q": "x"})], ids=str)
+def test_it(case, sample):
+    assert sample.output
+"""
+
+CONFTEST = """
+import pytest
+from pathlib import Path
+
+
+def pytest_addoption(parser):
+    parser.addini("when", "when the log goes")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_sessionfinish(session):
+    if session.config.getini("when") == "sessionfinish":
+        (session.config.rootpath / ".promptune" / "promptune.db").unlink()
+"""
+
+
+@pytest.mark.parametrize("when", ["teardown", "sessionfinish"])
+def test_a_fault_at_the_very_end_is_told(pytester, when):
+    """The log is lost with the last result, which results tell too, or when only the end is to be written."""
+    pytester.makeini(f"[pytest]\nwhen = {when}")
+    pytester.makeconftest(CONFTEST)
+    pytester.makepyfile(test_late=LATE)
+    ran = pytester.runpytest_subprocess("--promptune-report=", "--promptune-json=out.json")
+    assert ran.ret == 0
+    assert "the experiment log was deleted or replaced" in " ".join(ran.stdout.str().split())
+    warnings = json.loads((pytester.path / "out.json").read_text(encoding="utf-8"))["warnings"]
+    assert any("deleted or replaced" in text for text in warnings) is (when == "teardown")
