@@ -42,28 +42,31 @@ def stable(document: Any) -> Any:
 
 
 @pytest.mark.parametrize("args", [(), ("-n", "2")], ids=["serial", "workers"])
-def test_the_same_results_as_with_sqlite(bot, url, args):
+def test_the_same_results_as_with_sqlite(tuned, url, args):
     """Baseline, check and comparison give the same documents, and the log holds what SQLite's holds."""
     documents = []
     for store in ("sqlite:///log.db", url):
-        bot.baseline.unlink(missing_ok=True)
-        bot.variant("worse", "c00", "c01", "c02", "c03")
+        tuned.baseline.unlink(missing_ok=True)
+        tuned.variant("worse", "c00", "c01", "c02", "c03")
         given = [f"--promptune-store={store}", *args]
         plugins = XDIST if args else ()
         runs = [
-            bot.run("--promptune-baseline", *given, plugins=plugins, miss="c05"),
-            bot.run(*given, plugins=plugins, miss="c01,c02,c03,c05"),
+            tuned.run("--promptune-baseline", *given, plugins=plugins, miss="c05"),
+            tuned.run(*given, plugins=plugins, miss="c01,c02,c03,c05"),
+            tuned.run("--promptune-compare", *given, plugins=plugins, miss="c05"),
         ]
-        assert [ran.code for ran in runs] == [0, 1], runs[-1].text
+        assert [ran.code for ran in runs] == [0, 1, 1], runs[-1].text
         documents.append([stable(ran.json) for ran in runs])
-        with ExperimentLog(locate(store, root=bot.path)) as log:
+        with ExperimentLog(locate(store, root=tuned.path)) as log:
             found = log.history()
             assert [(one.mode, one.samples, one.status) for one in found] == [
+                ("compare", 36, "finished"),
                 ("check", 18, "finished"),
                 ("baseline", 18, "finished"),
             ]
             logged = sorted(
-                (each.key.case_id, each.key.run, str(each.record.output)) for each in log.samples("last")
+                (each.key.case_id, each.key.variant, each.key.run, str(each.record.output))
+                for each in log.samples("last")
             )
             documents[-1].append(logged)
     assert documents[0] == documents[1]
@@ -81,21 +84,53 @@ def test_replay_and_history(bot, url):
         assert [one.replay_of for one in log.history()] == [log.experiment().id, None]
 
 
-def test_resuming(bot, url):
-    """What the infrastructure lost is measured again, and nothing else."""
+#: A test fails where FAIL says so, and each call of the app is counted.
+FAILS = """
+import os
+import pytest
+from pathlib import Path
+from pytest_promptune import Case
+
+CASES = [Case(id=f"c{i}", input=i) for i in range(6)]
+
+
+@pytest.fixture(scope="session")
+def app():
+    def call(number):
+        with (Path(__file__).parent / "called").open("a") as file:
+            file.write(f"{number}\\n")
+        return number
+
+    return call
+
+
+@pytest.mark.promptune(app="app", runs=2, retries=0)
+@pytest.mark.parametrize("case", CASES, ids=str)
+def test_it(case, sample):
+    if case.id == "c3" and os.environ.get("FAIL"):
+        raise RuntimeError
+    assert sample.output == case.input
+"""
+
+
+def test_resuming(project, url, monkeypatch):
+    """What the ended session has measured is taken, the rest is measured, under the same id."""
+    project.write({"test_fails.py": FAILS})
     store = f"--promptune-store={url}"
-    bot.run(store, "-x", subprocess=True, miss="c03")
-    lost = bot.run(store, "--maxfail=1", lose="c00")
-    assert lost.code in (0, 1), lost.text
-    with ExperimentLog(locate(url, root=bot.path)) as log:
+    monkeypatch.setenv("FAIL", "1")
+    assert project.run(store, "-x", "--promptune-concurrency=1").code == 1
+    with ExperimentLog(locate(url, root=project.path)) as log:
         before = log.newest_interrupted()
-    ran = bot.run(store, "--promptune-resume")
+        assert before is not None
+        assert 0 < before.samples < 12
+    monkeypatch.delenv("FAIL")
+    called = (project.path / "called").read_text().split()
+    ran = project.run(store, "--promptune-resume")
     assert ran.code == 0, ran.text
-    assert ran.json["experiment"]["samples"] == 18
-    if before is None:
-        assert "no interrupted experiment" in ran.text
-    else:
-        assert ran.json["experiment"]["id"] == before.id
+    assert ran.json["experiment"]["id"] == before.id
+    assert ran.json["experiment"]["samples"] == 12
+    again = (project.path / "called").read_text().split()[len(called) :]
+    assert len(again) == 12 - before.samples
 
 
 @pytest.mark.parametrize("scheme", ["postgresql", "postgres", "postgresql+psycopg"])
