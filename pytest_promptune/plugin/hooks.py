@@ -36,6 +36,7 @@ from pytest_promptune.plugin.letters import Letters
 from pytest_promptune.plugin.looks import LookHooks
 from pytest_promptune.plugin.ordering import put_in_order, put_in_order_of_looks
 from pytest_promptune.plugin.progress import ProgressLine
+from pytest_promptune.plugin.properties import ForgetProperties
 from pytest_promptune.plugin.refusing import mark_refused, or_usage_error
 from pytest_promptune.plugin.scorers import ScorerFixtures
 from pytest_promptune.plugin.staging import deselect_beyond
@@ -82,6 +83,7 @@ class PromptuneHooks:
         self._scorers = ScorerFixtures()
         config.pluginmanager.register(self._fixtures, "promptune-fixtures")
         config.pluginmanager.register(Letters(), "promptune-letters")
+        config.pluginmanager.register(ForgetProperties(), "promptune-properties")
         self._collected: list[PlannedItem] = []
         #: What an xdist worker found wrong before any item ran; its first item tells the controller.
         self._refusal: PromptuneError | None = None

@@ -16,6 +16,7 @@ from pytest_promptune.core.properties import of_result
 from pytest_promptune.core.results import Outcome, result_of
 from pytest_promptune.core.scoring import Sample
 from pytest_promptune.plugin.fixtures import Homes
+from pytest_promptune.plugin.properties import tell
 from pytest_promptune.plugin.state import CELL, callspec_of
 from pytest_promptune.store.log import SampleKey
 
@@ -270,8 +271,6 @@ def contribute(
         scope=state.key.scope if state.key else None,
         reused=state.is_reused,
     )
-    properties = of_result(result)
-    item.user_properties += properties  # of the report of its teardown, which is what junit reads
-    report.user_properties += properties
+    tell(item, report, of_result(result))
     contribution = result.to_json() if travels else result
     report.promptune = contribution  # type: ignore[attr-defined]  # reports take extra attributes

@@ -134,3 +134,27 @@ def test_an_outcome_is_a_value_of_the_assertion_metric(outcome, value):
 def test_no_value_without_a_judgement(outcome):
     """Unknown is no 0."""
     assert "promptune:test_x" not in dict(of_result(result(outcome=outcome)))
+
+
+def test_they_are_forgotten_when_all_have_heard(bot):
+    """pytest keeps items and reports to the end; properties of others stay on them."""
+    bot.write(
+        {
+            "conftest.py": (bot.path / "conftest.py").read_text(encoding="utf-8")
+            + """
+
+def pytest_runtest_setup(item):
+    item.user_properties.append(("mine", 1))
+
+
+def pytest_sessionfinish(session):
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    reports = [report for reports in reporter.stats.values() for report in reports]
+    kept = {name for report in reports for name, _ in getattr(report, "user_properties", ())}
+    kept |= {name for item in session.items for name, _ in item.user_properties}
+    (session.config.rootpath / "kept").write_text(" ".join(sorted(kept)))
+"""
+        }
+    )
+    bot.run()
+    assert (bot.path / "kept").read_text(encoding="utf-8") == "mine"
