@@ -7,13 +7,16 @@ kind of output is one more row of `OUTPUTS`.
 
 from __future__ import annotations
 
+import base64
+import csv
+import io
 import json
 import os
 import re
 import subprocess
 import sys
 import unicodedata
-from collections.abc import Callable
+from collections.abc import Callable, Set
 from dataclasses import dataclass
 from html.parser import HTMLParser
 from pathlib import Path
@@ -341,11 +344,33 @@ _ELEMENTS = {
 } | {"table", "thead", "tbody", "tr", "th", "td"}
 
 
-def check_markdown(text: str, folder: Path) -> None:
+#: And of those of the final report.
+_OF_SERIES = _ELEMENTS | {"blockquote", "ol"}
+
+
+def _without_plots(html: _Html, folder: Path) -> list[tuple[str, dict[str, str | None]]]:
+    """All elements but the pictures that we draw, which are looked at themselves."""
+    rest = []
+    for tag, attributes in html.elements:
+        source = attributes.get("src") or ""
+        data = source.removeprefix("data:image/svg+xml;base64,")
+        if tag != "img" or not (data != source or re.fullmatch(r"[\w%-]+_files/[\w-]+\.svg", source)):
+            rest.append((tag, attributes))
+            continue
+        assert set(attributes) == {"src", "alt"}
+        svg = base64.b64decode(data).decode() if data != source else (folder / source).read_text("utf-8")
+        tags = re.findall(r"<[^>]*>", svg)
+        assert not [each for each in tags if re.search(r"^<(script|a|image|foreignObject)\b|\son\w+=", each)]
+        assert not [each for each in tags if re.search(r"(href|src)=\"(?!#)|url\((?!#)", each)]
+    return rest
+
+
+def check_markdown(text: str, folder: Path, known: Set[str] = _ELEMENTS) -> None:
     """Rendered as GitHub does, HTML let through: only the elements of our templates, whole tables."""
     html = _Html(MarkdownIt("commonmark", {"html": True}).enable(["table", "strikethrough"]).render(text))
-    assert {tag for tag, _ in html.elements} <= _ELEMENTS
-    for tag, attributes in html.elements:
+    elements = _without_plots(html, folder)
+    assert {tag for tag, _ in elements} <= known
+    for tag, attributes in elements:
         assert set(attributes) <= {"style", "class"}, f"<{tag} {attributes}>"
         assert not re.search(r"url|expression", attributes.get("style") or "")
     assert not _CONTROL.search(text.replace("\n", "")), _CONTROL.findall(text)
@@ -360,20 +385,47 @@ def check_markdown(text: str, folder: Path) -> None:
     assert "PWN" in text
 
 
-def check_html(text: str, folder: Path) -> None:
-    """Only elements of ours, no attribute that runs or loads; the answers are data in one element."""
+def check_csv(text: str, folder: Path) -> None:
+    """No cell is a formula to a spreadsheet; numbers are numbers; the rows have one length."""
+    rows = list(csv.reader(io.StringIO(text.removeprefix("\ufeff"), newline="")))
+    assert len({len(row) for row in rows if row}) == 1
+    for cell in (cell for row in rows for cell in row):
+        is_number = re.fullmatch(r"-?\d+(\.\d+)?(e-?\d+)?", cell)
+        assert is_number or not re.match(r"[=+\-@\t\r]", cell), cell
+        assert not re.search("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]", cell), repr(cell)
+    assert "PWN" in text
+
+
+def check_final(text: str, folder: Path) -> None:
+    """As any report."""
+    check_markdown(text, folder, _OF_SERIES)
+
+
+def check_final_page(text: str, folder: Path) -> None:
+    """As any page."""
+    check_page(text, folder, _OF_SERIES)
+
+
+def check_page(text: str, folder: Path, known: Set[str] = _ELEMENTS) -> None:
+    """Only elements of ours, and no attribute that runs or loads."""
     html = _Html(text)
-    allowed = _ELEMENTS | _OF_THE_PAGE
-    assert {tag for tag, _ in html.elements} <= allowed, {tag for tag, _ in html.elements} - allowed
-    for tag, attributes in html.elements:
+    allowed = known | _OF_THE_PAGE
+    elements = _without_plots(html, folder)
+    assert {tag for tag, _ in elements} <= allowed, {tag for tag, _ in elements} - allowed
+    for tag, attributes in elements:
         assert set(attributes) <= _ATTRIBUTES, f"<{tag} {attributes}>"
         assert tag == "a" or "href" not in attributes
         assert (attributes.get("href") or "#").startswith("#")
-    assert [tag for tag, _ in html.elements].count("script") == 2
     assert not _CONTROL.search(text.replace("\n", "")), _CONTROL.findall(text)
     (policy,) = [a["content"] for tag, a in html.elements if tag == "meta" and a.get("http-equiv")]
     assert policy is not None
     assert policy.startswith("default-src 'none'; style-src 'sha256-")
+
+
+def check_html(text: str, folder: Path) -> None:
+    """As a page; the answers are data in one element."""
+    check_page(text, folder)
+    assert [tag for tag, _ in _Html(text).elements].count("script") == 2
     (data,) = re.findall(r'<script type="application/json" id="data">(.*?)</script>', text, re.DOTALL)
     assert "<" not in data
     assert "PWN" in json.dumps(json.loads(data)["texts"])
@@ -436,6 +488,16 @@ def _file(pattern: str) -> Callable[[Session], str]:
     return read
 
 
+def _written_by(name: str, *arguments: str) -> Callable[[Session], str]:
+    """The file that ``pytest-promptune`` writes in the folder of the session."""
+
+    def run(session: Session) -> str:
+        _command(*arguments)(session)
+        return (session.folder / name).read_bytes().decode("utf-8")
+
+    return run
+
+
 def _command(*arguments: str) -> Callable[[Session], str]:
     """What ``pytest-promptune`` prints in the folder of the session."""
 
@@ -474,6 +536,12 @@ _ATTRIBUTES = {
 OUTPUTS = (
     *(Output(f"terminal, {name}", name, _printed, check_terminal) for name in SESSIONS),
     Output("terminal, merge", "shard", _command("merge", "shard.json", "--gate"), check_terminal),
+    Output("terminal, show", "compare", _command("show", "last"), check_terminal),
+    Output("terminal, samples", "plain", _command("show", "--samples", "--outputs"), check_terminal),
+    Output("CSV", "plain", _written_by("all.csv", "show", "--csv", "all.csv", "--outputs"), check_csv),
+    Output("final report", "compare", _command("report", "--out", "-"), check_final),
+    Output("final report, ja", "compare", _command("report", "--lang=ja", "--out", "-"), check_final),
+    Output("final report in HTML", "compare", _command("report", "--html", "--out", "-"), check_final_page),
     Output("annotations", "plain", _printed, check_annotations),
     Output("annotations, merge", "shard", _command("merge", "shard.json", "--gate"), check_annotations),
     *(Output(f"report, {name}", name, _file(f"{name}.md"), check_markdown) for name in WRITING),
