@@ -8,15 +8,12 @@ from dataclasses import field
 from typing import Any
 
 from pytest_promptune.core.display import clean, clean_lines
-from pytest_promptune.core.results import Result
+from pytest_promptune.core.results import GRAVEST, Result
 from pytest_promptune.core.values import dataclass
 from pytest_promptune.core.view import View
 
 #: Characters of an output, input or expected that are shown.
 LONGEST = 20_000
-#: What became of a sample is the gravest of what its tests say.
-_GRAVEST = ("missing", "errored", "failed", "missed", "passed", "skipped")
-
 #: Module, app and id.
 _Place = tuple[str, str, str]
 
@@ -162,7 +159,7 @@ def _sample(group: Sequence[Result], answers: Mapping[tuple[Any, ...], Answer]) 
     return BookSample(
         variant=first.variant,
         run=first.run,
-        outcome=next(outcome for outcome in _GRAVEST if outcome in outcomes),
+        outcome=next(outcome for outcome in GRAVEST if outcome in outcomes),
         verdicts=tuple(
             Verdict(metric=result.metric, outcome=result.outcome, message=clean(result.message))
             for result in group

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import field, replace
 from types import MappingProxyType
 from typing import Any, Literal
@@ -15,6 +15,9 @@ from pytest_promptune.core.scoring import Classification, Sample, Score
 from pytest_promptune.core.values import dataclass
 
 Outcome = Literal["passed", "missed", "errored", "missing", "failed", "skipped"]
+
+#: What became of a sample is the first of these that one of its tests says.
+GRAVEST: Sequence[Outcome] = ("missing", "errored", "failed", "missed", "passed", "skipped")
 
 #: Characters kept of an assertion's message.
 MESSAGE_LENGTH = 300

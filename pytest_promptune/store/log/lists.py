@@ -10,6 +10,7 @@ from contextlib import AbstractContextManager
 from dataclasses import field
 from typing import TYPE_CHECKING, Any
 
+from pytest_promptune.core.results import GRAVEST
 from pytest_promptune.core.values import dataclass
 
 if TYPE_CHECKING:
@@ -90,7 +91,7 @@ class SampleLine:
         if self.error_type is not None:
             return "missing" if self.infrastructure else "errored"
         found = {test.outcome for test in self.tests}
-        return next((each for each in ("failed", *_MISSED, "passed", "skipped") if each in found), "untested")
+        return next((each for each in GRAVEST if each in found), "untested")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
