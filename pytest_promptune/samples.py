@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Container, Mapping, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
+from contextlib import suppress
 from importlib import import_module
 from typing import Any
 
@@ -43,6 +44,9 @@ class Samples:
         #: In an xdist worker, whose controller stores what it generates.
         self._outbox: Outbox | None = None
         self._has_opened = False
+        #: Imports what the end needs.
+        self._loading: threading.Thread | None = None
+        self._is_closed = False
         #: Which part of the session it measures, where several processes share it out.
         self.slot = 0
         #: In an xdist controller, whose workers tell it.
@@ -155,17 +159,27 @@ class Samples:
         self._recording.open()
         self._has_opened = True  # not before: a signal may come in between
         # numpy and jinja2 load while the first samples wait for their model.
-        threading.Thread(target=self._load_what_the_end_needs, name="promptune-imports", daemon=True).start()
+        self._loading = threading.Thread(
+            target=self._load_what_the_end_needs, name="promptune-imports", daemon=True
+        )
+        self._loading.start()
 
     def _load_what_the_end_needs(self) -> None:
         """After the log, where that loads in this process: items wait for it, and both take twice as long."""
         self._recording.wait_until_ready(_PATIENCE_S)
-        import_module("pytest_promptune.conclusion")
-        import_module("pytest_promptune.report.markdown")
+        with suppress(Exception):  # what can't be loaded is told where it is needed, not to some test
+            for load in self._loads():
+                if self._is_closed:
+                    return
+                load()
+
+    def _loads(self) -> Iterator[Callable[[], object]]:
+        yield lambda: import_module("pytest_promptune.conclusion")
+        yield lambda: import_module("pytest_promptune.report.markdown")
         if self._settings.report and self._settings.templates is None:
-            import_module("pytest_promptune.report.templating").compile_ahead()
+            yield lambda: import_module("pytest_promptune.report.templating").compile_ahead()
         if self._settings.report and self._settings.compare:
-            import_module("pytest_promptune.report.plots").load_ahead()
+            yield lambda: import_module("pytest_promptune.report.plots").load_ahead()
 
     # --- told between the processes of a session --------------------------------------------------
 
@@ -227,5 +241,8 @@ class Samples:
 
     def close(self) -> None:
         """Cancel what is pending and end what is in flight."""
+        self._is_closed = True
         if self._sampler is not None:
             self._sampler.close()
+        if self._loading is not None:  # a process that goes on may not be left with half a module
+            self._loading.join(_PATIENCE_S)

@@ -7,6 +7,7 @@ from __future__ import annotations
 import gc
 import importlib
 import json
+import os
 import pkgutil
 import re
 import sys
@@ -35,6 +36,7 @@ _LOADED_ONCE = (
     "langchain_core.runnables",
     "langgraph.checkpoint.memory",
     "langgraph.graph",
+    "matplotlib.backends.backend_svg",
     "numpy",
     "pandas",
     "scipy.stats",
@@ -334,7 +336,9 @@ def _refuse_constant(name: str) -> object:
 
 
 @pytest.fixture(scope="session")
-def _loaded_once() -> None:
+def _loaded_once(tmp_path_factory: pytest.TempPathFactory) -> None:
+    # pytester makes the project's folder the home directory, where matplotlib would list the fonts.
+    os.environ.setdefault("MPLCONFIGDIR", str(tmp_path_factory.mktemp("matplotlib")))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         own = (m.name for m in pkgutil.walk_packages(pytest_promptune.__path__, "pytest_promptune."))

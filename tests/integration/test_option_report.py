@@ -149,3 +149,14 @@ def test_html_of_a_stored_session(bot):
     bot.run("--promptune-report=a.html")
     assert main(["show", "--root", str(bot.path), "--html", str(bot.path / "b.html")]) == 0
     assert answers(bot.path / "b.html") == answers(bot.path / "a.html")
+
+
+def test_a_matplotlib_that_is_broken_fails_no_test(tuned):
+    """It is imported in the background; what is wrong with it is said with the report, which is written."""
+    tuned.write({"matplotlib/__init__.py": 'raise RuntimeError("no fonts")\n'})
+    ran = tuned.run(
+        "--promptune-compare", "-W", "error::pytest.PytestUnhandledThreadExceptionWarning", subprocess=True
+    )
+    assert "error" not in ran.counts
+    assert "The plots can't be drawn (RuntimeError: no fonts)" in ran.out
+    assert (tuned.path / REPORT).exists()

@@ -145,9 +145,10 @@ def terminal(bot) -> Terminal:
 )
 def test_live_line_leaves_no_trace(terminal, args, columns):
     """The live line shows while items wait; the screen at the end is the one of a run without it."""
+    size = {"columns": columns, "rows": 300}  # a summary of 20 columns is longer than it is wide
     with ThreadPoolExecutor() as pool:
-        with_line = pool.submit(terminal.run, *args, columns=columns)
-        without = pool.submit(terminal.run, *args, columns=columns, TERM="dumb").result()
+        with_line = pool.submit(terminal.run, *args, **size)
+        without = pool.submit(terminal.run, *args, **size, TERM="dumb").result()
     seen = with_line.result()
     assert seen.code == without.code == 0, seen.last
     assert not without.live
