@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pytest_promptune.core.casebook import CaseBook
-from pytest_promptune.core.errors import PromptuneError
+from pytest_promptune.core.errors import PlotsError, PromptuneError
 from pytest_promptune.core.shards.shard import Shard
 from pytest_promptune.core.view import View
 from pytest_promptune.option_values import HTML
@@ -17,7 +17,7 @@ from pytest_promptune.settings import Settings
 from pytest_promptune.store.files import append_text, write_text
 
 if TYPE_CHECKING:
-    from pytest_promptune.report.plots import Plot
+    from pytest_promptune.plot_files import Plots
 
 
 class OutputError(PromptuneError):
@@ -27,6 +27,8 @@ class OutputError(PromptuneError):
         super().__init__("\n".join(dict.fromkeys(map(str, errors))))
         #: Paths as `write_outputs` returns them.
         self.written = written
+        #: Whether a whole file is missing, not only its pictures.
+        self.is_file_missing = not all(isinstance(error, PlotsError) for error in errors)
 
 
 def write_outputs(
@@ -57,6 +59,9 @@ def write_outputs(
     for name, write in _outputs(view, settings, root, shard, book):
         try:
             write()
+        except PlotsError as error:
+            errors.append(error)
+            written.append(name)
         except PromptuneError as error:
             errors.append(error)
         else:
@@ -108,39 +113,39 @@ def _outputs(
 
     templates = root / settings.templates if settings.templates else None
 
-    compares = view.mode == "compare" and bool(view.comparisons)
-
     @cache
-    def plots() -> tuple[Sequence[Plot], PromptuneError | None]:
-        from pytest_promptune.plot_files import drawn
-        from pytest_promptune.report.plots import draw, is_available
+    def plots() -> Plots:
+        from pytest_promptune.plot_files import of_session
 
-        return drawn(lambda: draw(view)) if compares and is_available() else ((), None)
+        return of_session(view)
 
     def write_markdown(path: Path) -> None:
-        from pytest_promptune.plot_files import HINT, beside, write_plots
+        from pytest_promptune.plot_files import beside, write_plots
         from pytest_promptune.report.markdown import render_markdown
-        from pytest_promptune.report.plots import is_available
 
-        found, problem = plots()
-        hint = HINT if compares and not is_available() else ""
-        pictures = beside(path, found)
-        write_text(path, render_markdown(view, templates=templates, plots=pictures, plots_hint=hint))
-        write_plots(path, found)
-        if problem is not None:
-            raise problem
+        found = plots()
+        pictures = beside(path, found.drawn)
+        write_text(path, render_markdown(view, templates=templates, plots=pictures, plots_hint=found.hint))
+        write_plots(path, found.drawn)
 
     @cache
     def html() -> str:
         from pytest_promptune.plot_files import within
         from pytest_promptune.report.html import render_html
 
-        return render_html(view, book(), templates=templates, plots=within(plots()[0]))
+        pictures, hint = within(plots().drawn), plots().hint
+        return render_html(view, book(), templates=templates, plots=pictures, plots_hint=hint)
 
     def written_to(path: Path) -> Callable[[], None]:
-        if path.name.lower().endswith(HTML):
-            return lambda: write_text(path, html())
-        return lambda: write_markdown(path)
+        def write() -> None:
+            if path.name.lower().endswith(HTML):
+                write_text(path, html())
+            else:
+                write_markdown(path)
+            if (problem := plots().problem) is not None:
+                raise problem
+
+        return write
 
     found += [(path, written_to(root / path)) for path in settings.report]
     if job_summary := os.environ.get("GITHUB_STEP_SUMMARY"):

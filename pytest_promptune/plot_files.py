@@ -12,25 +12,58 @@ from urllib.parse import quote
 
 from markupsafe import Markup
 
-from pytest_promptune.core.errors import PromptuneError
+from pytest_promptune.core.errors import PlotsError
+from pytest_promptune.core.values import dataclass
+from pytest_promptune.core.view import View
 from pytest_promptune.report.markdown import Picture
+from pytest_promptune.report.words import Words
 from pytest_promptune.store.files import write_text
 
 if TYPE_CHECKING:
+    from pytest_promptune.core.series.final import FinalReport
     from pytest_promptune.report.plots import Plot
 
-#: What a report says without them.
-HINT = "Plots need an extra: pip install pytest-promptune[plots]"
 #: Names of the files that `report.plots` makes.
 _OWN = re.compile(r"differences|cases-\d+|latency|nodes|progress-\d+")
 
 
-def drawn(draw: Callable[[], Sequence[Plot]]) -> tuple[Sequence[Plot], PromptuneError | None]:
-    """What `draw` gives, or why it gives nothing: a picture is never worth a report."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plots:
+    """What goes with a report."""
+
+    drawn: Sequence[Plot] = ()
+    #: What the report says where nothing is drawn that could be.
+    hint: str = ""
+    problem: PlotsError | None = None
+
+
+def of_session(view: View) -> Plots:
+    """Those of a comparison; other sessions have nothing to set side by side."""
+    if view.mode != "compare" or not view.comparisons:
+        return Plots()
+    from pytest_promptune.report.plots import draw
+
+    return _drawn(lambda: draw(view), Words("en"))
+
+
+def of_series(report: FinalReport, *, language: str = "en") -> Plots:
+    """Those of a final report."""
+    from pytest_promptune.report.plots import draw_final
+
+    return _drawn(lambda: draw_final(report, language=language), Words(language))
+
+
+def _drawn(draw: Callable[[], Sequence[Plot]], w: Words) -> Plots:
+    from pytest_promptune.report.plots import is_available
+
+    if not is_available():
+        return Plots(hint=w.text("plots_hint"))
     try:
-        return draw(), None
+        return Plots(drawn=draw())
     except Exception as error:
-        return (), PromptuneError(f"The plots can't be drawn ({type(error).__name__}: {error}).")
+        told = f"{type(error).__name__}: {error}"
+        problem = PlotsError(f"The plots can't be drawn ({told}).")
+        return Plots(hint=w.text("plots_failed", error=told), problem=problem)
 
 
 def beside(path: Path, plots: Sequence[Plot]) -> list[Picture]:

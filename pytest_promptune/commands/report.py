@@ -14,10 +14,12 @@ from pytest_promptune.commands.model import (
     store_argument,
     without_collecting,
 )
+from pytest_promptune.core.values import dataclass
 from pytest_promptune.option_values import HTML
 
 if TYPE_CHECKING:
     from pytest_promptune.core.series.final import FinalReport
+    from pytest_promptune.plot_files import Plots
 
 DEFAULT_PATH = "promptune-final-report.md"
 DEFAULT_HTML = "promptune-final-report.html"
@@ -76,28 +78,57 @@ def _report(arguments: argparse.Namespace) -> Answer:
         found = final_report(wishes)
     if arguments.json and arguments.out is None:
         return Answer(text="", data=to_json(found))
+    from pytest_promptune.plot_files import Plots, of_series, write_plots
     from pytest_promptune.store.files import write_text
 
-    templates = root / settings.templates if settings.templates else None
+    is_printed = arguments.out == "-"
     as_html = arguments.html or (arguments.out or "").lower().endswith(HTML)
-    text = _rendered(found, language=arguments.lang, templates=templates, as_html=as_html)
-    if arguments.out == "-":
-        return Answer(text=text.rstrip("\n"), data=to_json(found))
     usual = DEFAULT_HTML if as_html else DEFAULT_PATH
-    path = Path(arguments.out).resolve() if arguments.out else root / usual
+    path = Path(arguments.out).resolve() if arguments.out and not is_printed else root / usual
+    plots = Plots() if is_printed and not as_html else of_series(found, language=arguments.lang)
+    look = Look(
+        language=arguments.lang,
+        templates=root / settings.templates if settings.templates else None,
+        as_html=as_html,
+        path=path,
+    )
+    text = _rendered(found, plots, look)
+    if is_printed:
+        return Answer(text=text.rstrip("\n"), data=to_json(found))
     write_text(path, text)
-    return Answer(text=f"Written: {arguments.out or usual}", data=to_json(found))
+    if not as_html:
+        write_plots(path, plots.drawn)
+    told = [f"Written: {arguments.out or usual}", *([str(plots.problem)] if plots.problem else [])]
+    return Answer(text="\n".join(told), data=to_json(found))
 
 
-def _rendered(found: FinalReport, *, language: str, templates: Path | None, as_html: bool) -> str:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Look:
+    """How the report is to look."""
+
+    language: str
+    templates: Path | None
+    as_html: bool
+    #: Where it is written; plots beside it are referred to from there.
+    path: Path
+
+
+def _rendered(found: FinalReport, plots: Plots, look: Look) -> str:
+    from pytest_promptune.plot_files import beside, within
     from pytest_promptune.report.final.markdown import render_final
 
-    markdown = render_final(found, language=language, templates=templates)
-    if not as_html:
+    markdown = render_final(
+        found,
+        language=look.language,
+        templates=look.templates,
+        plots=within(plots.drawn) if look.as_html else beside(look.path, plots.drawn),
+        plots_hint=plots.hint,
+    )
+    if not look.as_html:
         return markdown
     from pytest_promptune.report.html import page
 
-    return page(markdown, language=language, templates=templates)
+    return page(markdown, language=look.language, templates=look.templates)
 
 
 COMMAND = Command(

@@ -207,7 +207,7 @@ def deviation(name: MetricName, value: float | None) -> str:
 def interval(name: MetricName, limits: Interval | None) -> str:
     """The interval of a mean: ``[66.0, 84.0] %``."""
     low, high = (_finite(limit) for limit in limits or (None, None))
-    factor, unit = _scale(name, [low, high])
+    factor, unit = scale(name, [low, high])
     largest = _largest([low, high])
     if largest is None:
         return UNKNOWN
@@ -216,7 +216,7 @@ def interval(name: MetricName, limits: Interval | None) -> str:
     return f"[{shown[0]}, {shown[1]}] {unit}".rstrip()
 
 
-def _scale(name: MetricName, values: Sequence[float | None]) -> tuple[float, str]:
+def scale(name: MetricName, values: Sequence[float | None]) -> tuple[float, str]:
     """What to multiply values of the metric by to show them all in one unit."""
     if name.kind == "binary":
         return 100, "%"
@@ -239,8 +239,8 @@ def effect(row: ComparisonRow) -> str:
 
 def difference(row: ComparisonRow) -> str:
     """As :func:`effect`, but always in the metric's own unit."""
-    factor, unit = _scale(row.name, [row.difference, *(row.ci or ())])
-    value, limits = _times(row.difference, factor), _times_both(row.ci, factor)
+    factor, unit = scale(row.name, [row.difference, *(row.ci or ())])
+    value, limits = _times(row.difference, factor), scaled(row.ci, factor)
     if row.name.kind == "binary":
         return _with_limits(value, limits, "pts", 1)
     if row.name.kind == "latency" and row.ratio is not None:
@@ -263,7 +263,7 @@ def amount_of(name: MetricName, reference: float | None, value: float | None) ->
         return f"{number(value * 100, digits=2)} points"
     if name.kind in ("latency", "cost") and reference:
         return f"{number(value / abs(reference) * 100, digits=2)} %"
-    factor, unit = _scale(name, [value])
+    factor, unit = scale(name, [value])
     return f"{number(value * factor, digits=2)} {unit}".rstrip()
 
 
@@ -274,7 +274,7 @@ def change(name: MetricName, reference: float | None, candidate: float | None) -
         return UNKNOWN
     if name.kind == "binary":
         return f"{signed((candidate - reference) * 100, 1)} pts"
-    factor, unit = _scale(name, [reference, candidate])
+    factor, unit = scale(name, [reference, candidate])
     value = (candidate - reference) * factor
     return f"{signed(value, _digits_of([value]))} {unit}".rstrip()
 
@@ -283,14 +283,14 @@ def effect_values(row: ComparisonRow) -> tuple[float | None, Interval | None, st
     """The numbers that :func:`effect` shows: difference, interval, and the unit of both."""
     kind, base = row.name.kind, row.reference_mean
     if kind == "binary":
-        return _times(row.difference, 100), _times_both(row.ci, 100), "pts"
+        return _times(row.difference, 100), scaled(row.ci, 100), "pts"
     if kind == "latency" and row.ratio is not None:
         low, high = row.ratio_ci or (None, None)
         return _percent(row.ratio), (_percent(low), _percent(high)), "%"
     if kind == "cost" and base:
-        return _times(row.difference, 100 / base), _times_both(row.ci, 100 / base), "%"
-    factor, unit = _scale(row.name, [row.difference, *(row.ci or ())])
-    return _times(row.difference, factor), _times_both(row.ci, factor), unit
+        return _times(row.difference, 100 / base), scaled(row.ci, 100 / base), "%"
+    factor, unit = scale(row.name, [row.difference, *(row.ci or ())])
+    return _times(row.difference, factor), scaled(row.ci, factor), unit
 
 
 def _with_limits(value: float | None, limits: Interval | None, unit: str, decimals: int) -> str:
@@ -346,7 +346,8 @@ def _times(value: float | None, factor: float) -> float | None:
     return None if value is None else value * factor
 
 
-def _times_both(limits: Interval | None, factor: float) -> Interval | None:
+def scaled(limits: Interval | None, factor: float) -> Interval | None:
+    """Both ends of an interval times a factor."""
     if limits is None:
         return None
     low, high = _times(limits[0], factor), _times(limits[1], factor)

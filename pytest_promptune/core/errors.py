@@ -60,3 +60,7 @@ class AggregateError(PromptuneError):
         super().__init__(message)
         #: Columns that it asked for and that one side of a comparison doesn't have.
         self.lacking = lacking
+
+
+class PlotsError(PromptuneError):
+    """Plots can't be drawn: a picture is never worth a report, which is there without them."""

@@ -391,7 +391,8 @@ class PromptuneHooks:
             return
         remember_for_last_failed(self._config, self.session.rerun, decisions=self._decisions)
         self.view = self.session.finish(int(exitstatus))
-        if self.session.output_error is not None and exitstatus == pytest.ExitCode.OK:
+        error = self.session.output_error
+        if error is not None and error.is_file_missing and exitstatus == pytest.ExitCode.OK:
             session.exitstatus = pytest.ExitCode.USAGE_ERROR
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:

@@ -39,7 +39,7 @@ def render_markdown(
         view: what was found.
         templates: the folder.
         plots: pictures that go with it.
-        plots_hint: how to get them, where there are none.
+        plots_hint: why there are none.
 
     Raises:
         ReportError: when a template has an error or asks for a value that does not exist.

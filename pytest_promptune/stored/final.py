@@ -194,7 +194,7 @@ class _Gathering:
         )
 
     def _progress(self, metrics: Sequence[MetricChange], goals: Sequence[GoalChange]) -> tuple[Progress, ...]:
-        """Gated metrics at the start and after every adoption."""
+        """Gated metrics, and those with a goal, at the start and after every adoption."""
         after = {
             each.number: _understood(
                 _means, self.documents[each.session.experiment], each.adopted.variant, ""
@@ -202,19 +202,25 @@ class _Gathering:
             for each in self.series.iterations
             if each.adopted is not None
         }
+        targets = {
+            (goal.name.module, goal.name.metric): goal.final.target
+            for goal in goals
+            if goal.final.percentile is None
+        }
         found = []
         for metric in metrics:
-            if not metric.gated or metric.initial is None:
-                continue
             place = (metric.name.module, metric.name.metric)
-            points = [ProgressPoint(iteration=0, mean=metric.initial.mean, ci=metric.initial.ci)]
-            for number, means in after.items():
-                if (mean := means.get(place)) is not None:
-                    points.append(ProgressPoint(iteration=number, mean=mean.mean, ci=mean.ci))
-            targets = [g.final.target for g in goals if (g.name.module, g.name.metric) == place]
-            found.append(
-                Progress(name=metric.name, points=tuple(points), target=targets[0] if targets else None)
-            )
+            if metric.initial is None or not (metric.gated or place in targets):
+                continue
+            states = {0: metric.initial} | {number: means.get(place) for number, means in after.items()}
+            if after and metric.final is not None:  # perhaps measured again since
+                states[max(after)] = metric.final
+            points = [
+                ProgressPoint(iteration=number, mean=state.mean, ci=state.ci)
+                for number, state in states.items()
+                if state is not None
+            ]
+            found.append(Progress(name=metric.name, points=tuple(points), target=targets.get(place)))
         return tuple(found)
 
     # --- remarks ----------------------------------------------------------------------------------

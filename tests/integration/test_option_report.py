@@ -158,5 +158,6 @@ def test_a_matplotlib_that_is_broken_fails_no_test(tuned):
         "--promptune-compare", "-W", "error::pytest.PytestUnhandledThreadExceptionWarning", subprocess=True
     )
     assert "error" not in ran.counts
+    assert "Written: promptune-report.md, results-1.json" in ran.out
     assert "The plots can't be drawn (RuntimeError: no fonts)" in ran.out
     assert (tuned.path / REPORT).exists()

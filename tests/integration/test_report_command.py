@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sqlite3
 from collections.abc import Callable
 
@@ -117,6 +118,9 @@ def test_from_baseline_to_adoption(suite, ask):
     assert "Improved: 4, kept: 4, degraded: 0" in text
     assert "**Add cases of `rare`**: 1 of 8 cases, in 2 categories." in text
     assert f"by which the variant was chosen (`{id_}`)" in text
+    for name in re.findall(r"\]\((promptune-final-report_files/[^)]*)\)", text):
+        assert (suite.path / name).read_text(encoding="utf-8").startswith("<svg")
+    assert "promptune-final-report_files/progress-1.svg" in text
     row = next(r for r in compared.json["comparisons"] if (r["candidate"], r["metric"]) == ("kind", "answer"))
     assert row["difference"] == 0.5
     data = json.loads(ask("report", "--json"))

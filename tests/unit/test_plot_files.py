@@ -44,6 +44,8 @@ def test_a_plot_that_cannot_be_drawn_is_told_and_the_report_is_written(tmp_path,
         raise ValueError("no ink")
 
     monkeypatch.setattr(plots, "draw", broken)
-    with pytest.raises(OutputError, match="no ink"):
+    with pytest.raises(OutputError, match="no ink") as raised:
         write(tmp_path)
-    assert "# " in (tmp_path / "my report.md").read_text(encoding="utf-8")
+    assert raised.value.written == ("my report.md",)
+    assert not raised.value.is_file_missing
+    assert "be drawn (ValueError: no ink)" in (tmp_path / "my report.md").read_text(encoding="utf-8")

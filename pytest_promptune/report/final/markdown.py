@@ -23,8 +23,9 @@ from pytest_promptune.core.wording import label
 from pytest_promptune.report import changes
 from pytest_promptune.report.escape import code
 from pytest_promptune.report.final import tables
-from pytest_promptune.report.final.words import Words
+from pytest_promptune.report.markdown import Picture
 from pytest_promptune.report.templating import render
+from pytest_promptune.report.words import Words
 
 TEMPLATE = "final/report.md.j2"
 #: More cases than these are folded away.
@@ -35,7 +36,12 @@ _KINDS = ("binary", "latency", "cost")
 
 
 def render_final(
-    report: FinalReport, *, language: str = "en", templates: Path | None = None, plots: Sequence[Any] = ()
+    report: FinalReport,
+    *,
+    language: str = "en",
+    templates: Path | None = None,
+    plots: Sequence[Picture] = (),
+    plots_hint: str = "",
 ) -> str:
     """The report as Markdown.
 
@@ -43,15 +49,17 @@ def render_final(
         report: what it says.
         language: one of `words.LANGUAGES`.
         templates: folder whose ``final/*.md.j2`` replace ours.
-        plots: each with ``title``, ``alternative`` and ``path``, relative to the report.
+        plots: pictures that go with it.
+        plots_hint: why there are none.
 
     Raises:
         ReportError: when a template has an error or asks for a value that does not exist.
     """
-    return render(TEMPLATE, values(report, Words(language), plots), templates=templates)
+    found = values(report, Words(language)) | {"plots": tuple(plots), "plots_hint": plots_hint}
+    return render(TEMPLATE, found, templates=templates)
 
 
-def values(report: FinalReport, w: Words, plots: Sequence[Any] = ()) -> dict[str, Any]:
+def values(report: FinalReport, w: Words) -> dict[str, Any]:
     """What templates can use."""
     return {
         "report": report,
@@ -72,7 +80,8 @@ def values(report: FinalReport, w: Words, plots: Sequence[Any] = ()) -> dict[str
         "cases": [_cases(each, w) for each in report.cases if _has_changes(each)],
         "cases_same": _same_cases(report, w),
         "nodes": tables.node_table(report.nodes, report, w),
-        "plots": plots,
+        "plots": (),
+        "plots_hint": "",
         "recommendations": [_recommended(each.kind, each.values, w) for each in report.recommendations],
         "method": list(_method(report, w)),
     }

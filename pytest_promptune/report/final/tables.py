@@ -35,8 +35,8 @@ from pytest_promptune.core.series.final import (
 from pytest_promptune.core.view import ComparisonRow, GoalRow, MetricName, NodeRow
 from pytest_promptune.core.wording import label
 from pytest_promptune.report.escape import code, codes
-from pytest_promptune.report.final.words import Words
 from pytest_promptune.report.tables import Table
+from pytest_promptune.report.words import Words
 
 ARROW = " → "
 #: Cases up to which those that were kept are shown, too.

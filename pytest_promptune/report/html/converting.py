@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
+from pytest_promptune.core.display import UNKNOWN
 from pytest_promptune.report.escape import JOINER
 
 #: A number with its unit, perhaps with an interval: what stands to the right in its column.
@@ -34,11 +35,29 @@ def to_html(markdown: str) -> tuple[str, list[tuple[str, str]]]:
             sections.append((anchor, text))
         if token.type in ("td_open", "th_open"):
             token.attrs.pop("style", None)
-        if token.type == "td_open" and _NUMBER.fullmatch(text.strip("`* ")):
-            token.attrSet("class", "number")
         if token.type == "table_open":
             token.attrSet("class", "sortable")
+    _align(tokens)
     return converter.renderer.render(list(_scrolling(tokens)), converter.options, {}), sections
+
+
+def _align(tokens: list[Token]) -> None:
+    """Columns that hold nothing but numbers and dashes stand to the right."""
+    columns: dict[int, list[tuple[Token, str]]] = {}
+    place = 0
+    for token, inner in zip(tokens, tokens[1:] + tokens[-1:], strict=True):
+        if token.type == "tr_open":
+            place = 0
+        elif token.type in ("th_open", "td_open"):
+            columns.setdefault(place, []).append((token, inner.content.strip("`* ")))
+            place += 1
+        elif token.type == "table_close":
+            for cells in columns.values():
+                texts = {text for token, text in cells if token.type == "td_open"} - {"", UNKNOWN}
+                if texts and all(map(_NUMBER.fullmatch, texts)):
+                    for cell, _ in cells:
+                        cell.attrSet("class", "number")
+            columns = {}
 
 
 def _is_ours(url: str) -> bool:

@@ -28,6 +28,7 @@ def render_html(
     *,
     templates: Path | None = None,
     plots: Sequence[Picture] = (),
+    plots_hint: str = "",
 ) -> str:
     """The report of a session as one HTML file.
 
@@ -37,6 +38,7 @@ def render_html(
         templates: a folder with templates that replace ours by name, ``html/page.html.j2`` and those of the
             Markdown report among them.
         plots: pictures that the page holds itself.
+        plots_hint: why there are none.
 
     Raises:
         ReportError: when a template has an error or asks for a value that does not exist.
@@ -47,7 +49,7 @@ def render_html(
     if not view.comparisons and not failed:
         state = "recorded"
     return page(
-        render_markdown(view, templates=templates, plots=plots),
+        render_markdown(view, templates=templates, plots=plots, plots_hint=plots_hint),
         title=wording.TITLES[view.mode],
         state=state,
         badges=_badges(view),

@@ -1,11 +1,14 @@
-"""One function per kind of plot, from plain numbers: sessions and the final report share them."""
+"""One function per kind of plot, from plain numbers: sessions and the final report share them.
+
+`w` is the language; names from a project stay as they are.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any, Literal
 
-from pytest_promptune.core.display import number
+from pytest_promptune.core.nodes.wording import share
 from pytest_promptune.core.values import dataclass
 from pytest_promptune.core.view import Interval, Verdict
 from pytest_promptune.report.plots.canvas import (
@@ -26,6 +29,7 @@ from pytest_promptune.report.plots.canvas import (
     width,
     write,
 )
+from pytest_promptune.report.words import Words
 
 #: Colour and shape of each verdict; its word stands beside it.
 _MARKS: dict[Verdict, tuple[str, str]] = {
@@ -34,6 +38,8 @@ _MARKS: dict[Verdict, tuple[str, str]] = {
     "unchanged": (GREY, "o"),
     "inconclusive": (PURPLE, "D"),
 }
+#: What nodes have shares of.
+Share = Literal["cost", "tokens", "time"]
 _ROW, _MOST_CASES = 0.3, 60
 
 
@@ -69,6 +75,16 @@ class Part:
     node: str
     share: float
 
+    @property
+    def label(self) -> str:
+        """Both names."""
+        return f"{self.node} · {self.variant}"
+
+    @property
+    def text(self) -> str:
+        """The share, as tables show it."""
+        return share(self.share)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Latency:
@@ -79,6 +95,8 @@ class Latency:
     p95: float | None
     p99: float | None
     means: tuple[float, ...]
+    #: The percentiles in words.
+    text: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,9 +106,19 @@ class Point:
     label: str
     value: float
     interval: Interval | None = None
+    #: The value, as tables show it.
+    text: str
 
 
-def differences(rows: Sequence[Difference]) -> Plot | None:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Goal:
+    """What a metric is to reach: where its line is drawn, and what stands beside it."""
+
+    value: float
+    text: str
+
+
+def differences(rows: Sequence[Difference], w: Words) -> Plot | None:
     """The forest: each difference with its interval, a panel per unit."""
     panels: dict[str, list[Difference]] = {}
     for row in rows:
@@ -99,8 +127,9 @@ def differences(rows: Sequence[Difference]) -> Plot | None:
         return None
     on = figure(0.5 + sum(0.95 + _ROW * len(found) for found in panels.values()))
     left, top = width([row.label for row in rows], most=2.7) + 0.15, 0.75
+    right = width([f"{row.text}  {_verdict(row, w)}" for row in rows], most=3.5)
     for unit, found in panels.items():
-        axes = panel(on, left, top, WIDTH - left - 2.75, _ROW * len(found))
+        axes = panel(on, left, top, WIDTH - left - right, _ROW * len(found))
         top += 0.95 + _ROW * len(found)
         axes.set_ylim(len(found) - 0.5, -0.5)
         axes.set_yticks([])
@@ -116,17 +145,26 @@ def differences(rows: Sequence[Difference]) -> Plot | None:
                 ha="right",
                 transform=axes.get_yaxis_transform(),
             )
-            said = f"{row.verdict}  {row.text}"
-            write(axes, 1.02, y, said, inches=2.7, fontsize=9, transform=axes.get_yaxis_transform())
+            said = f"{row.text}  {_verdict(row, w)}"
+            write(axes, 1.02, y, said, inches=right, fontsize=9, transform=axes.get_yaxis_transform())
         axes.set_xlabel(
-            label(f"Difference in {unit}" if unit else "Difference", 3),
+            label(w.text("p_differences_axis", unit=unit) if unit else w.text("p_differences_axis_plain"), 3),
             color=FAINT,
             fontsize=9,
             parse_math=False,
         )
-    said = "; ".join(f"{row.label}: {row.text}, {row.verdict}" for row in rows)
-    what = f"Differences with their intervals (dashed: the margin). {said}."
-    return finish(on, "differences", "Differences with intervals", what)
+    told = _told([(row.label, w.joined([row.text, _verdict(row, w)])) for row in rows], w)
+    about = w.text("p_differences_about", rows=told)
+    return finish(on, "differences", w.text("p_differences"), about)
+
+
+def _verdict(row: Difference, w: Words) -> str:
+    return w.text(f"verdict_{row.verdict}")
+
+
+def _told(rows: Sequence[tuple[str, str]], w: Words) -> str:
+    """Names with their values, for those who don't see them."""
+    return w.text("p_rows").join(w.text("p_row", name=name, value=value) for name, value in rows)
 
 
 def _difference(axes: Any, y: int, row: Difference) -> None:
@@ -140,7 +178,7 @@ def _difference(axes: Any, y: int, row: Difference) -> None:
 
 
 def heat_map(
-    metric: str, names: Sequence[str], rows: Sequence[CaseRow], *, name: str = "cases"
+    metric: str, names: Sequence[str], rows: Sequence[CaseRow], w: Words, *, name: str = "cases"
 ) -> Plot | None:
     """Cases by columns `names`; of many cases, those that changed most."""
     if not rows:
@@ -162,11 +200,11 @@ def heat_map(
         for x, value in enumerate(row.values):
             _cell(axes, x, y, value)
     rest = len(rows) - len(shown)
-    left_out = f", the {len(shown)} that changed most of {len(rows)} cases" if rest else ""
-    low = [row.case for row in shown if row.change > 0][:5]
-    most = f" Changed most: {', '.join(low)}." if low else " No case changed."
-    what = f"Share of {metric} by case under {', '.join(names)}{left_out}.{most}"
-    return finish(on, name, f"{metric} by case{left_out}", what)
+    left_out = w.text("p_cases_rest", shown=len(shown), number=len(rows)) if rest else ""
+    changed = [row.case for row in shown if row.change > 0][:5]
+    most = w.text("p_cases_most", cases=w.joined(changed)) if changed else w.text("p_cases_none")
+    about = w.text("p_cases_about", metric=metric, names=w.joined(names), rest=left_out, most=most)
+    return finish(on, name, w.text("p_cases", metric=metric, rest=left_out), about)
 
 
 def _cell(axes: Any, x: int, y: int, value: float | None) -> None:
@@ -178,7 +216,7 @@ def _cell(axes: Any, x: int, y: int, value: float | None) -> None:
     write(axes, x, y, text, ha="center", fontsize=8, color="white" if part > 0.8 else INK)
 
 
-def latency(rows: Sequence[Latency]) -> Plot | None:
+def latency(rows: Sequence[Latency], w: Words) -> Plot | None:
     """Means of cases as dots, p50, p95 and p99 as marks, in seconds, a row per variant."""
     if not rows:
         return None
@@ -196,17 +234,17 @@ def latency(rows: Sequence[Latency]) -> Plot | None:
                 axes.plot([value] * 2, (y - 0.3, y + 0.12), color=INK, linewidth=1.5)
                 write(axes, value, y + 0.3, f"p{mark}", ha="center", fontsize=8)
     axes.set_xlim(left=0)
-    axes.set_xlabel("Seconds per sample; a dot is the mean of one case", color=FAINT, fontsize=9)
-    said = "; ".join(f"{row.label}: p50 {number(row.p50)} s, p95 {number(row.p95)} s" for row in rows)
-    return finish(on, "latency", "Latency", f"Latency by variant. {said}.")
+    axes.set_xlabel(w.text("p_latency_axis"), color=FAINT, fontsize=9)
+    about = w.text("p_latency_about", rows=_told([(row.label, row.text) for row in rows], w))
+    return finish(on, "latency", w.text("p_latency"), about)
 
 
-def nodes(what: Literal["cost", "tokens", "latency"], parts: Sequence[Part]) -> Plot | None:
+def nodes(what: Share, parts: Sequence[Part], w: Words) -> Plot | None:
     """Bars of each variant's shares by node."""
     if not parts:
         return None
     on = figure(1.2 + _ROW * len(parts))
-    left = width([f"{part.node} · {part.variant}" for part in parts], most=3.2) + 0.25
+    left = width([part.label for part in parts], most=3.2) + 0.25
     axes = panel(on, left, 0.55, WIDTH - left - 0.8, _ROW * len(parts))
     axes.set_ylim(len(parts) - 0.5, -0.5)
     axes.set_xlim(0, 100)
@@ -215,19 +253,20 @@ def nodes(what: Literal["cost", "tokens", "latency"], parts: Sequence[Part]) -> 
     for y, part in enumerate(parts):
         colour = SERIES[variants.index(part.variant) % len(SERIES)]
         axes.barh(y, part.share * 100, 0.7, color=colour)
-        write(axes, -1, y, f"{part.node} · {part.variant}", inches=left - 0.2, ha="right", fontsize=9)
-        write(axes, part.share * 100 + 1, y, f"{part.share * 100:.1f} %", fontsize=9)
-    axes.set_xlabel(f"Per cent of the variant's {what}", color=FAINT, fontsize=9)
-    said = "; ".join(f"{part.node} under {part.variant}: {part.share * 100:.1f} %" for part in parts)
-    return finish(on, "nodes", f"Share of {what} by node", f"Share of {what} by node. {said}.")
+        write(axes, -1, y, part.label, inches=left - 0.2, ha="right", fontsize=9)
+        write(axes, part.share * 100 + 1, y, part.text, fontsize=9)
+    axes.set_xlabel(w.text("p_nodes_axis", what=w.text(f"p_{what}")), color=FAINT, fontsize=9)
+    title = w.text("p_nodes", what=w.text(f"p_{what}"))
+    about = w.text("p_nodes_about", title=title, rows=_told([(part.label, part.text) for part in parts], w))
+    return finish(on, "nodes", title, about)
 
 
 def progress(
     metric: str,
     unit: str,
     points: Sequence[Point],
-    target: float | None = None,
-    direction: Literal["higher", "lower"] = "higher",
+    w: Words,
+    target: Goal | None = None,
     *,
     name: str = "progress",
 ) -> Plot | None:
@@ -252,14 +291,14 @@ def progress(
             fontsize=9,
             transform=axes.get_xaxis_transform(),
         )
-    goal = ""
+    goal = w.text("p_no_goal")
     if target is not None:
-        goal = f"goal: {'at least' if direction == 'higher' else 'at most'} {number(target)} {unit}".rstrip()
-        axes.axhline(target, color=ORANGE, linestyle="--", linewidth=1.5)
+        goal = w.text("p_goal", target=target.text)
+        axes.axhline(target.value, color=ORANGE, linestyle="--", linewidth=1.5)
         write(
             axes,
             0.01,
-            target,
+            target.value,
             goal,
             ha="left",
             va="bottom",
@@ -269,7 +308,6 @@ def progress(
         )
     axes.set_xticks([])
     axes.set_ylabel(label(unit, 2), color=FAINT, fontsize=9, parse_math=False)
-    said = "; ".join(f"{point.label}: {number(point.value)} {unit}".rstrip() for point in points)
-    return finish(
-        on, name, f"{metric} over iterations", f"{metric} over iterations: {said}; {goal or 'no goal'}."
-    )
+    told = _told([(point.label, point.text) for point in points], w)
+    about = w.text("p_progress_about", metric=metric, rows=told, goal=goal)
+    return finish(on, name, w.text("p_progress", metric=metric), about)

@@ -12,14 +12,17 @@ from typing import get_args
 import finals
 import pytest
 import views
+from markupsafe import Markup
 
 from pytest_promptune.core.circumstances import What
 from pytest_promptune.core.model import Change
 from pytest_promptune.core.series.final import RecommendationKind, RemarkKind
 from pytest_promptune.report.final.json import to_json
 from pytest_promptune.report.final.markdown import render_final
-from pytest_promptune.report.final.words import LANGUAGES, Words, en, ja
+from pytest_promptune.report.markdown import Picture
+from pytest_promptune.report.plots.drawings import Share
 from pytest_promptune.report.templating import ReportError
+from pytest_promptune.report.words import LANGUAGES, Words, en, ja
 
 NASTY = (
     "<script>x</script> | `tick` [a](javascript:b) ![i](http://x/y.png) @team #1\n# two \u202e\x1b[31m ```"
@@ -73,11 +76,27 @@ def test_words_that_nobody_uses_are_gone():
     import pytest_promptune
 
     root = Path(pytest_promptune.__file__).parent / "report"
-    files = [*(root / "final").glob("*.py"), *(root / "templates" / "final").glob("*.j2")]
-    text = "".join(
-        file.read_text(encoding="utf-8") for file in [*files, root / "final" / "words" / "__init__.py"]
+    files = [
+        *(root / "final").glob("*.py"),
+        *(root / "plots").glob("*.py"),
+        *(root / "templates" / "final").glob("*.j2"),
+        root / "words" / "__init__.py",
+        root.parent / "plot_files.py",
+    ]
+    text = "".join(file.read_text(encoding="utf-8") for file in files)
+    assert all(f'"p_{what}"' not in text for what in get_args(Share))  # made of a kind, too
+    made = (
+        *(f"p_{what}" for what in get_args(Share)),
+        "r_",
+        "m_",
+        "d_",
+        "status_",
+        "verdict_",
+        "action_",
+        "kind_",
+        "case_",
+        "w_",
     )
-    made = ("r_", "m_", "d_", "status_", "verdict_", "action_", "kind_", "case_", "w_")
     assert [key for key in en.WORDS if not key.startswith(made) and f'"{key}"' not in text] == []
 
 
@@ -395,9 +414,11 @@ def test_templates_of_the_user(tmp_path):
 
 def test_plots_have_their_place():
     """Each with its alternative text."""
-    plot = {"title": "Progress", "alternative": "Accuracy rises", "path": "report_files/progress.svg"}
+    plot = Picture(
+        title="Progress", alternative="Accuracy rises", reference=Markup("report_files/progress-1.svg")
+    )
     text = render_final(finals.report(), plots=[plot])
-    assert "## Plots\n\n![Accuracy rises](report_files/progress.svg)" in text
+    assert "## Plots\n\n![Accuracy rises](report_files/progress-1.svg)" in text
 
 
 def test_json_has_everything():

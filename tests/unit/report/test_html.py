@@ -15,15 +15,26 @@ from pytest_promptune.report.html.converting import to_html
 
 def test_markdown_as_html():
     """Tables scroll and can be sorted, numbers stand to the right, sections have anchors; no styles."""
-    markdown = "## What it *is*\n\n| a | b |\n| --- | ---: |\n| 12 cases x 3 | −1.5 [−2, −1] pts |\n| 1,2 |\n"
+    markdown = (
+        "## What it *is*\n\n| a | b |\n| --- | ---: |\n| 12 cases x 3 | −1.5 [−2, −1] pts |\n| 1 | 3 |\n"
+    )
     html, sections = to_html(markdown)
     assert sections == [("s-what-it-is", "What it *is*")]
     assert '<h2 id="s-what-it-is">' in html
     assert re.search(r'<div class="wide" tabindex="0">\s*<table class="sortable">', html)
     assert "<td>12 cases x 3</td>" in html
     assert '<td class="number">−1.5 [−2, −1] pts</td>' in html
-    assert '<td class="number">1,2</td>' in html
+    assert "<td>1</td>" in html
     assert "style=" not in html
+
+
+def test_a_column_stands_to_the_right_when_all_of_it_are_numbers():
+    """A dash is none and no word; one word among numbers leaves the column where it was."""
+    html, _ = to_html("| n | mixed |\n| --- | --- |\n| 1.5 s | 100 |\n| – | main |\n")
+    assert '<th class="number">n</th>' in html
+    assert '<td class="number">–</td>' in html
+    assert "<th>mixed</th>" in html
+    assert "<td>100</td>" in html
 
 
 def test_the_page_says_what_the_markdown_says():

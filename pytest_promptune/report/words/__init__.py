@@ -1,4 +1,4 @@
-"""The words of the final report, apart from its layout: one module per language, all with the same keys."""
+"""The words of the final report and of plots, apart from layout: one module per language, with the same keys."""
 
 from __future__ import annotations
 
@@ -37,6 +37,14 @@ class Words:
         """The words of a key; what is filled in is escaped for Markdown, names and lists of them are code."""
         filled = {name: self._shown(name, value) for name, value in values.items()}
         return Markup(self._words[key]).format(**filled)
+
+    def text(self, key: str, **values: str | int) -> str:
+        """The words of a key for a picture, where nothing is markup."""
+        return self._words[key].format(**values)
+
+    def joined(self, texts: Iterable[str]) -> str:
+        """A list of names, or of the cells of a row."""
+        return self._words["list"].join(texts)
 
     def plain(self, key: str) -> str:
         """The pattern of a key as it stands."""
