@@ -151,8 +151,17 @@ def _outputs(
     if job_summary := os.environ.get("GITHUB_STEP_SUMMARY"):
         from pytest_promptune.report.github import step_summary
 
-        found.append((None, lambda: append_text(Path(job_summary), step_summary(view))))
+        found.append(
+            (None, lambda: append_text(Path(job_summary), step_summary(view, taken=_size(job_summary))))
+        )
     return found
+
+
+def _size(path: str) -> int:
+    try:
+        return Path(path).stat().st_size
+    except OSError:
+        return 0
 
 
 def _shown(path: Path, root: Path) -> str:

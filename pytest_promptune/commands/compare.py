@@ -99,11 +99,15 @@ def _settings(arguments: argparse.Namespace) -> Settings:
 
 
 def _write_report(path: str, view: Any, settings: Settings, root: Path) -> str:
+    from pytest_promptune.plot_files import beside, of_session, write_plots
     from pytest_promptune.report.markdown import render_markdown
     from pytest_promptune.store.files import write_text
 
     templates = root / settings.templates if settings.templates else None
-    write_text(Path(path).resolve(), render_markdown(view, templates=templates))
+    place, plots = Path(path).resolve(), of_session(view)
+    pictures = beside(place, plots.drawn)
+    write_text(place, render_markdown(view, templates=templates, plots=pictures, plots_hint=plots.hint))
+    write_plots(place, plots.drawn)
     return path
 
 

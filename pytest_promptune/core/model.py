@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 from pytest_promptune.core.codec import canonical, sha256
 from pytest_promptune.core.errors import CaseError
+from pytest_promptune.core.values import dataclass
 
 #: The name of the app as it stands.
 CURRENT = "current"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclasses.dataclass(frozen=True, slots=True)
 class Case:
     """One input with what is expected of the answer.
 
@@ -76,7 +78,7 @@ class Change:
     what: str = "prompt"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Variant:
     """A named set of changes to prompts and parameters; `current` is the app as it stands."""
 
@@ -101,7 +103,7 @@ class Variant:
         return sha256(canonical(contents, where=f"variant {self.name!r}"))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Usage:
     """Tokens and money of one sample or one node call; unknown is ``None``, never 0."""
 

@@ -15,9 +15,28 @@ _IN_MESSAGES = (("%", "%25"), ("\r", "%0D"), ("\n", "%0A"))
 _IN_PROPERTIES = (*_IN_MESSAGES, (":", "%3A"), (",", "%2C"))
 
 
-def step_summary(view: View) -> str:
-    """Markdown for ``$GITHUB_STEP_SUMMARY``."""
-    return render("step_summary.md.j2", values(view))
+#: Bytes that GitHub shows of the summaries of one step; of longer ones it shows nothing.
+SUMMARY_LIMIT = 1024 * 1024
+_CUT = "\n\nThe rest is in the report: GitHub shows summaries up to 1 MiB.\n"
+
+
+def step_summary(view: View, *, taken: int = 0) -> str:
+    """Markdown for ``$GITHUB_STEP_SUMMARY``, cut after a whole block where there is no room for all of it.
+
+    Args:
+        view: what was found.
+        taken: bytes that are in the file already.
+    """
+    text = render("step_summary.md.j2", values(view))
+    return _cut(text, SUMMARY_LIMIT - taken)
+
+
+def _cut(text: str, room: int) -> str:
+    data = text.encode("utf-8", errors="replace")
+    if len(data) <= room:
+        return text
+    kept = data[: max(room - len(_CUT), 0)].decode("utf-8", errors="ignore").rpartition("\n\n")[0]
+    return kept + _CUT if kept else ""
 
 
 def workflow_commands(

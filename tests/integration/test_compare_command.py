@@ -184,6 +184,8 @@ def test_a_report_is_written(bot, ask):
     )
     assert f"{first} (A) and {second} (B)" in text
     assert "B current against A current" in text
+    assert "](compared_files/differences.svg)" in text
+    assert (bot.path / "compared_files" / "differences.svg").exists()
 
 
 def test_errored_everywhere_fails_the_gate(bot, ask):

@@ -1,12 +1,13 @@
 """The values that go into and come out of the statistics; this module computes nothing and needs no numpy."""
 
+import dataclasses
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from numbers import Integral, Real
 from typing import Literal, TypeAlias, get_args
 
 from pytest_promptune.core.errors import StatsError
+from pytest_promptune.core.values import dataclass
 
 #: Case id -> one value per run; ``None`` or NaN is a missing value.
 Scores: TypeAlias = Mapping[str, Sequence[float | None]]
@@ -82,7 +83,7 @@ def require_target(target: float, kind: Kind) -> None:
         )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclasses.dataclass(frozen=True, slots=True)
 class MetricSpec:
     """What a metric is and which change of it would matter.
 

@@ -10,7 +10,7 @@ from pytest_promptune.core.errors import PromptuneError
 from pytest_promptune.core.model import Change
 from pytest_promptune.core.view import CaseLists, Decision, ErrorView, GateItem, VariantView
 from pytest_promptune.report import templating
-from pytest_promptune.report.github import step_summary
+from pytest_promptune.report.github import SUMMARY_LIMIT, step_summary
 from pytest_promptune.report.markdown import render_markdown
 from pytest_promptune.report.templating import ReportError
 from pytest_promptune.stats import passing
@@ -252,6 +252,19 @@ def test_the_step_summary_is_the_short_report():
     assert "- Regressed (`test_intent`): `TC002`, `TC009`" in summary
     assert "Conditions" not in summary
     assert len(summary) < len(render_markdown(views.failed_check())) * 0.7
+
+
+def test_a_step_summary_has_the_size_that_github_shows():
+    """Cut after a whole block, with a line that says so; what others wrote takes room, too."""
+    whole = step_summary(views.failed_check())
+    assert step_summary(views.failed_check(), taken=SUMMARY_LIMIT - len(whole.encode())) == whole
+    taken = SUMMARY_LIMIT - len(whole.encode()) + 1
+    cut = step_summary(views.failed_check(), taken=taken)
+    assert len(cut.encode()) + taken <= SUMMARY_LIMIT
+    kept, note, _ = cut.partition("\n\nThe rest is in the report")
+    assert note
+    assert whole.startswith(kept + "\n\n")
+    assert step_summary(views.failed_check(), taken=SUMMARY_LIMIT + 1) == ""
 
 
 def test_an_interrupted_session_says_so():
