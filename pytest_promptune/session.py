@@ -59,6 +59,7 @@ class Session:
         more_variants: Callable[[], Iterable[Variant]] = tuple,
         aggregates: Callable[[], Iterable[object]] = tuple,
         while_waiting: Callable[[], None] = lambda: None,
+        selection: str = "",
         process: WritingProcess | None = None,
     ) -> None:
         """Reads the variants; nothing runs yet.
@@ -70,6 +71,7 @@ class Session:
             more_variants: variants that plugins give, asked once.
             aggregates: what the hook's functions give, asked once, when all tests are known.
             while_waiting: called several times a second while an item waits for its sample.
+            selection: arguments that select the same tests again, as one types them after a blank.
             process: writes the experiment log; without one a thread does.
 
         Raises:
@@ -80,6 +82,7 @@ class Session:
         self.settings = settings
         self.root = root
         folder = root / settings.variants
+        self._selection = selection
         self._known = known_variants(settings, folder, more_variants)
         #: What is measured, the variant in place of `current` first.
         self.variants = measured_variants(settings, self._known, folder)
@@ -301,6 +304,7 @@ class Session:
             collected=self._catalogue.cases,
             is_whole=self._catalogue.is_whole,
             is_everything=self._catalogue.is_everything,
+            selection=self._selection,
             unpaid=self._unpaid_items,
             recorded=self._recorded(),
             given=self.aggregates.given(),

@@ -68,6 +68,8 @@ def conclude(evidence: Evidence) -> Conclusion:
             against=settings.against,
             runs=runs,
             variant=evidence.variants[0],
+            chosen=settings.variant,
+            selection=evidence.selection,
             uncomputed=[name.metric for name, _ in aggregation.failures],
             goals=evidence.goals,
             goal_rows=found.goals,

@@ -49,6 +49,8 @@ class Evidence:
     is_whole: bool = False
     #: Whether that were all tests of the project, and not those of some folders or modules.
     is_everything: bool = False
+    #: Arguments that select the same tests again, as one types them after a blank.
+    selection: str = ""
     #: By test module: items that were not run since the budget was spent.
     unpaid: Mapping[str, int] = field(default_factory=dict)
     #: Under which conditions a baseline would be recorded.

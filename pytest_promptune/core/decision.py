@@ -38,6 +38,10 @@ class Situation:
     runs: int
     #: The app as it stands, or what was measured in its place.
     variant: str = CURRENT
+    #: Variants that were chosen to be compared; none: all.
+    chosen: Sequence[str] = ()
+    #: Arguments that select the same tests, as one types them after a blank.
+    selection: str = ""
     #: Aggregates that fail the session by themselves.
     uncomputed: Sequence[str] = ()
     #: Of the goals file, and judged.
@@ -88,9 +92,9 @@ def _is_beyond_margin(row: ComparisonRow) -> bool:
 def _first(found: Situation) -> Decision:
     """What the comparisons suggest, whatever goals and series say."""
     option = named(found.against)
-    record = f"pytest --promptune-baseline{option}"
-    if found.mode != "compare":
-        option += measured_as(found.variant)
+    record = f"pytest --promptune-baseline{option}{found.selection}"
+    names = found.chosen if found.mode == "compare" else [found.variant]
+    option = "".join([option, *map(measured_as, names), found.selection])
     if found.mode == "baseline":
         return _after_recording(found, option)
     if (alarm := _alarm(found, option, record)) is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterable, Sequence
 
 from pytest_promptune.core.display import adjusted, amount, clean, count, effect, mean, probability
@@ -133,4 +134,4 @@ def named(against: str) -> str:
 
 def measured_as(variant: str) -> str:
     """The option that names what is measured in place of `current`."""
-    return "" if variant == CURRENT else f" --promptune-variant={variant}"
+    return "" if variant == CURRENT else f" --promptune-variant={shlex.quote(variant)}"

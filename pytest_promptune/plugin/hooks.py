@@ -47,6 +47,7 @@ from pytest_promptune.plugin.state import (
     is_xdist_controller,
     is_xdist_worker,
     item_key,
+    selection_of,
     settings_key,
 )
 from pytest_promptune.session import Session
@@ -115,6 +116,7 @@ class PromptuneHooks:
                 root=config.rootpath,
                 careful=bool(config.getoption("maxfail")),
                 while_waiting=self._while_waiting,
+                selection=selection_of(config),
                 more_variants=lambda: chain(*config.hook.pytest_promptune_variants(config=config)),
                 aggregates=lambda: config.hook.pytest_promptune_aggregates(config=config),
                 process=self._process,

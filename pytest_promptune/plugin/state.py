@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -43,3 +44,13 @@ def is_planning(config: pytest.Config) -> bool:
     option = config.option
     only_looks = option.collectonly or option.setuponly or option.setupplan
     return config.stash[settings_key].plan and not only_looks
+
+
+def selection_of(config: pytest.Config) -> str:
+    """What selects the same tests in another session, as one types it after a blank."""
+    option = config.option
+    parts = [*option.file_or_dir]
+    for flag, value in (("-k", option.keyword), ("-m", option.markexpr)):
+        parts += [flag, value] if value else []
+    parts += [f"--deselect={prefix}" for prefix in option.deselect or ()]
+    return "".join(f" {shlex.quote(part)}" for part in parts)

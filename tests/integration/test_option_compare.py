@@ -110,6 +110,18 @@ def test_the_proposed_number_of_runs_is_more_than_was_measured(tuned):
     assert "--promptune-runs=3" not in decision["command"].split()
 
 
+def test_commands_select_what_was_selected(tuned):
+    """Tests, by path and expression, and the variants that were compared."""
+    tuned.variant("same")
+    ran = tuned.run("test_bot.py", "--promptune-baseline", "-k", "c00 or c01", "-m", "not slow")
+    suffix = "test_bot.py -k 'c00 or c01' -m 'not slow'"
+    assert ran.json["decision"]["command"] == f"pytest --promptune-compare {suffix}"
+    ran = tuned.run("--promptune-compare", "--promptune-variant=worse", "-k", "c00", "--deselect=test_x.py")
+    command = ran.json["decision"]["command"]
+    assert command.startswith("pytest --promptune-compare --promptune-runs=")
+    assert command.endswith(" --promptune-variant=worse -k c00 --deselect=test_x.py")
+
+
 def test_a_variant_that_changes_nothing_is_not_called_more_than_one_change(tuned):
     """A variant from the hook without any change: said, but not as too many changes."""
     conftest = (tuned.path / "conftest.py").read_text()
