@@ -113,11 +113,11 @@ def read_history(log: ExperimentLog, wishes: Wishes) -> History:
         Entry(
             summary=summary,
             short=short,
-            values=_values(measured[summary.id], _before(summary, found[place + 1 :], measured), names),
+            values=_values(measured[summary.id], before, names),
             adopted=tuple(adopted.get(summary.id, ())),
         )
-        for place, (summary, short) in enumerate(
-            zip(found, shortest([s.id for s in found], ids), strict=True)
+        for summary, short, before in zip(
+            found, shortest([s.id for s in found], ids), _before(found, measured), strict=True
         )
     )
     shown = entries if wishes.limit is None else entries[: wishes.limit]
@@ -178,19 +178,23 @@ def _chosen(names: Mapping[tuple[str, str], MetricName], wanted: Sequence[str]) 
 
 
 def _before(
-    summary: ExperimentSummary, older: Sequence[ExperimentSummary], measured: Mapping[str, Sequence[Measured]]
-) -> Mapping[tuple[str, str], float | None]:
-    """Means of `current` in the newest earlier experiment of the series that has any."""
-    if summary.series is None or summary.replay_of is not None:
-        return {}
-    for other in older:
-        if other.series == summary.series and other.replay_of is None:
-            found = {
-                (row.module, row.metric): row.mean for row in measured[other.id] if row.variant == CURRENT
-            }
-            if found:
-                return found
-    return {}
+    found: Sequence[ExperimentSummary], measured: Mapping[str, Sequence[Measured]]
+) -> list[Mapping[tuple[str, str], float | None]]:
+    """For each, newest first: means of `current` in the last of its series before it that has any."""
+    last: dict[str, Mapping[tuple[str, str], float | None]] = {}
+    before: list[Mapping[tuple[str, str], float | None]] = []
+    for summary in reversed(found):
+        if summary.series is None or summary.replay_of is not None:
+            before.append({})
+            continue
+        before.append(last.get(summary.series, {}))
+        if means := _of_current(measured[summary.id]):
+            last[summary.series] = means
+    return before[::-1]
+
+
+def _of_current(rows: Sequence[Measured]) -> dict[tuple[str, str], float | None]:
+    return {(row.module, row.metric): row.mean for row in rows if row.variant == CURRENT}
 
 
 def _adopted(log: ExperimentLog, series: set[str | None]) -> dict[str, list[str]]:
@@ -207,7 +211,7 @@ def _values(
     before: Mapping[tuple[str, str], float | None],
     names: Mapping[tuple[str, str], MetricName],
 ) -> tuple[Value, ...]:
-    current = {(row.module, row.metric): row.mean for row in rows if row.variant == CURRENT}
+    current = _of_current(rows)
     return tuple(
         Value(
             name=names[row.module, row.metric],
