@@ -292,11 +292,12 @@ def captured_templates(env: jinja2.Environment, modules: Iterable[ModuleType]) -
     """Templates that modules keep in globals (or in a dict, list or tuple there), as ``module.NAME``.
 
     They were loaded once and don't see variants: the app has to call ``env.get_template`` where it
-    renders.
+    renders. Other threads may go on importing: a dict is copied at once, while going through one makes
+    tuples, and so perhaps room for another thread.
     """
     found: dict[int, str] = {}
     for module in modules:
-        for name, value in list(getattr(module, "__dict__", {}).items()):
+        for name, value in getattr(module, "__dict__", {}).copy().items():
             for suffix, template in _templates_in(value):
                 if template.environment is env:
                     found.setdefault(id(template), f"{module.__name__}.{name}{suffix} ({template.name})")
@@ -309,7 +310,7 @@ def _templates_in(value: object) -> Iterator[tuple[str, jinja2.Template]]:
         return
     items: Iterable[tuple[Any, Any]] = ()
     if type(value) is dict:
-        items = list(value.items())
+        items = value.copy().items()
     elif type(value) is list or type(value) is tuple:
         items = enumerate(value)
     yield from ((f"[{key!r}]", item) for key, item in items if isinstance(item, jinja2.Template))

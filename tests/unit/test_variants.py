@@ -958,3 +958,23 @@ def test_captured_templates():
         "app.prompts.SOME[0] (inner.j2)",
     ]
     assert captured_templates(env, list(sys.modules.values())) == []
+
+
+def test_captured_templates_while_other_threads_import():
+    """The collector of garbage stands for them: it runs wherever something is made."""
+    env = jinja2.Environment(loader=jinja2.DictLoader({"a.j2": "a"}))
+    module = ModuleType("changing")
+    module.TABLE = {"a": env.get_template("a.j2"), **{number: number for number in range(5_000)}}
+
+    def change(*_):
+        for table in (module.__dict__, module.TABLE):
+            table[f"new{len(table)}"] = None
+
+    before = gc.get_threshold()
+    gc.callbacks.append(change)
+    gc.set_threshold(1)
+    try:
+        assert captured_templates(env, [module]) == ["changing.TABLE['a'] (a.j2)"]
+    finally:
+        gc.callbacks.remove(change)
+        gc.set_threshold(*before)
