@@ -119,29 +119,20 @@ def _outputs(
 
         return of_session(view)
 
-    def write_markdown(path: Path) -> None:
-        from pytest_promptune.plot_files import beside, write_plots
-        from pytest_promptune.report.markdown import render_markdown
-
-        found = plots()
-        pictures = beside(path, found.drawn)
-        write_text(path, render_markdown(view, templates=templates, plots=pictures, plots_hint=found.hint))
-        write_plots(path, found.drawn)
-
     @cache
     def html() -> str:
-        from pytest_promptune.plot_files import within
-        from pytest_promptune.report.html import render_html
+        from pytest_promptune.report_files import html_page
 
-        pictures, hint = within(plots().drawn), plots().hint
-        return render_html(view, book(), templates=templates, plots=pictures, plots_hint=hint)
+        return html_page(view, book(), plots(), templates=templates)
 
     def written_to(path: Path) -> Callable[[], None]:
         def write() -> None:
             if path.name.lower().endswith(HTML):
                 write_text(path, html())
             else:
-                write_markdown(path)
+                from pytest_promptune.report_files import write_markdown
+
+                write_markdown(path, view, plots(), templates=templates)
             if (problem := plots().problem) is not None:
                 raise problem
 

@@ -99,15 +99,11 @@ def _settings(arguments: argparse.Namespace) -> Settings:
 
 
 def _write_report(path: str, view: Any, settings: Settings, root: Path) -> str:
-    from pytest_promptune.plot_files import beside, of_session, write_plots
-    from pytest_promptune.report.markdown import render_markdown
-    from pytest_promptune.store.files import write_text
+    from pytest_promptune.plot_files import of_session
+    from pytest_promptune.report_files import write_markdown
 
     templates = root / settings.templates if settings.templates else None
-    place, plots = Path(path).resolve(), of_session(view)
-    pictures = beside(place, plots.drawn)
-    write_text(place, render_markdown(view, templates=templates, plots=pictures, plots_hint=plots.hint))
-    write_plots(place, plots.drawn)
+    write_markdown(Path(path).resolve(), view, of_session(view), templates=templates)
     return path
 
 

@@ -118,8 +118,8 @@ def _html(arguments: argparse.Namespace, log: ExperimentLog, shown: Shown) -> An
     from pytest_promptune.case_books import read_case_book
     from pytest_promptune.commands.model import settings_of_project
     from pytest_promptune.core.errors import StoreError
-    from pytest_promptune.plot_files import of_session, within
-    from pytest_promptune.report.html import render_html
+    from pytest_promptune.plot_files import of_session
+    from pytest_promptune.report_files import html_page
     from pytest_promptune.store.files import write_text
 
     if shown.view is None:
@@ -127,15 +127,8 @@ def _html(arguments: argparse.Namespace, log: ExperimentLog, shown: Shown) -> An
     folder = settings_of_project(arguments).templates
     templates = Path(arguments.root).resolve() / folder if folder else None
     path = Path(arguments.html)
-    plots = of_session(shown.view)
-    page = render_html(
-        shown.view,
-        read_case_book(log, shown.view),
-        templates=templates,
-        plots=within(plots.drawn),
-        plots_hint=plots.hint,
-    )
-    write_text(path, page)
+    book, plots = read_case_book(log, shown.view), of_session(shown.view)
+    write_text(path, html_page(shown.view, book, plots, templates=templates))
     data = {"experiment": shown.summary.id, "written": path.as_posix()}
     return Answer(text=f"Written: {path.as_posix()}", data=data)
 
