@@ -69,6 +69,8 @@ def decide(found: Situation) -> Decision:
         decision = _plateau(decision, found)
     if found.mode != "check" and decision.action in ("continue", "record"):
         decision = _with_target(decision, found)
+    if found.mode == "compare" and decision.action == "continue" and not decision.command:
+        decision = replace(decision, reason=f"{decision.reason} Try another change.")
     return decision
 
 
@@ -202,13 +204,15 @@ def _decide_between(found: Situation, option: str) -> Decision:
         best = max(better, key=lambda row: abs(row.cliffs_delta or 0.0))
         names = [row.name.metric for row in better if row.candidate == best.candidate]
         judged = "metric of a goal or gate" if aims else "gated metric"
+        others = _mixed([row for row in versus_current if row.candidate in spoiled], found)
         return Decision(
             action="adopt",
             variant=best.candidate,
-            reason=f"{best.candidate} is better in {', '.join(names)} and worse in no {judged}.",
+            reason=f"{best.candidate} is better in {', '.join(names)} and worse in no {judged}."
+            + (f" {others}." if others else ""),
             command=f"{ADOPT}{shlex.quote(best.candidate)}",
         )
-    return _without_winner(versus_current, spoiled, found.runs, option)
+    return _without_winner(versus_current, spoiled, found, option)
 
 
 def _open_aims(found: Situation) -> set[tuple[str, str]]:
@@ -220,12 +224,14 @@ def _open_aims(found: Situation) -> set[tuple[str, str]]:
     }
 
 
-def _without_winner(rows: Sequence[ComparisonRow], spoiled: set[str], runs: int, option: str) -> Decision:
+def _without_winner(
+    rows: Sequence[ComparisonRow], spoiled: set[str], found: Situation, option: str
+) -> Decision:
     undecided = [
         row
         for row in rows
         if row.verdict == "inconclusive"
-        and (row.runs_needed or 0) > runs
+        and (row.runs_needed or 0) > found.runs
         and row.candidate not in spoiled
         and not row.constant  # more of what is equal won't make it better
     ]
@@ -238,19 +244,31 @@ def _without_winner(rows: Sequence[ComparisonRow], spoiled: set[str], runs: int,
             f"{', '.join(dict.fromkeys(row.candidate for row in undecided))}.",
             command=f"pytest --promptune-compare --promptune-runs={closest.runs_needed}{option}",
         )
-    return Decision(action="continue", variant=None, reason=f"{_mixed(rows)}: try another change.")
+    return Decision(
+        action="continue",
+        variant=None,
+        reason=f"{_mixed(rows, found) or 'No variant is better than current'}.",
+    )
 
 
-def _mixed(rows: Sequence[ComparisonRow]) -> str:
-    """What each variant that is better somewhere is worse in; or that none is better."""
+def _mixed(rows: Sequence[ComparisonRow], found: Situation) -> str:
+    """What each variant that is better somewhere is worse in; nothing where none is."""
+    attained = {
+        (row.variant, row.name.module, row.name.metric) for row in found.goal_rows if row.status == "attained"
+    }
+
+    def shown(row: ComparisonRow) -> str:
+        is_kept = (row.candidate, row.name.module, row.name.metric) in attained
+        return row.name.metric + (", whose goal it still attains" if is_kept else "")
+
     told = []
     for candidate in dict.fromkeys(row.candidate for row in rows if row.verdict == "improved"):
         mine = [row for row in rows if row.candidate == candidate]
         better = ", ".join(row.name.metric for row in mine if row.verdict == "improved")
-        worse = ", ".join(row.name.metric for row in mine if _is_worse(row))
+        worse = ", ".join(map(shown, filter(_is_worse, mine)))
         if worse:
             told.append(f"{candidate} is better in {better}, but worse in {worse}")
-    return "; ".join(told) or "No variant is better than current"
+    return "; ".join(told)
 
 
 # --- the series and its goals ---------------------------------------------------------------------
