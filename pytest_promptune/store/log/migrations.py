@@ -28,9 +28,14 @@ def _series_cases_and_adoptions(connection: Connection) -> None:
         connection.execute(text(statement))
 
 
+def _libraries(connection: Connection) -> None:
+    """2 to 3: experiments know the versions of libraries also when they don't finish."""
+    connection.execute(text("ALTER TABLE promptune_manifests ADD COLUMN libraries JSON"))
+
+
 #: Step n turns version n + 1 into version n + 2. Steps say what they do in SQL or with tables of their
 #: own, never with those of `schema`, which are always the newest.
-STEPS: tuple[Callable[[Connection], None], ...] = (_series_cases_and_adoptions,)
+STEPS: tuple[Callable[[Connection], None], ...] = (_series_cases_and_adoptions, _libraries)
 
 #: Any number of our own: PostgreSQL locks by numbers.
 _LOCK = 7_276_421

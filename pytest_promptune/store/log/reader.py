@@ -199,6 +199,10 @@ class ExperimentLog:
         """Its options."""
         return self._manifest(name)["options"] or {}
 
+    def libraries_of(self, name: str) -> Mapping[str, str]:
+        """Versions of what stood between the app and its models, as far as they are known."""
+        return self._manifest(name)["libraries"] or {}
+
     def results_of(self, name: str) -> dict[str, Any]:
         """Its results document, as ``--promptune-json`` has it; empty when it didn't finish."""
         from sqlalchemy import select
@@ -395,6 +399,5 @@ class ExperimentLog:
         manifests = self._schema.manifests
         with self._reading() as connection:
             number, _ = self._find(connection, name)
-            query = select(manifests.c.conditions, manifests.c.options)
-            conditions, options = connection.execute(query.where(manifests.c.experiment == number)).one()
-            return {"conditions": conditions, "options": options}
+            query = select(manifests.c.conditions, manifests.c.options, manifests.c.libraries)
+            return dict(connection.execute(query.where(manifests.c.experiment == number)).mappings().one())
