@@ -11,6 +11,30 @@ from stored_logs import BASELINE, CHECK, COMPARE, LOST
 
 from pytest_promptune.cli import main
 
+ASKING = """
+import pytest
+from langchain_core.language_models.fake_chat_models import FakeListChatModel
+from langgraph.graph import START, StateGraph
+from pytest_promptune import Case
+
+
+@pytest.fixture(scope="session")
+def app():
+    model = FakeListChatModel(responses=["hi"])
+
+    def answer(state):
+        said = [("system", "Be kind.\\x1b[2J"), ("human", state["name"] + " says\\n::set-output name=a::b")]
+        return {"a": model.invoke(said).text}
+
+    return StateGraph(dict).add_node("answer", answer).add_edge(START, "answer").compile()
+
+
+@pytest.mark.promptune(app="app", runs=1)
+@pytest.mark.parametrize("case", [Case(id="a", input={"name": "Ada"})], ids=str)
+def test_it(case, sample):
+    assert sample.output["a"] == "hi"
+"""
+
 
 @pytest.fixture
 def ask(monkeypatch, tmp_path, capsys):
@@ -84,6 +108,15 @@ def test_history_in_words(filled):
         (["show", "2026"], "begins several experiments"),
         (["show", "--missed"], "Give --samples"),
         (["show", "--csv", "x.csv", "--all"], "leave out"),
+        (["show", "--csv", "x.csv", "--prompts"], "no rendered prompts"),
+        (["history", "--variant", "nope"], "Valid: current, fewshot"),
+        (["show", COMPARE, "--samples", "--variant", "nope"], "Valid: current, fewshot"),
+        (["show", COMPARE, "--samples", "--variant", "current", "--variant", "nope"], "measure 'nope'"),
+        (["show", COMPARE, "--samples", "--case", "c1", "--case", "C99"], "no case 'C99'. Valid: c0, c1"),
+        (["show", COMPARE, "--csv", "x.csv", "--case", "C99"], "no case 'C99'. Valid: c0, c1"),
+        (["show", f"{COMPARE}:nope"], "Valid: current, fewshot"),
+        (["show", "2099:current"], "no experiment '2099'"),
+        (["show", f"{COMPARE}:"], "ID:VARIANT"),
         (["baseline", "show", "main"], "There is none below the root"),
         (["baseline", "rm", "../x"], "no baseline has this name or path"),
     ],
@@ -129,6 +162,46 @@ def test_samples(filled, tmp_path):
     with (tmp_path / "samples.csv").open(encoding="utf-8-sig", newline="") as file:
         rows = list(csv.DictReader(file))
     assert {row["variant"] for row in rows} == {"fewshot"}
+
+
+def test_one_variant_of_an_experiment(filled):
+    """Named as `compare` has it: its samples, as --variant lists them."""
+    rows = filled("show", COMPARE, "--samples", "--variant", "fewshot")
+    assert filled("show", f"{COMPARE}:fewshot") == rows
+    assert "current" not in rows
+    assert "4 samples" in filled("show", f"{COMPARE}:fewshot", "--csv", "one.csv")
+
+
+def test_names_that_were_planned_are_no_mistake(filled):
+    """The session was cut off before it came to them."""
+    assert "No sample is like that" in filled("show", LOST, "--samples", "--case", "c1")
+    assert "No experiment of 4 is like that" in filled("history", "--variant", "fewshot", "--mode", "check")
+
+
+def test_prompts_of_samples(ask, monkeypatch, project):
+    """What models were asked, by node, in words and as data with what the nodes did."""
+    project.write(test_asking=ASKING)
+    monkeypatch.chdir(project.path)
+    ran = project.run()
+    assert ran.code == 0, ran.text
+    shown = ask("show", "--samples", "--prompts")
+    assert "answer, system: Be kind." in shown
+    assert "answer, human: Ada says ::set-output name=a::b" in shown
+    assert "\x1b" not in shown
+    assert "Be kind." not in ask("show", "--samples", "--outputs")
+    (sample,) = json.loads(ask("show", "--samples", "--outputs", "--json"))["samples"]
+    assert sample["prompts"] == {
+        "answer": [
+            [
+                {"role": "system", "text": "Be kind.\x1b[2J"},
+                {"role": "human", "text": "Ada says\n::set-output name=a::b"},
+            ]
+        ]
+    }
+    (node,) = sample["nodes"]
+    assert (node["node"], node["calls"], node["answers"][0]["text"]) == ("answer", 1, "hi")
+    (sample,) = json.loads(ask("show", "--samples", "--json"))["samples"]
+    assert not {"prompts", "nodes", "output"} & set(sample)
 
 
 # -- baselines -------------------------------------------------------------------------------------------

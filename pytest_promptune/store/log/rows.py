@@ -93,7 +93,7 @@ def sample_from(row: Stored, *, prompts: Mapping[str, Any], output: Any) -> Logg
         error=error,
         latency_s=row["latency_s"],
         usage=_usage_from(row),
-        nodes=tuple(_node_from(node, prompts.get(node["node"])) for node in row["nodes"]),
+        nodes=tuple(node_from(node, prompts.get(node["node"])) for node in row["nodes"]),
         silent=tuple(node for node, said in prompts.items() if said is None),
         scorings=tuple(_scoring_from(scoring) for scoring in row["scorings"]),
     )
@@ -162,7 +162,8 @@ def _answer_from(stored: Sequence[Any]) -> Answer:
 _ANSWER = ("text", "length", "way", "tools", "broken", "retried")
 
 
-def _node_from(row: Mapping[str, Any], stored: Any) -> NodeRun:
+def node_from(row: Mapping[str, Any], stored: Any) -> NodeRun:
+    """What one node did: its entry in `nodes`, and what `prompts` has of it."""
     said = stored if isinstance(stored, Mapping) else {"prompt": stored or ()}
     return NodeRun(
         node=row["node"],
