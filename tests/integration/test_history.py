@@ -132,10 +132,16 @@ def test_prune(filled):
     would = json.loads(
         filled("history", "--prune", "--older-than", "2026-11-21T12:00Z", "--force", "--dry-run", "--json")
     )
-    assert would == {"pruned": [CHECK, BASELINE], "count": 2, "dry_run": True}
+    assert would == {"pruned": [CHECK, BASELINE], "needed": [], "count": 2, "dry_run": True}
     assert len(json.loads(filled("history", "--json"))["experiments"]) == 4
     kept = filled("history", "--prune", "--keep", "3", "--dry-run")
     assert kept.startswith("0 experiments would go."), "the baseline of the newest is needed"
+    assert "1 experiment stays, since later sessions may ask for it" in " ".join(kept.split())
+    assert " ".join(kept.split()).endswith(f"--force prunes it, too. {BASELINE}")
+    assert json.loads(filled("history", "--prune", "--keep", "0", "--dry-run", "--json"))["needed"] == [
+        LOST,
+        BASELINE,
+    ]
     text = filled("history", "--prune", "--keep", "3", "--force")
     assert text == f"1 experiment pruned.\n  {BASELINE}\n"
     assert [e["id"] for e in json.loads(filled("history", "--json"))["experiments"]] == [LOST, COMPARE, CHECK]

@@ -355,6 +355,25 @@ def test_cases_and_series(location):
         assert connection.execute(text("SELECT count(*) FROM promptune_contents")).scalar() == 0
 
 
+def test_baselines_that_were_cut_off_are_not_needed(location):
+    """But the newest finished one is, and the newest interrupted experiment: it can be resumed."""
+    for id_, mode, status in (
+        ("e1", "baseline", "finished"),
+        ("e2", "baseline", "finished"),
+        ("e3", "baseline", "interrupted"),
+        ("e4", "check", "interrupted"),
+        ("e5", "check", "finished"),
+    ):
+        finish(write(location, sample(), id_=id_, mode=mode, series="s"), status)
+    finish(write(location, id_="e6", mode="check", series="s"), "interrupted")  # without samples
+    finish(write(location, id_="e7", mode="check", series="s"))
+    with ExperimentLog(location) as log:
+        assert log.still_needed(keep=2) == ["e4", "e2"]
+        assert log.still_needed() == []
+        assert log.prune(keep=0) == ["e6", "e5", "e3", "e1"]
+        assert log.still_needed(keep=0) == ["e7", "e4", "e2"]
+
+
 def test_what_is_needed_is_kept(location):
     """The newest, its recorded baseline and what was adopted; older baselines and other series go."""
     for id_, mode, series in (
