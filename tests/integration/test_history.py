@@ -104,6 +104,11 @@ def test_history_in_words(filled):
         (["history", "--series", "2099"], "no experiment '2099'"),
         (["history", "--store", ""], "is empty"),
         (["history", "--store", "sqlite:///none.db"], "there is no experiment log"),
+        (["history", "--store", "mysql://db/x"], "--store: 'mysql://db/x' is not a place"),
+        (["show", "--root", "nowhere"], "nowhere is no folder"),
+        (["baseline", "list", "--root", "nowhere"], "nowhere is no folder. Give the root"),
+        (["baseline", "show", "main", "--root", "nowhere"], "nowhere is no folder"),
+        (["baseline", "rm", "main", "--root", "nowhere"], "nowhere is no folder"),
         (["show", "2099"], "no experiment '2099'"),
         (["show", "2026"], "begins several experiments"),
         (["show", "--missed"], "Give --samples"),
@@ -125,6 +130,26 @@ def test_wrong_questions(filled, words, reason):
     """Exit status 2 and what would be right; nothing is thrown away."""
     assert reason in filled(*words, code=2)
     assert len(json.loads(filled("history", "--json"))["experiments"]) == 4
+
+
+@pytest.mark.parametrize(
+    "words", [["history"], ["baseline", "list"], ["show"], ["report"], ["compare", "a", "b"]]
+)
+def test_a_log_that_cant_be_read(filled, tmp_path, words, bot):
+    """The error names the option that the command has, not that of pytest."""
+    if words[0] == "baseline":
+        bot.record()
+    (tmp_path / "torn.db").write_bytes(b"no database at all" * 100)
+    said = filled(*words, "--store", f"sqlite:///{tmp_path}/torn.db", "--root", str(bot.path), code=2)
+    assert "or give --store another place" in said
+    assert "--promptune-store" not in said
+
+
+def test_a_log_that_is_empty(filled, tmp_path):
+    """So does that of a file without tables."""
+    (tmp_path / "empty.db").touch()
+    said = filled("history", "--store", "sqlite:///empty.db", code=2)
+    assert "no experiment log yet. Run pytest first, or check --store." in said
 
 
 def test_prune(filled):
