@@ -92,8 +92,9 @@ def _conditions(shown: Shown, width: int) -> list[Line]:
         parts.append(f"variants: {', '.join(summary.variants)}")
     if shown.view is not None and shown.view.experiment.models:
         parts.append(f"models: {', '.join(shown.view.experiment.models)}")
-    versions = {"pytest-promptune": summary.promptune, "Python": summary.python, **shown.libraries}
-    parts.append(", ".join(f"{name} {number}" for name, number in versions.items()))
+    python = f"Python {summary.python}" if summary.python[:1].isdigit() else summary.python  # or CPython …
+    libraries = (f"{name} {number}" for name, number in shown.libraries.items())
+    parts.append(", ".join([f"pytest-promptune {summary.promptune}", python, *libraries]))
     for part in parts:
         lines += paragraph(part, width, DIM)
     return [*lines, *(paragraph(f"“{summary.note}”", width) if summary.note else [])]

@@ -229,7 +229,7 @@ def test_conditions_of_a_session_that_is_killed(repository, workers, monkeypatch
     for words in (
         f"commit {found.commit} on trunk",
         "variants: current",
-        f"pytest {pytest.__version__}",
+        f"pytest-promptune {found.promptune}, {found.python}, pytest {pytest.__version__}",
         "12 cases × 2 runs",
     ):
         assert words in shown
