@@ -215,6 +215,65 @@ def test_options_of_the_project_that_would_record(bot):
     assert bot.files == before
 
 
+#: `pool` and `thread` ask in threads of their own; `again` never ends.
+THREADS = """
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypedDict
+
+from langchain_openai import ChatOpenAI, OpenAI
+from langgraph.graph import START, StateGraph
+
+llm = ChatOpenAI(model="gpt-4.1-mini", temperature=0.3)
+completion = OpenAI(model="gpt-3.5-turbo-instruct", temperature=0.2)
+
+
+class State(TypedDict, total=False):
+    q: str
+    kind: str
+
+
+def pool(state):
+    with ThreadPoolExecutor(2) as threads:
+        asked = threads.submit(lambda: llm.invoke("Write to this customer: " + state["q"]))  # pool
+        return {"kind": asked.result().text}
+
+
+def thread(state):
+    asked = threading.Thread(target=lambda: llm.invoke("Thank this customer: " + state["q"]))  # thread
+    asked.start()
+    asked.join()
+
+
+def again(state):
+    return {"kind": completion.invoke("Say it again, in other words: " + state["kind"])}  # again
+
+
+builder = StateGraph(State)
+for node in (pool, thread, again):
+    builder.add_node(node.__name__, node)
+builder.add_edge(START, "pool")
+builder.add_edge("pool", "thread")
+builder.add_edge("thread", "again")
+builder.add_edge("again", "again")
+graph = builder.compile()
+"""
+
+
+def test_threads_and_a_graph_without_an_end(bot):
+    """Calls in threads belong to their node, a completion model is a fake, too, and what never ends is ended."""
+    (bot.root / "bot.py").write_text(THREADS, encoding="utf-8")
+    _, text, errors = bot.nodes("--dry-run", "--json")
+    rows = {row["node"]: row for row in json.loads(text)}
+    assert {name: (row["evidence"], row["model"]) for name, row in rows.items()} == {
+        "pool": ("both", "gpt-4.1-mini"),
+        "thread": ("both", "gpt-4.1-mini"),
+        "again": ("both", "gpt-3.5-turbo-instruct"),
+    }, errors
+    words = " ".join(bot.nodes("--dry-run")[1].split())
+    assert "2 samples ended in an error (2 GraphRecursionError: Recursion limit of 100 reached" in words
+
+
 def test_what_cannot_be_run(bot):
     """Says what pytest said, status 2, no traceback of ours."""
     (bot.root / "test_bot.py").write_text("def test_x():\n    pass\n", encoding="utf-8")

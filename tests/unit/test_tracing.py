@@ -601,6 +601,29 @@ def test_the_site_of_a_call_behind_a_task():
     assert {way.site for way in found["b"].ways} == {None}  # and not the line that ran the graph
 
 
+def test_the_site_of_a_client_that_calls_itself():
+    """The app's line, not that of a class that passes its call on to the class above."""
+
+    class Client(Scripted):
+        def invoke(self, input: Any, config: Any = None, **kwargs: Any) -> Any:
+            return super().invoke(input, config, **kwargs)
+
+        async def ainvoke(self, input: Any, config: Any = None, **kwargs: Any) -> Any:
+            return await super().ainvoke(input, config, **kwargs)
+
+    async def step(state: State) -> State:
+        await Client().ainvoke("x")  # of a client
+        return {}
+
+    def step_sync(state: State) -> State:
+        Client().invoke("x")  # of a client, sync
+        return {}
+
+    found = by_node(run(chain(("a", step), ("b", step_sync))))
+    sites = {path: [way.site for way in run.ways] for path, run in found.items()}
+    assert sites == {"a": [line_of("of a client")], "b": [line_of("of a client, sync")]}
+
+
 def test_the_site_in_a_prebuilt_agent():
     """The line in the package that calls the model."""
     agents = pytest.importorskip("langchain.agents")
