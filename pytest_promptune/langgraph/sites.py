@@ -10,6 +10,8 @@ from langchain_core.language_models.base import BaseLanguageModel
 
 #: Modules that pass a call on; those beside them (``langgraph.prebuilt``, ``langchain.agents``) are callers.
 _PLUMBING = (
+    "langchain.chat_models",
+    "langchain_classic.chat_models",
     "langchain_core",
     "langgraph._internal",
     "langgraph.func",

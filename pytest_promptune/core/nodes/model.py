@@ -86,8 +86,9 @@ class Node:
 
     @property
     def models(self) -> tuple[ModelUse, ...]:
-        """The models of all calls, each once, those with a name first."""
-        every = [model for call in self.calls for model in call.models]
+        """The models of all calls, each once: those with a name first, of these what samples called."""
+        calls = sorted(self.calls, key=lambda call: call.traced is None)
+        every = [model for call in calls for model in call.models]
         once = [model for i, model in enumerate(every) if model not in every[:i]]
         return tuple(sorted(once, key=lambda model: model.model is None))
 
