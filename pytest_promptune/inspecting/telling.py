@@ -164,6 +164,8 @@ def _without(found: Inspection) -> str:
 def _details(node: Node, found: Inspection, width: int) -> Iterator[Line]:
     yield from paragraph(clean(node.node), width, BOLD)
     yield from paragraph(f"at {_place(node)}", width, None, INDENT)
+    if node.sites:
+        yield from paragraph(f"called its model at {clean(', '.join(node.sites))}", width, None, INDENT)
     for model in _models(node):
         yield from paragraph(f"model {model}", width, None, INDENT)
     for text in node.prompt:
@@ -267,6 +269,8 @@ def _section(node: Node, found: Inspection) -> Iterator[str]:
     yield f"## {escape.text(node.node)}"
     yield ""
     yield f"- Place: {escape.code(_place(node))}"
+    if node.sites:
+        yield f"- Called its model at: {', '.join(str(escape.code(clean(site))) for site in node.sites)}"
     for model in _models(node):
         yield f"- Model: {escape.text(model)}"
     for text in node.prompt:

@@ -125,6 +125,12 @@ def test_of_something_else():
 """
 
 
+def line_of(text: str) -> int:
+    """The line of the app that has `text`."""
+    (number,) = (i for i, line in enumerate(APP.splitlines(), 1) if text in line)
+    return number
+
+
 class Bot:
     """A project with an app and a suite, and no key."""
 
@@ -175,6 +181,7 @@ def test_all_branches_are_reached(bot):
     assert "Traces: a dry run, 6 samples of 2 cases. Models were fake" in words
     assert "4 of 5 nodes that call a model ran." in words
     assert "Never executed by these cases (a coverage gap): never." in words
+    assert f"called its model at bot.py:{line_of('claude.with_structured_output')}" in words
     assert "traced (app): 6 calls in 6 samples, by a fake model" in words
     assert "ended in an error" not in words
     assert "no provider was called" in words

@@ -107,6 +107,8 @@ def _merged(node: Node, traced: Sequence[TracedNode], silent: Collection[str], p
                 file, line = place or (None, None)
                 calls.append(CallPlace(models=(), file=file, line=line))
                 number = len(calls) - 1
+            if place is not None:
+                call = replace(call, site="{}:{}".format(*place))
             calls[number] = _merged_call(calls[number], call, each.models, places)
     seen: Literal["trace", "both"] = "both" if node.calls else "trace"
     file, line = node.file, node.line

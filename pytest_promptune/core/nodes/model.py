@@ -93,6 +93,12 @@ class Node:
         return tuple(sorted(once, key=lambda model: model.model is None))
 
     @property
+    def sites(self) -> tuple[str, ...]:
+        """Where samples showed it call a model, ``file:line``, each once."""
+        every = (call.traced.site for call in self.calls if call.traced is not None)
+        return tuple(dict.fromkeys(site for site in every if site is not None))
+
+    @property
     def prompt(self) -> tuple[PromptText, ...]:
         """The texts of all calls, each once."""
         every = [text for call in self.calls for text in call.prompt]
