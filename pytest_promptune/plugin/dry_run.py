@@ -65,7 +65,8 @@ def _keep_context() -> None:
     Python gives them an empty one (before 3.14's ``thread_inherit_context``), so that a model call in there
     would belong to no sample.
     """
-    submit, start = ThreadPoolExecutor.submit, threading.Thread.start
+    submit: Callable[..., Future[Any]] = ThreadPoolExecutor.submit
+    start = threading.Thread.start
 
     @functools.wraps(submit)
     def kept(self: ThreadPoolExecutor, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:

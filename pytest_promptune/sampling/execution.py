@@ -122,10 +122,10 @@ def _own_input(case: Case) -> Any:
         return copy.deepcopy(case.input)
     except Exception as error:  # of whatever classes the input is made of
         raise CaseError(
-            f"case {case.id!r}: its {_uncopied(case.input)} can't be copied ({type(error).__name__}: {error}), "
-            "and every run needs an input of its own. Keep models, clients, locks and open files out of "
-            "cases: give what they are made from, and make them in the app, where the fixture may return a "
-            "function of the case's input."
+            f"case {case.id!r}: its {_uncopied(case.input)} can't be copied "
+            f"({type(error).__name__}: {error}), and every run needs an input of its own. Keep models, "
+            "clients, locks and open files out of cases: give what they are made from, and make them in the "
+            "app, where the fixture may return a function of the case's input."
         ) from error
 
 

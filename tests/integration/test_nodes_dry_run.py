@@ -268,7 +268,7 @@ graph = builder.compile()
 
 
 def test_threads_and_a_graph_without_an_end(bot):
-    """Calls in threads belong to their node, a completion model is a fake, too, and what never ends is ended."""
+    """Calls in threads belong to their node, completion models are fakes, too, and a loop is ended."""
     (bot.root / "bot.py").write_text(THREADS, encoding="utf-8")
     _, text, errors = bot.nodes("--dry-run", "--json")  # as JSON, which has no place for errors
     rows = {row["node"]: row for row in json.loads(text)}

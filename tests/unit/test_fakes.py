@@ -13,6 +13,7 @@ from langchain_anthropic import ChatAnthropic
 from langchain_core.language_models.chat_models import BaseChatModel
 from langchain_core.language_models.llms import BaseLLM
 from langchain_core.messages import AIMessage, HumanMessage, ToolMessage
+from langchain_core.output_parsers import PydanticOutputParser
 from langchain_openai import ChatOpenAI, OpenAI
 from pydantic import BaseModel, Field
 
@@ -120,6 +121,16 @@ def test_models_that_complete_a_text(models):
     texts = [model.invoke(prompt), "".join(model.stream(prompt)), *model.batch([prompt, prompt])]
     assert texts + asyncio.run(ask()) == ["billing", "bug", "other", "billing", "bug", "other"]
     assert "_generate" not in vars(OpenAI)
+
+
+def test_a_schema_that_the_prompt_shows(openai):
+    """As LangChain's parsers ask for JSON; without one that can be read there are words."""
+    parser = PydanticOutputParser(pydantic_object=Found)
+    prompt = f"Answer bug, bill or talk.\n```python\nx = {{}}\n```\n{parser.get_format_instructions()}"
+    found = [parser.invoke(openai.invoke(prompt)) for _ in range(3)]
+    assert [each.kind for each in found] == [Kind.BUG, Kind.BILL, Kind.BUG]
+    assert "{" not in openai.invoke('Write. ```json\n{"properties": \n```').text
+    assert "{" not in openai.invoke('Write. ```json\n{"properties": ["a"]}\n```').text
 
 
 def test_tools_in_turn(openai):

@@ -629,7 +629,7 @@ def test_the_site_of_a_client_that_calls_itself():
 def test_the_site_behind_a_model_that_is_made_when_it_is_called(module):
     """`init_chat_model` with configurable fields gives one that passes its calls on."""
     within = {"__name__": module, "call_site": call_site}
-    exec("def ainvoke(): return call_site()", within)  # noqa: S102 - a module of that name
+    exec("def ainvoke(): return call_site()", within)  # a module of that name
     assert within["ainvoke"]() == line_of("configurable")  # configurable
 
 
