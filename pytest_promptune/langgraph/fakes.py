@@ -51,7 +51,7 @@ def install(seed: int = 0) -> None:
 def _disarmed(model: BaseChatModel | BaseLLM, fake: _Fake) -> None:
     """The class of a model asks no provider any more."""
     cls = type(model)
-    replaced: tuple[Callable[..., Any], ...]
+    replaced: tuple[Any, ...]
     if isinstance(model, BaseChatModel):
         replaced = (fake.generate, fake.agenerate, BaseChatModel._stream, BaseChatModel._astream)
     else:
