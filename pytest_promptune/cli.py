@@ -26,16 +26,23 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         answer = command.run(arguments)
     except PromptuneError as error:
-        lines = clean_lines(f"pytest-promptune {' '.join(command.words)}: {error}")
-        _write(sys.stderr, "\n".join(map(harmless, lines)))
+        _say(command, str(error))
         return command.error_status
     except KeyboardInterrupt:
         return 130
     if command.answers_json and arguments.json:
         _write(sys.stdout, harmless_json(json.dumps(answer.data, allow_nan=False)))
+        for note in answer.beside_data:
+            _say(command, note)
     else:
         _write(sys.stdout, "\n".join([*map(harmless, answer.text.split("\n")), *answer.annotations]))
     return answer.status
+
+
+def _say(command: Command, text: str) -> None:
+    """What people are told on standard error."""
+    lines = clean_lines(f"pytest-promptune {' '.join(command.words)}: {text}")
+    _write(sys.stderr, "\n".join(map(harmless, lines)))
 
 
 def _write(stream: TextIO, text: str) -> None:

@@ -27,6 +27,8 @@ class Answer:
     status: int = 0
     #: Commands to the CI runner, one a line, after the text.
     annotations: tuple[str, ...] = ()
+    #: What `data` has no place for, to standard error beside it.
+    beside_data: tuple[str, ...] = ()
 
 
 def _no_arguments(_: argparse.ArgumentParser) -> None:

@@ -16,11 +16,11 @@ def _nodes_arguments(parser: argparse.ArgumentParser) -> None:
 def _nodes(arguments: argparse.Namespace) -> Answer:
     from pytest_promptune.inspecting.asking import ask
     from pytest_promptune.inspecting.finding import rows
-    from pytest_promptune.inspecting.telling import node_lines, node_markdown
+    from pytest_promptune.inspecting.telling import beside_rows, node_lines, node_markdown
 
     found = ask(arguments)
     text = node_markdown(found) if arguments.markdown else as_wide_as_the_terminal(node_lines, found)
-    return Answer(text=text, data=rows(found), status=found.status)
+    return Answer(text=text, data=rows(found), status=found.status, beside_data=tuple(beside_rows(found)))
 
 
 COMMAND = Command(

@@ -26,6 +26,8 @@ _MORE_KEYS = (
     "OPENROUTER_API_KEY",
 )
 _NO_KEY = "dry-run"
+#: Steps after which LangGraph ends a graph that sets no limit itself: answers of fakes may never end a loop.
+_MOST_STEPS = {"LANGGRAPH_DEFAULT_RECURSION_LIMIT": "100"}
 _MOST_LINES = 12
 _WIDTH = 200
 
@@ -100,7 +102,7 @@ def _arguments(folder: Path, database: Path, runs: int) -> list[str]:
 def _environment(seed: int) -> Mapping[str, str]:
     kept = {name: value for name, value in os.environ.items() if name != "GITHUB_STEP_SUMMARY"}
     tracing = dict.fromkeys(("LANGSMITH_TRACING", "LANGCHAIN_TRACING_V2"), "false")
-    return {**kept, **keys(), **tracing, "PROMPTUNE_DRY_RUN_SEED": str(seed), "NO_COLOR": "1"}
+    return {**_MOST_STEPS, **kept, **keys(), **tracing, "PROMPTUNE_DRY_RUN_SEED": str(seed), "NO_COLOR": "1"}
 
 
 def _explained(done: subprocess.CompletedProcess[str]) -> str:

@@ -9,6 +9,7 @@ from pytest_promptune.core.lines import BAD, BOLD, DIM, INDENT, WARN, Line, line
 from pytest_promptune.core.nodes.headroom import Headroom, headroom_of
 from pytest_promptune.core.nodes.model import CallPlace, Node, PromptText
 from pytest_promptune.core.nodes.priority import Priority, Unmet
+from pytest_promptune.core.nodes.traces import Trace
 from pytest_promptune.core.nodes.wording import share, whole
 from pytest_promptune.core.redaction import beginning
 from pytest_promptune.inspecting import matrix
@@ -76,11 +77,8 @@ def covered(found: Inspection) -> Iterator[str]:
     else:
         yield f"Traces: experiment {trace.id}, variant {trace.variant}, {of}."
     if trace.errors:
-        shown = "; ".join(f"{times:,} {error}" for error, times in list(trace.errors.items())[:_MOST_ERRORS])
-        failed = count(sum(trace.errors.values()), "sample")
-        yield f"{failed} ended in an error ({shown}): what would have come after it didn't run."
-    ran = [node for node in found.nodes if node.traced]
-    yield f"{len(ran):,} of {len(found.nodes):,} nodes that call a model ran."
+        yield _failures(trace)
+    yield _ran(found)
     for names, what in (
         (found.never_executed, "Never executed by these cases (a coverage gap)"),
         (found.silent, "Ran without a model call that LangChain tells of (an SDK, or a branch not taken)"),
@@ -88,6 +86,24 @@ def covered(found: Inspection) -> Iterator[str]:
     ):
         if names:
             yield f"{what}: {', '.join(names)}."
+
+
+def _failures(trace: Trace) -> str:
+    shown = "; ".join(f"{times:,} {error}" for error, times in list(trace.errors.items())[:_MOST_ERRORS])
+    failed = count(sum(trace.errors.values()), "sample")
+    return f"{failed} ended in an error ({shown}): what would have come after it didn't run."
+
+
+def _ran(found: Inspection) -> str:
+    ran = [node for node in found.nodes if node.traced]
+    return f"{len(ran):,} of {len(found.nodes):,} nodes that call a model ran."
+
+
+def beside_rows(found: Inspection) -> Iterator[str]:
+    """What the rows of ``--json`` don't say: samples that failed, and what was left out."""
+    if found.trace is not None and found.trace.errors:
+        yield f"{_failures(found.trace)} {_ran(found)}"
+    yield from found.notes
 
 
 def measured(node: Node, found: Inspection) -> Iterator[str]:
@@ -148,6 +164,8 @@ def _without(found: Inspection) -> str:
 def _details(node: Node, found: Inspection, width: int) -> Iterator[Line]:
     yield from paragraph(clean(node.node), width, BOLD)
     yield from paragraph(f"at {_place(node)}", width, None, INDENT)
+    if node.sites:
+        yield from paragraph(f"called its model at {clean(', '.join(node.sites))}", width, None, INDENT)
     for model in _models(node):
         yield from paragraph(f"model {model}", width, None, INDENT)
     for text in node.prompt:
@@ -251,6 +269,8 @@ def _section(node: Node, found: Inspection) -> Iterator[str]:
     yield f"## {escape.text(node.node)}"
     yield ""
     yield f"- Place: {escape.code(_place(node))}"
+    if node.sites:
+        yield f"- Called its model at: {', '.join(str(escape.code(clean(site))) for site in node.sites)}"
     for model in _models(node):
         yield f"- Model: {escape.text(model)}"
     for text in node.prompt:

@@ -1,4 +1,4 @@
-"""Every chat model of the process answers by itself, from the schemas that it is given (``nodes --dry-run``).
+"""Every model of the process answers by itself, from the schemas that it is given (``nodes --dry-run``).
 
 What a class of models has to say for itself, `_generate` and `_stream`, is replaced when one of its models is
 called for the first time: callbacks, tools and parsers around it are those of every call.
@@ -17,8 +17,9 @@ from random import Random
 from typing import Any
 
 from langchain_core.language_models.chat_models import BaseChatModel
+from langchain_core.language_models.llms import BaseLLM
 from langchain_core.messages import AIMessage, BaseMessage, ToolMessage
-from langchain_core.outputs import ChatGeneration, ChatResult
+from langchain_core.outputs import ChatGeneration, ChatResult, Generation, LLMResult
 from langchain_core.utils.function_calling import convert_to_json_schema
 
 from pytest_promptune.core.fakes.values import Faker
@@ -42,17 +43,21 @@ def install(seed: int = 0) -> None:
         seed: of what is no choice.
     """
     fake = _Fake(Faker(Random(seed)))
-    for name in ("generate", "agenerate", "stream", "astream"):
-        original = getattr(BaseChatModel, name)
-        setattr(BaseChatModel, name, _WRAPS[name](original, fake))
+    for family in (BaseChatModel, BaseLLM):
+        for name, wrap in _WRAPS.items():
+            setattr(family, name, wrap(getattr(family, name), fake))
 
 
-def _disarmed(model: BaseChatModel, fake: _Fake) -> None:
+def _disarmed(model: BaseChatModel | BaseLLM, fake: _Fake) -> None:
     """The class of a model asks no provider any more."""
     cls = type(model)
-    if vars(cls).get("_generate") is fake.generate:
+    replaced: tuple[Any, ...]
+    if isinstance(model, BaseChatModel):
+        replaced = (fake.generate, fake.agenerate, BaseChatModel._stream, BaseChatModel._astream)
+    else:
+        replaced = (fake.complete, fake.acomplete, BaseLLM._stream, BaseLLM._astream)
+    if vars(cls).get("_generate") is replaced[0]:
         return
-    replaced = (fake.generate, fake.agenerate, BaseChatModel._stream, BaseChatModel._astream)
     for name, own in zip(_OWN, replaced, strict=True):
         setattr(cls, name, own)
 
@@ -127,12 +132,30 @@ class _Fake:
         ) -> ChatResult:
             return self._result(messages, run_manager, kwargs)
 
-        #: What classes of models get as their methods.
+        def complete(
+            _model: Any, prompts: list[str], _stop: Any = None, run_manager: Any = None, **_kwargs: Any
+        ) -> LLMResult:
+            return self._completions(prompts, run_manager)
+
+        async def acomplete(
+            _model: Any, prompts: list[str], _stop: Any = None, run_manager: Any = None, **_kwargs: Any
+        ) -> LLMResult:
+            return self._completions(prompts, run_manager)
+
+        #: What classes of chat models get as their methods.
         self.generate, self.agenerate = generate, agenerate
+        #: And those of models that complete a text.
+        self.complete, self.acomplete = complete, acomplete
+
+    def _completions(self, prompts: Sequence[str], manager: Any) -> LLMResult:
+        node = _node_of(manager)
+        with self._lock:
+            texts = [self._faker.text([prompt], node) for prompt in prompts]
+        return LLMResult(generations=[[Generation(text=text)] for text in texts])
 
     def _result(self, messages: Sequence[BaseMessage], manager: Any, kwargs: Mapping[str, Any]) -> ChatResult:
         with self._lock:
-            message = self._answer(messages, node_path(getattr(manager, "metadata", None) or {}), kwargs)
+            message = self._answer(messages, _node_of(manager), kwargs)
         return ChatResult(generations=[ChatGeneration(message=message)])
 
     def _answer(self, messages: Sequence[BaseMessage], node: str, kwargs: Mapping[str, Any]) -> AIMessage:
@@ -174,6 +197,10 @@ class _Fake:
             return None
         found: str | None = self._faker.turn(f"{node}?", [*names, None])
         return found
+
+
+def _node_of(manager: Any) -> str:
+    return node_path(getattr(manager, "metadata", None) or {})
 
 
 def _called(messages: Sequence[BaseMessage]) -> list[str]:

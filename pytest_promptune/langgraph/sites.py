@@ -6,8 +6,12 @@ import sys
 from functools import cache
 from types import FrameType
 
+from langchain_core.language_models.base import BaseLanguageModel
+
 #: Modules that pass a call on; those beside them (``langgraph.prebuilt``, ``langchain.agents``) are callers.
 _PLUMBING = (
+    "langchain.chat_models",
+    "langchain_classic.chat_models",
     "langchain_core",
     "langgraph._internal",
     "langgraph.func",
@@ -24,6 +28,13 @@ _PLUMBING = (
 #: Its frames begin a step of a task.
 _LOOP = "asyncio.events"
 
+#: Methods of models that classes of clients have of their own, and in which they call themselves.
+_OF_MODELS = frozenset(
+    f"{begin}{name}"
+    for name in ("batch", "generate", "generate_prompt", "invoke", "stream")
+    for begin in ("", "a")
+)
+
 
 def call_site() -> str | None:
     """``file:line`` of what led here, ``None`` where a task or thread began in between."""
@@ -32,7 +43,7 @@ def call_site() -> str | None:
         name = frame.f_globals.get("__name__", "")
         if name == _LOOP:  # below it is what runs the loop, not what began the task
             return None
-        if not _is_plumbing(name):
+        if not _is_plumbing(name) and not _is_model(frame):
             return f"{frame.f_code.co_filename}:{frame.f_lineno}"
         frame = frame.f_back
     return None
@@ -43,3 +54,11 @@ def _is_plumbing(module: str) -> bool:
     if module != "__main__" and module.partition(".")[0] in sys.stdlib_module_names:
         return True
     return any(module == name or module.startswith(f"{name}.") for name in _PLUMBING)
+
+
+def _is_model(frame: FrameType) -> bool:
+    """A model that passes its own call on to the class above (``super().invoke``)."""
+    code = frame.f_code
+    if code.co_name not in _OF_MODELS or not code.co_argcount:
+        return False
+    return isinstance(frame.f_locals.get(code.co_varnames[0]), BaseLanguageModel)

@@ -1,16 +1,20 @@
 """A pytest plugin (``-p``) for ``pytest-promptune nodes --dry-run``: no model is asked, no host reached.
 
 It takes from the command line what would record, report or repeat something, keeps promptune tests alone,
-closes the network except for this machine, and puts fakes in place of all chat models.
+closes the network except for this machine, puts fakes in place of all models, and lets threads that an app
+starts know in which node they were started.
 """
 
 from __future__ import annotations
 
+import contextvars
 import functools
 import ipaddress
 import os
 import socket
+import threading
 from collections.abc import Callable, Generator
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -50,8 +54,32 @@ def pytest_load_initial_conftests() -> Generator[None, Any, Any]:
     from pytest_promptune.langgraph.fakes import install
 
     _close_network()
+    _keep_context()
     install(int(os.environ.get(SEED, "0")))
     return (yield)
+
+
+def _keep_context() -> None:
+    """Threads and pools that an app makes by itself run in the context of what started them.
+
+    Python gives them an empty one (before 3.14's ``thread_inherit_context``), so that a model call in there
+    would belong to no sample.
+    """
+    submit: Callable[..., Future[Any]] = ThreadPoolExecutor.submit
+    start = threading.Thread.start
+
+    @functools.wraps(submit)
+    def kept(self: ThreadPoolExecutor, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+        return submit(self, contextvars.copy_context().run, fn, *args, **kwargs)
+
+    @functools.wraps(start)
+    def started(self: threading.Thread) -> None:
+        own, context = self.run, contextvars.copy_context()
+        setattr(self, "run", functools.partial(context.run, own))  # noqa: B010 - mypy refuses a method's name
+        start(self)
+
+    setattr(ThreadPoolExecutor, "submit", kept)  # noqa: B010
+    setattr(threading.Thread, "start", started)  # noqa: B010
 
 
 def _close_network() -> None:

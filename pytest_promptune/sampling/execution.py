@@ -12,7 +12,7 @@ from contextlib import nullcontext
 from typing import Any
 
 from pytest_promptune.core.codec import to_jsonable
-from pytest_promptune.core.errors import ScoreError
+from pytest_promptune.core.errors import CaseError, ScoreError
 from pytest_promptune.core.jobs import Outcome
 from pytest_promptune.core.model import NO_USAGE, Case, SampleRecord, Usage, Variant
 from pytest_promptune.langgraph.app import App
@@ -85,7 +85,7 @@ class Execution:
         in_sample.set(self._key)  # in this sample's own copy of the context
         if self.started is None:
             self.started = time.time()
-        value = copy.deepcopy(self._case.input)  # an app may change its input; other runs must not see that
+        value = _own_input(self._case)
         return self._app.call(
             value, self._variant, seed=seed(self._case.id, self._variant.name, self._key.run)
         )
@@ -110,6 +110,33 @@ class Execution:
             unpriced=trace.unpriced if trace else (),
             silent=trace.silent if trace else (),
         )
+
+
+def _own_input(case: Case) -> Any:
+    """A copy: an app may change its input, and other runs must not see that.
+
+    Raises:
+        CaseError: when it can't be copied.
+    """
+    try:
+        return copy.deepcopy(case.input)
+    except Exception as error:  # of whatever classes the input is made of
+        raise CaseError(
+            f"case {case.id!r}: its {_uncopied(case.input)} can't be copied "
+            f"({type(error).__name__}: {error}), and every run needs an input of its own. Keep models, "
+            "clients, locks and open files out of cases: give what they are made from, and make them in the "
+            "app, where the fixture may return a function of the case's input."
+        ) from error
+
+
+def _uncopied(value: Any) -> str:
+    """Which part of an input it is, as far as it is a table."""
+    for key, part in value.items() if isinstance(value, dict) else ():
+        try:
+            copy.deepcopy(part)
+        except Exception:  # as above
+            return f"input[{key!r}] ({type(part).__name__})"
+    return f"input ({type(value).__name__})"
 
 
 def seed(case: str, variant: str, run: int) -> int:

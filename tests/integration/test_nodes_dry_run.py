@@ -125,6 +125,12 @@ def test_of_something_else():
 """
 
 
+def line_of(text: str) -> int:
+    """The line of the app that has `text`."""
+    (number,) = (i for i, line in enumerate(APP.splitlines(), 1) if text in line)
+    return number
+
+
 class Bot:
     """A project with an app and a suite, and no key."""
 
@@ -175,6 +181,7 @@ def test_all_branches_are_reached(bot):
     assert "Traces: a dry run, 6 samples of 2 cases. Models were fake" in words
     assert "4 of 5 nodes that call a model ran." in words
     assert "Never executed by these cases (a coverage gap): never." in words
+    assert f"called its model at bot.py:{line_of('claude.with_structured_output')}" in words
     assert "traced (app): 6 calls in 6 samples, by a fake model" in words
     assert "ended in an error" not in words
     assert "no provider was called" in words
@@ -213,6 +220,65 @@ def test_options_of_the_project_that_would_record(bot):
     assert status == 1, errors
     assert "2 samples of 2 cases" in " ".join(text.split())
     assert bot.files == before
+
+
+#: `pool` and `thread` ask in threads of their own; `again` never ends.
+THREADS = """
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypedDict
+
+from langchain_openai import ChatOpenAI, OpenAI
+from langgraph.graph import START, StateGraph
+
+llm = ChatOpenAI(model="gpt-4.1-mini", temperature=0.3)
+completion = OpenAI(model="gpt-3.5-turbo-instruct", temperature=0.2)
+
+
+class State(TypedDict, total=False):
+    q: str
+    kind: str
+
+
+def pool(state):
+    with ThreadPoolExecutor(2) as threads:
+        asked = threads.submit(lambda: llm.invoke("Write to this customer: " + state["q"]))  # pool
+        return {"kind": asked.result().text}
+
+
+def thread(state):
+    asked = threading.Thread(target=lambda: llm.invoke("Thank this customer: " + state["q"]))  # thread
+    asked.start()
+    asked.join()
+
+
+def again(state):
+    return {"kind": completion.invoke("Say it again, in other words: " + state["kind"])}  # again
+
+
+builder = StateGraph(State)
+for node in (pool, thread, again):
+    builder.add_node(node.__name__, node)
+builder.add_edge(START, "pool")
+builder.add_edge("pool", "thread")
+builder.add_edge("thread", "again")
+builder.add_edge("again", "again")
+graph = builder.compile()
+"""
+
+
+def test_threads_and_a_graph_without_an_end(bot):
+    """Calls in threads belong to their node, completion models are fakes, too, and a loop is ended."""
+    (bot.root / "bot.py").write_text(THREADS, encoding="utf-8")
+    _, text, errors = bot.nodes("--dry-run", "--json")  # as JSON, which has no place for errors
+    rows = {row["node"]: row for row in json.loads(text)}
+    assert {name: (row["evidence"], row["model"]) for name, row in rows.items()} == {
+        "pool": ("both", "gpt-4.1-mini"),
+        "thread": ("both", "gpt-4.1-mini"),
+        "again": ("both", "gpt-3.5-turbo-instruct"),
+    }, errors
+    assert "2 samples ended in an error (2 GraphRecursionError: Recursion limit of 100 reached" in errors
+    assert "3 of 3 nodes that call a model ran." in errors
 
 
 def test_what_cannot_be_run(bot):

@@ -11,8 +11,10 @@ import pytest
 from langchain.agents import create_agent
 from langchain_anthropic import ChatAnthropic
 from langchain_core.language_models.chat_models import BaseChatModel
+from langchain_core.language_models.llms import BaseLLM
 from langchain_core.messages import AIMessage, HumanMessage, ToolMessage
-from langchain_openai import ChatOpenAI
+from langchain_core.output_parsers import PydanticOutputParser
+from langchain_openai import ChatOpenAI, OpenAI
 from pydantic import BaseModel, Field
 
 from pytest_promptune.langgraph.fakes import install, tools_of
@@ -44,7 +46,8 @@ def send(text: str) -> str:
 def models() -> Iterator[tuple[type[BaseChatModel], ...]]:
     """Classes of their own, so that those of the libraries stay what they are."""
     names = ("generate", "agenerate", "stream", "astream")
-    before = {name: getattr(BaseChatModel, name) for name in names}
+    families = (BaseChatModel, BaseLLM)
+    before = [(family, name, getattr(family, name)) for family in families for name in names]
     install(seed=1)
 
     class OpenAI(ChatOpenAI):
@@ -54,8 +57,8 @@ def models() -> Iterator[tuple[type[BaseChatModel], ...]]:
         pass
 
     yield OpenAI, Anthropic
-    for name, original in before.items():
-        setattr(BaseChatModel, name, original)
+    for family, name, original in before:
+        setattr(family, name, original)
 
 
 @pytest.fixture
@@ -101,6 +104,33 @@ def test_all_ways_to_call(openai):
     texts = [openai.invoke(prompt).text, "".join(chunk.text for chunk in openai.stream(prompt))]
     texts += [message.text for message in openai.batch([prompt])]
     assert texts + asyncio.run(ask()) == ["billing", "bug", "other", "billing", "bug"]
+
+
+def test_models_that_complete_a_text(models):
+    """Asked in all ways; choices that the prompt names are made in turn, and no provider is called."""
+
+    class Completion(OpenAI):
+        pass
+
+    model = Completion(model="gpt-3.5-turbo-instruct", api_key="unused")
+    prompt = "Answer with one word: billing, bug or other."
+
+    async def ask() -> list[str]:
+        return ["".join([chunk async for chunk in model.astream(prompt)]), await model.ainvoke(prompt)]
+
+    texts = [model.invoke(prompt), "".join(model.stream(prompt)), *model.batch([prompt, prompt])]
+    assert texts + asyncio.run(ask()) == ["billing", "bug", "other", "billing", "bug", "other"]
+    assert "_generate" not in vars(OpenAI)
+
+
+def test_a_schema_that_the_prompt_shows(openai):
+    """As LangChain's parsers ask for JSON; without one that can be read there are words."""
+    parser = PydanticOutputParser(pydantic_object=Found)
+    prompt = f"Answer bug, bill or talk.\n```python\nx = {{}}\n```\n{parser.get_format_instructions()}"
+    found = [parser.invoke(openai.invoke(prompt)) for _ in range(3)]
+    assert [each.kind for each in found] == [Kind.BUG, Kind.BILL, Kind.BUG]
+    assert "{" not in openai.invoke('Write. ```json\n{"properties": \n```').text
+    assert "{" not in openai.invoke('Write. ```json\n{"properties": ["a"]}\n```').text
 
 
 def test_tools_in_turn(openai):

@@ -31,6 +31,7 @@ from pytest_promptune.core.prices import Price
 from pytest_promptune.langgraph.answers import ANSWER_LENGTH
 from pytest_promptune.langgraph.app import adapt
 from pytest_promptune.langgraph.prices import PriceList
+from pytest_promptune.langgraph.sites import call_site
 from pytest_promptune.langgraph.tracing import MOST_ANSWERS, MOST_WAYS, NO_NODE, Trace, tracing
 
 
@@ -599,6 +600,37 @@ def test_the_site_of_a_call_behind_a_task():
     assert {way.site for way in found["a"].ways} == {line_of("behind tasks")}
     assert found["a"].calls == 2
     assert {way.site for way in found["b"].ways} == {None}  # and not the line that ran the graph
+
+
+def test_the_site_of_a_client_that_calls_itself():
+    """The app's line, not that of a class that passes its call on to the class above."""
+
+    class Client(Scripted):
+        def invoke(self, input: Any, config: Any = None, **kwargs: Any) -> Any:
+            return super().invoke(input, config, **kwargs)
+
+        async def ainvoke(self, input: Any, config: Any = None, **kwargs: Any) -> Any:
+            return await super().ainvoke(input, config, **kwargs)
+
+    async def step(state: State) -> State:
+        await Client().ainvoke("x")  # of a client
+        return {}
+
+    def step_sync(state: State) -> State:
+        Client().invoke("x")  # of a client, sync
+        return {}
+
+    found = by_node(run(chain(("a", step), ("b", step_sync))))
+    sites = {path: [way.site for way in run.ways] for path, run in found.items()}
+    assert sites == {"a": [line_of("of a client")], "b": [line_of("of a client, sync")]}
+
+
+@pytest.mark.parametrize("module", ["langchain.chat_models.base", "langchain_core.runnables.base"])
+def test_the_site_behind_a_model_that_is_made_when_it_is_called(module):
+    """`init_chat_model` with configurable fields gives one that passes its calls on."""
+    within = {"__name__": module, "call_site": call_site}
+    exec("def ainvoke(): return call_site()", within)  # a module of that name
+    assert within["ainvoke"]() == line_of("configurable")  # configurable
 
 
 def test_the_site_in_a_prebuilt_agent():

@@ -6,6 +6,7 @@ Everything else is drawn at random, within what the schema allows.
 
 from __future__ import annotations
 
+import json
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -76,7 +77,14 @@ class Faker:
         return options[(visits + shift * (visits // len(options))) % len(options)]
 
     def text(self, prompts: Iterable[str], place: str) -> str:
-        """An answer in words: one of the choices that the first of the prompts to name any names last."""
+        """An answer to prompts.
+
+        JSON where one shows a schema, as LangChain's parsers ask for it; else one of the choices that the
+        first of the prompts to name any names last; else some words.
+        """
+        prompts = list(prompts)
+        for schema in filter(None, map(_schema_shown, prompts)):
+            return json.dumps(self.value(schema, place), ensure_ascii=False)
         for prompt in prompts:
             for choice in reversed(_CHOICES.findall(prompt)):
                 options = [word for word in _BETWEEN.split(choice) if word]
@@ -87,6 +95,18 @@ class Faker:
     def words(self, number: int) -> str:
         """Some words."""
         return " ".join(self._rng.choice(_WORDS) for _ in range(number))
+
+
+def _schema_shown(prompt: str) -> Schema | None:
+    """The last JSON schema of an object that stands in a block of code."""
+    for block in reversed(prompt.split("```")[1::2]):
+        try:
+            schema = json.loads(block.strip().removeprefix("json"))
+        except ValueError:
+            continue
+        if isinstance(schema, dict) and isinstance(schema.get("properties"), dict):
+            return schema
+    return None
 
 
 class _Making:

@@ -25,6 +25,8 @@ _ROLES: Mapping[str, Role | None] = {
     "user": "human",
     "text": None,
 }
+#: Providers whose clients tell the temperature of every call: without one there is none.
+_TELLING = frozenset({"anthropic", "azure", "openai"})
 #: Name of the schema of a structured output that only samples showed.
 SOME_SCHEMA = "structured output"
 
@@ -105,6 +107,8 @@ def _merged(node: Node, traced: Sequence[TracedNode], silent: Collection[str], p
                 file, line = place or (None, None)
                 calls.append(CallPlace(models=(), file=file, line=line))
                 number = len(calls) - 1
+            if place is not None:
+                call = replace(call, site="{}:{}".format(*place))
             calls[number] = _merged_call(calls[number], call, each.models, places)
     seen: Literal["trace", "both"] = "both" if node.calls else "trace"
     file, line = node.file, node.line
@@ -163,6 +167,8 @@ def _model(way: Way, live: Sequence[ModelUse], billed: Sequence[str], *, alone: 
     params: dict[str, Any] = dict(base.params)
     if way.temperature is not None:
         params["temperature"] = way.temperature
+    elif way.provider in _TELLING:  # left out by the client, for a model that rejects it
+        params.pop("temperature", None)
     if way.max_tokens is not None:
         params[next((name for name in OUTPUT_LIMITS if name in params), "max_tokens")] = way.max_tokens
     return replace(

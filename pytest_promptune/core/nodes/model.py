@@ -86,10 +86,17 @@ class Node:
 
     @property
     def models(self) -> tuple[ModelUse, ...]:
-        """The models of all calls, each once, those with a name first."""
-        every = [model for call in self.calls for model in call.models]
+        """The models of all calls, each once: those with a name first, of these what samples called."""
+        calls = sorted(self.calls, key=lambda call: call.traced is None)
+        every = [model for call in calls for model in call.models]
         once = [model for i, model in enumerate(every) if model not in every[:i]]
         return tuple(sorted(once, key=lambda model: model.model is None))
+
+    @property
+    def sites(self) -> tuple[str, ...]:
+        """Where samples showed it call a model, ``file:line``, each once."""
+        every = (call.traced.site for call in self.calls if call.traced is not None)
+        return tuple(dict.fromkeys(site for site in every if site is not None))
 
     @property
     def prompt(self) -> tuple[PromptText, ...]:

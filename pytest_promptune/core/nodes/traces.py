@@ -27,7 +27,7 @@ class Said:
 class TracedCall:
     """One place where a node called a model, over all samples."""
 
-    #: ``file:line``; ``None`` where it isn't known.
+    #: ``file:line``, of a merged call relative to the project; ``None`` where it isn't known.
     site: str | None
     #: The different ways, those that came up last at the end.
     ways: tuple[ModelCall, ...]

@@ -70,6 +70,23 @@ def test_what_samples_showed_wins():
     assert (model.is_settled, found.evidence) == (True, "both")
 
 
+def test_a_temperature_that_the_client_leaves_out():
+    """Some models reject one: it was not sent. Clients that don't tell theirs leave that of the source."""
+    live = ModelUse(model="gpt-5", params={"temperature": 0, "seed": 1})
+    for provider, expected in (("openai", {"seed": 1}), ("x", {"temperature": 0, "seed": 1})):
+        way = Way(model="gpt-5", provider=provider, site="/app/bot.py:5")
+        (model,) = only(merged([node(call(live))], trace([run(ways=(way,))]))).models
+        assert model.params == expected
+
+
+def test_the_model_that_was_called_comes_first():
+    """Of two that the app may take, the other has its name in the source, too."""
+    calls = (call(ModelUse(model="spare"), line=2), call(ModelUse(), line=30))
+    way = Way(model="m", site="/app/bot.py:30")
+    found = only(merged([node(*calls)], trace([run(ways=(way,))])))
+    assert [model.model for model in found.models] == ["m", "spare"]
+
+
 def test_several_models():
     """Each billed name goes to the model that was asked for; one that no sample used stays behind them."""
     live = [ModelUse(model="big"), ModelUse(model="spare"), ModelUse(model="small")]
