@@ -14,6 +14,7 @@ from pytest_promptune.core.model import Usage
 from pytest_promptune.core.results import Result, SampleFacts
 from pytest_promptune.core.scoring import Score
 from pytest_promptune.core.view import CaseLists
+from pytest_promptune.plot_files import of_session, within
 from pytest_promptune.report.html import render_html
 
 pytestmark = pytest.mark.browser
@@ -74,8 +75,11 @@ def view() -> Any:
 
 @pytest.fixture(scope="module")
 def page(view: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """As sessions write it, plots and all."""
     path = tmp_path_factory.mktemp("page") / "report.html"
-    path.write_text(render_html(view, book(6, 2, view)), encoding="utf-8")
+    plots = within(of_session(view).drawn)
+    assert plots
+    path.write_text(render_html(view, book(6, 2, view), plots=plots), encoding="utf-8")
     return path
 
 
@@ -182,7 +186,8 @@ def test_hostile_answers_stay_text(browser, page):
     assert "<script>window.PWN = 1</script>" in text
     assert "<U+202E>" in text
     assert browser.run("return window.PWN") is None
-    assert browser.run("return document.querySelectorAll('main img, main script, main a').length") == 0
+    foreign = "main img:not(.plot > img[src^='data:image/svg+xml;base64,']), main script, main a"
+    assert browser.run("return document.querySelectorAll(arguments[0]).length", foreign) == 0
     assert browser.requests() == [page.as_uri()]
 
 
@@ -198,13 +203,31 @@ def test_the_policy_holds(browser, page):
     assert browser.requests() == [hostile.as_uri()]
 
 
+@pytest.mark.parametrize("width", [360, 390])
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
 @pytest.mark.parametrize("opened", [False, True], ids=["closed", "opened"])
-def test_a_phone(browser, page, opened):
-    """The page itself never scrolls sideways; wide tables do within themselves."""
-    browser.open(page, width=360, height=780)
+def test_a_phone(browser, page, opened, dark, width):
+    """The page itself never scrolls sideways; wide tables and plots do within themselves."""
+    browser.open(page, width=width, height=780, dark=dark)
     if opened:
         browser.run("document.querySelector('.case > button').click()")
-    assert browser.run("return document.documentElement.scrollWidth") == 360
+    assert browser.run("return document.documentElement.scrollWidth") == width
+    sizes = "return [...document.querySelectorAll('.plot > img')].map(img => [img.naturalWidth, img.width])"
+    plots = browser.run(sizes)
+    assert plots
+    for natural, shown in plots:
+        assert shown > 0.75 * natural > 0, "its words are too small to read"
+    frames = "return [...document.querySelectorAll('.plot')].map(each => each.getBoundingClientRect().right)"
+    assert all(right <= width for right in browser.run(frames))
+
+
+def test_plots_fit_a_wide_screen(browser, page):
+    """As large as they were drawn, on a card of their own width, in the dark, too."""
+    browser.open(page, dark=True)
+    sizes = "return [...document.querySelectorAll('.plot > img')].map(img => [img.naturalWidth, img.width])"
+    plots = browser.run(sizes)
+    assert plots
+    assert all(natural == shown for natural, shown in plots)
 
 
 def test_without_script(browser, page):

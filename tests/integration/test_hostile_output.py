@@ -524,8 +524,8 @@ WRITING = ("plain", "compare", "recorded")
 #: What the page around a report is made of.
 _OF_THE_PAGE = frozenset(
     {
-        "a", "body", "button", "dd", "div", "dl", "dt", "h1", "head", "header", "html", "main", "meta", "nav",
-        "noscript", "script", "section", "span", "style", "title",
+        "a", "body", "button", "dd", "div", "dl", "dt", "figure", "h1", "head", "header", "html", "main",
+        "meta", "nav", "noscript", "script", "section", "span", "style", "title",
     }
 )  # fmt: skip
 _ATTRIBUTES = {

@@ -15,13 +15,15 @@ from pytest_promptune.report.escape import JOINER
 _NUMBER = re.compile(r"[<+−-]?[\d.,]+( ?[^\W\d]{1,6}| %)?( \[[^\]]*\][^\d]{0,8})?")
 _NO_WORD = re.compile(r"[^\w]+")
 _WIDE = '<div class="wide" tabindex="0">\n'
+#: Plots scroll as tables do: on a phone, the words in them would be too small to read.
+_PLOT = {"class": "wide plot", "tabindex": "0"}
 
 
 def to_html(markdown: str) -> tuple[str, list[tuple[str, str]]]:
     """A report's Markdown as HTML, and its sections: the anchor and the title of each.
 
-    Foreign text in it is escaped already (`report.escape`), which holds for HTML as well. Tables can scroll,
-    and nothing has a style of its own, which the page's policy forbids.
+    Foreign text in it is escaped already (`report.escape`), which holds for HTML as well. Tables and
+    plots can scroll, and nothing has a style of its own, which the page's policy forbids.
     """
     converter = MarkdownIt("commonmark", {"html": True}).enable(["table", "strikethrough"])
     converter.validateLink = _is_ours  # type: ignore[method-assign]  # its own way to be told
@@ -38,6 +40,7 @@ def to_html(markdown: str) -> tuple[str, list[tuple[str, str]]]:
         if token.type == "table_open":
             token.attrSet("class", "sortable")
     _align(tokens)
+    _frame(tokens)
     return converter.renderer.render(list(_scrolling(tokens)), converter.options, {}), sections
 
 
@@ -58,6 +61,14 @@ def _align(tokens: list[Token]) -> None:
                     for cell, _ in cells:
                         cell.attrSet("class", "number")
             columns = {}
+
+
+def _frame(tokens: list[Token]) -> None:
+    """A paragraph that is one picture becomes a figure."""
+    for begin, inner, end in zip(tokens, tokens[1:], tokens[2:], strict=False):
+        if begin.type == "paragraph_open" and [each.type for each in inner.children or ()] == ["image"]:
+            begin.tag = end.tag = "figure"
+            begin.attrs |= _PLOT
 
 
 def _is_ours(url: str) -> bool:

@@ -28,6 +28,16 @@ def test_markdown_as_html():
     assert "style=" not in html
 
 
+def test_pictures_as_figures():
+    """Plots scroll within themselves, as tables do; a picture among words stays where it is."""
+    source = "data:image/svg+xml;base64,AA=="
+    html, _ = to_html(f"![one *two*]({source})\n\nbefore ![small]({source})\n")
+    assert f'<figure class="wide plot" tabindex="0"><img src="{source}" alt="one two"></figure>' in (
+        html.replace(" />", ">")
+    )
+    assert f'<p>before <img src="{source}" alt="small" /></p>' in html
+
+
 def test_a_column_stands_to_the_right_when_all_of_it_are_numbers():
     """A dash is none and no word; one word among numbers leaves the column where it was."""
     html, _ = to_html("| n | mixed |\n| --- | --- |\n| 1.5 s | 100 |\n| – | main |\n")
