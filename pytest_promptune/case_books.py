@@ -11,7 +11,7 @@ from pytest_promptune.core.results import Result
 from pytest_promptune.core.series.final import FinalReport
 from pytest_promptune.core.view import View
 from pytest_promptune.report.words import Words
-from pytest_promptune.store.log import ExperimentLog, LoggedCase, LoggedSample
+from pytest_promptune.store.log import ExperimentLog, LoggedCase, LoggedSample, storable
 
 
 def read_case_book(log: ExperimentLog, view: View, *, results: Iterable[Result] | None = None) -> CaseBook:
@@ -26,11 +26,18 @@ def read_case_book(log: ExperimentLog, view: View, *, results: Iterable[Result] 
         StoreError: when it isn't there, or the log can't be read.
     """
     name = view.experiment.id
-    contents = contents_of(log.cases_of(name))
-    answers = _answers(log.samples(name))
-    return build_case_book(
-        view, log.results(name) if results is None else results, contents=contents, answers=answers
-    )
+    known = list(log.results(name) if results is None else results)
+    # ids and names that the log had to write otherwise
+    given = {storable(text): text for each in known for text in (each.case_id, each.variant)}
+    contents = {
+        (module, given.get(case, case)): found
+        for (module, case), found in contents_of(log.cases_of(name)).items()
+    }
+    answers = {
+        tuple(given.get(part, part) for part in key): found
+        for key, found in _answers(log.samples(name)).items()
+    }
+    return build_case_book(view, known, contents=contents, answers=answers)
 
 
 def read_series_book(log: ExperimentLog, report: FinalReport, *, language: str = "en") -> CaseBook:
