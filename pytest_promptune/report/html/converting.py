@@ -26,7 +26,9 @@ def to_html(markdown: str) -> tuple[str, list[tuple[str, str]]]:
     plots can scroll, and nothing has a style of its own, which the page's policy forbids.
     """
     converter = MarkdownIt("commonmark", {"html": True}).enable(["table", "strikethrough"])
-    converter.validateLink = _is_ours  # type: ignore[method-assign]  # its own way to be told
+    # its own way to be told; whole pictures would take it long to quote
+    converter.validateLink = _is_ours  # type: ignore[method-assign]
+    converter.normalizeLink = _as_it_is  # type: ignore[method-assign]
     tokens = converter.parse(markdown.replace(JOINER, ""))
     sections: list[tuple[str, str]] = []
     for token, inner in zip(tokens, [*tokens[1:], None], strict=True):
@@ -74,6 +76,10 @@ def _frame(tokens: list[Token]) -> None:
 def _is_ours(url: str) -> bool:
     """Pictures that the page holds itself; no text of others becomes a link (`report.escape`)."""
     return url.startswith("data:image/svg+xml;base64,")
+
+
+def _as_it_is(url: str) -> str:
+    return url
 
 
 def _scrolling(tokens: Iterable[Token]) -> Iterator[Token]:
