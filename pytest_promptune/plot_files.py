@@ -15,6 +15,7 @@ from markupsafe import Markup
 from pytest_promptune.core.errors import PlotsError
 from pytest_promptune.core.values import dataclass
 from pytest_promptune.core.view import View
+from pytest_promptune.report.escape import alternative
 from pytest_promptune.report.markdown import Picture
 from pytest_promptune.report.words import Words
 from pytest_promptune.store.files import write_text
@@ -70,7 +71,11 @@ def beside(path: Path, plots: Sequence[Plot]) -> list[Picture]:
     """How the Markdown report at `path` refers to its plots."""
     folder = quote(f"{path.stem}_files")
     return [
-        Picture(reference=Markup(f"{folder}/{plot.name}.svg"), alternative=plot.alternative, title=plot.title)
+        Picture(
+            reference=Markup(f"{folder}/{plot.name}.svg"),
+            alternative=alternative(plot.alternative),
+            title=plot.title,
+        )
         for plot in plots
     ]
 
@@ -82,7 +87,7 @@ def within(plots: Sequence[Plot]) -> list[Picture]:
             reference=Markup(
                 "data:image/svg+xml;base64," + base64.b64encode(plot.svg.encode()).decode("ascii")
             ),
-            alternative=plot.alternative,
+            alternative=alternative(plot.alternative),
             title=plot.title,
         )
         for plot in plots

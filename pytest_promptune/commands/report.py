@@ -12,12 +12,14 @@ from pytest_promptune.commands.model import (
     root_argument,
     settings_of_project,
     store_argument,
+    stored_log,
     without_collecting,
 )
 from pytest_promptune.core.values import dataclass
 from pytest_promptune.option_values import HTML
 
 if TYPE_CHECKING:
+    from pytest_promptune.core.casebook import CaseBook
     from pytest_promptune.core.series.final import FinalReport
     from pytest_promptune.plot_files import Plots
 
@@ -35,7 +37,9 @@ def _report_arguments(parser: argparse.ArgumentParser) -> None:
         help=f"where to write it (default: {DEFAULT_PATH} under the root, with --html {DEFAULT_HTML}; - "
         "prints it); a path that ends in .html is written as HTML",
     )
-    parser.add_argument("--html", action="store_true", help="as one HTML file")
+    parser.add_argument(
+        "--html", action="store_true", help="as one HTML file, with the answers to every case"
+    )
     parser.add_argument("--lang", choices=LANGUAGES, default="en", help="language (default: en)")
     parser.add_argument(
         "--from",
@@ -92,7 +96,7 @@ def _report(arguments: argparse.Namespace) -> Answer:
         as_html=as_html,
         path=path,
     )
-    text = _rendered(found, plots, look)
+    text = _rendered(found, plots, look, _book(arguments, found) if as_html else None)
     if is_printed:
         return Answer(text=text.rstrip("\n"), data=to_json(found))
     write_text(path, text)
@@ -113,7 +117,14 @@ class Look:
     path: Path
 
 
-def _rendered(found: FinalReport, plots: Plots, look: Look) -> str:
+def _book(arguments: argparse.Namespace, found: FinalReport) -> CaseBook:
+    from pytest_promptune.case_books import read_series_book
+
+    with stored_log(arguments) as log, without_collecting():
+        return read_series_book(log, found, language=arguments.lang)
+
+
+def _rendered(found: FinalReport, plots: Plots, look: Look, book: CaseBook | None) -> str:
     from pytest_promptune.plot_files import beside, within
     from pytest_promptune.report.final.markdown import render_final
 
@@ -128,7 +139,7 @@ def _rendered(found: FinalReport, plots: Plots, look: Look) -> str:
         return markdown
     from pytest_promptune.report.html import page
 
-    return page(markdown, language=look.language, templates=look.templates)
+    return page(markdown, book=book, language=look.language, templates=look.templates)
 
 
 COMMAND = Command(

@@ -59,7 +59,7 @@ def clean_lines(text: str) -> list[str]:
     A prompt can differ from another in such a character alone, so a diff must show it.
     """
     lines = text.replace("\r\n", "\n").split("\n")
-    return ["".join(_shown(character) for character in line) for line in lines]
+    return [line if line.isprintable() else "".join(map(_shown, line)) for line in lines]
 
 
 def _shown(character: str) -> str:

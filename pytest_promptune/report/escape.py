@@ -29,6 +29,8 @@ _ORDERED = re.compile(r"^(\d+)([.)])(?=\s|$)")
 _LINKED = re.compile(r"(?<=@)(?=\w)|(?<=#)(?=\d)|(?<=\bGH)(?=-\d)|(?<=:)(?=//)|(?<=www)(?=\.)", re.IGNORECASE)
 #: What CI runners take for a command when a report is printed (see `core.harmless`).
 _COMMAND = re.compile(r"(##[A-Za-z]*)(?=\[)")
+#: Brackets, and escapes to step over.
+_BRACKET = re.compile(r"\\.|[\[\]]")
 
 
 def text(value: object, *, limit: int | None = None) -> Markup:
@@ -39,6 +41,11 @@ def text(value: object, *, limit: int | None = None) -> Markup:
     line = _ENTITY.sub("&amp;", _SPECIAL.sub(r"\\\g<0>", line))
     line = _ORDERED.sub(r"\1\\\2", _BLOCK.sub(r"\\\g<0>", _COMMAND.sub(r"\1\\", line)))
     return Markup(_LINKED.sub(JOINER, line))
+
+
+def alternative(value: object) -> Markup:
+    """`value` between the brackets of a picture, whose own would end it early or make it a link."""
+    return Markup(_BRACKET.sub(lambda found: found[0] if len(found[0]) > 1 else f"\\{found[0]}", text(value)))
 
 
 def code(value: object, *, limit: int | None = None) -> Markup:

@@ -50,18 +50,19 @@ class Browser:
         return [entry["message"] for entry in self.driver.get_log("browser")]
 
     def requests(self) -> list[str]:
-        """Addresses that the page asked for, its own among them; not what its policy stopped."""
+        """Addresses that the page asked for, its own among them; not what it holds or its policy stopped."""
         events = [json.loads(entry["message"])["message"] for entry in self.driver.get_log("performance")]
         stopped = {
             event["params"]["requestId"]
             for event in events
             if event["method"] == "Network.loadingFailed" and event["params"].get("blockedReason") == "csp"
         }
-        return [
+        asked = [
             event["params"]["request"]["url"]
             for event in events
             if event["method"] == "Network.requestWillBeSent" and event["params"]["requestId"] not in stopped
         ]
+        return [url for url in asked if not url.startswith("data:")]
 
 
 @pytest.fixture(scope="session")

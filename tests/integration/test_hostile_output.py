@@ -1,8 +1,8 @@
 """Text of models, users and files stays text in everything the project prints and writes.
 
 An app answers with whatever could act on a terminal, a browser, GitHub, a spreadsheet or a CI runner; the
-same texts are case ids, tags, errors, comments of scorers, labels, and names of nodes and variants. A new
-kind of output is one more row of `OUTPUTS`.
+same texts are case ids, tags, errors, comments of scorers, labels, and names of nodes and variants (see
+`hostile`; tests/browser opens its pages in Chromium). A new kind of output is one more row of `OUTPUTS`.
 """
 
 from __future__ import annotations
@@ -11,10 +11,7 @@ import base64
 import csv
 import io
 import json
-import os
 import re
-import subprocess
-import sys
 import unicodedata
 from collections.abc import Callable, Set
 from dataclasses import dataclass
@@ -22,205 +19,21 @@ from html.parser import HTMLParser
 from pathlib import Path
 from xml.etree import ElementTree
 
+import hostile
 import pytest
 import runners
+from hostile import PAYLOADS, Session
 from markdown_it import MarkdownIt
-
-#: What is hostile about it, and the text. `PWN` marks what must not be found anywhere as more than text.
-PAYLOADS = {
-    "script": "<script>alert('PWN')</script><img src=x onerror=PWN><svg/onload=PWN></td></table><!-- PWN",
-    "image": "![PWN](https://pwn.example/p.png) ![PWN][pwn]\n\n[pwn]: https://pwn.example/q.png",
-    "link": "[PWN](javascript:PWN) <https://pwn.example> https://pwn.example www.pwn.example pwn@pwn.example",
-    "table": "a | PWN || c |\n|---|---|\n| PWN \\| \\",
-    "emphasis": "**PWN** _PWN_ ~~PWN~~ * PWN\n- PWN\n1. PWN\n# PWN\n> PWN\nPWN\n===",
-    "ansi": "\x1b[31mPWN\x1b[2J\x1b]8;;https://pwn.example\x07PWN\x1b]8;;\x1b\\\x9b2K\x9dPWN\x9c\x08\x7f\rPWN",
-    "bidi": "\u202ePWN\u2066\u2069\u200b\u200f\ufeff\u2028PWN\u2029",
-    "formula": "=cmd|' /C calc'!A0",
-    "plus": "+1+cmd|PWN",
-    "minus": "-1+cmd|PWN",
-    "at": "@SUM(PWN)",
-    "tab": "\t=PWN()",
-    "output": "::set-output name=PWN::PWN",
-    "error": "a\n::error file=PWN::PWN\n::stop-commands::PWN\r::add-mask::e",
-    "words": " ".join(["word"] * 40) + " ::warning::PWN " * 30,
-    "group": "##[group]PWN a ##[add-mask]PWN",
-    "azure": "##vso[task.setvariable variable=PWN]PWN ##teamcity[PWN]",
-    "math": "$\\frac{PWN}{x}$ $$PWN$$ $`PWN`$",
-    "cdata": "]]>PWN<![CDATA[&PWN;&#x3c;script&#62;",
-    "nul": "\x00::error::PWN\x00\x01",
-    "surrogate": "\ud800PWN\udfff::\U0001f600",
-    "template": "{{ 7*191 }}{% for x in y %}{{ PWN.__class__ }}{# PWN #}",
-    "long": "PWN" * 40_000,
-    "fence": "```\n# PWN\n~~~\n``PWN`\n</code></pre>",
-    "mention": "@pwn-team #123 GH-123 pwn/pwn#1 pwn@1234567",
-}
-#: Those that fit into names: node ids, metrics, nodes and variants are one line of moderate length.
-NAMES = {name: text for name, text in PAYLOADS.items() if len(text) < 300}
-
-SUITE = """
-import json
-import os
-from pathlib import Path
-from typing import TypedDict
-
-import pytest
-from langchain_core.language_models.chat_models import BaseChatModel
-from langchain_core.messages import AIMessage
-from langchain_core.outputs import ChatGeneration, ChatResult
-from langgraph.graph import START, StateGraph
-from pytest_promptune import Case, Sample, Variant
-
-PAYLOADS = json.loads((Path(__file__).parent / "payloads.json").read_text())
-NAMES = json.loads((Path(__file__).parent / "names.json").read_text())
-HOSTILE = os.environ.get("HOSTILE")
-
-# every id twice: once for an answer, once for an error
-CASES = [
-    Case(
-        id=f"{NAMES.get(name, name)} {kind}",
-        input={"name": name, "kind": kind},
-        expected={"a": "good"},
-        tags={"category": NAMES.get(name, name), NAMES.get(name, name): name},
-    )
-    for name in PAYLOADS
-    for kind in ("answer", "error")
-]
-
-
-class Scripted(BaseChatModel):
-    model: str = "m"
-
-    @property
-    def _llm_type(self):
-        return "scripted"
-
-    def _generate(self, messages, stop=None, run_manager=None, **kwargs):
-        used = {"input_tokens": 10, "output_tokens": 10, "total_tokens": 20}
-        message = AIMessage("x", usage_metadata=used, response_metadata={"model_name": self.model})
-        return ChatResult(generations=[ChatGeneration(message=message)])
-
-
-class State(TypedDict, total=False):
-    name: str
-    kind: str
-    a: str
-
-
-def build(variant):
-    hostile = HOSTILE or variant.context.get("hostile")
-
-    def ask(state):
-        text = PAYLOADS[state["name"]]
-        Scripted(model=text[:300]).invoke(text)
-        if hostile and state["kind"] == "error":
-            raise RuntimeError(text)
-        return {"a": text if hostile else "good"}
-
-    builder = StateGraph(State)
-    last = START
-    for text in [NAMES[name] for name in NODES]:
-        name = text.replace(":", ";").replace("|", "/")  # reserved by LangGraph
-        builder.add_node(name, ask)
-        builder.add_edge(last, name)
-        last = name
-    return builder.compile()
-
-
-@pytest.fixture(scope="session")
-def bot():
-    return build
-
-
-@pytest.fixture(params=CASES, ids=str)
-def case(request):
-    return request.param
-
-
-@pytest.fixture(scope="session")
-def judge():
-    def evaluator(outputs):
-        return {"key": "judged", "score": outputs["a"] == "good", "comment": outputs["a"]}
-    return evaluator
-
-
-def pytest_promptune_variants(config):
-    return [
-        Variant(name=name, description=text, context={"hostile": text})
-        for name, text in zip(VARIANTS, NAMES.values())
-    ]
-
-
-NODES = ("script", "table", "emphasis", "ansi", "bidi", "group", "azure", "nul", "fence", "mention", "math")
-# whitespace, brackets, slashes and :: can't stand in the name of a variant
-VARIANTS = ["<b>PWN", "a|PWN|", "=PWN()", "@pwn#1", "`PWN`", "$PWN$", "\x1bPWN\u202e", "**PWN**"]
-"""
-
-TESTS = """
-import pytest
-from conftest import NAMES
-from pytest_promptune import Case, Sample
-
-pytestmark = pytest.mark.promptune(app="bot", runs=1, retries=0)
-
-
-@pytest.mark.promptune(scorers=["judge"])
-def test_answer(case: Case, sample: Sample):
-    assert sample.output["a"] == "good", sample.output["a"]
-
-
-@pytest.mark.promptune(metric="##[group]<b>PWN</b> | @pwn #1")
-def test_label(case: Case, sample: Sample):
-    sample.classify(predicted=sample.output["a"], expected="good")
-
-
-def test_scores(case: Case, sample: Sample):
-    for text in NAMES.values():
-        if "::" not in text and "\\n" not in text:
-            sample.score(text, sample.output["a"] == "good", unit=text)
-"""
 
 #: Of terminals; the tab and the line feed apart.
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029]")
-
-
-LOADED = ("-p", "pytest_promptune.plugin", "-p", "no:cacheprovider")
-
-
-@dataclass(frozen=True)
-class Session:
-    """One pytest session: what it printed, and the folder it wrote to."""
-
-    code: int
-    out: str
-    folder: Path
-
-
-def _pytest(folder: Path, *arguments: str, **env: str) -> Session:
-    outside = ("GITHUB_", "PYTEST", "COV_", "CI")
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith(outside)}
-    done = subprocess.run(
-        [sys.executable, "-m", "pytest", *LOADED, "--color=no", *arguments],
-        cwd=folder,
-        env={**inherited, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "PYTHONUTF8": "1", **env},
-        capture_output=True,
-        check=False,
-        timeout=180,
-    )
-    said = done.stdout.decode("utf-8", "surrogateescape") + done.stderr.decode("utf-8", "surrogateescape")
-    return Session(done.returncode, said, folder)
 
 
 @pytest.fixture(scope="module")
 def sessions(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Session]:
     """Sessions by name, each run when first asked for, on the baseline of an app that still behaved."""
     folder = tmp_path_factory.mktemp("hostile")
-    (folder / "conftest.py").write_text(SUITE)
-    (folder / "test_hostile.py").write_text(TESTS)
-    (folder / "pytest.ini").write_text("[pytest]\n")
-    (folder / "payloads.json").write_text(json.dumps(PAYLOADS))
-    (folder / "names.json").write_text(json.dumps(NAMES))
-    recorded = _pytest(folder, "--promptune-baseline", "-q")
-    assert recorded.code == 0, recorded.out
+    hostile.write_suite(folder)
     known: dict[str, Session] = {}
 
     def session(name: str) -> Session:
@@ -234,7 +47,7 @@ def sessions(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Sessio
             env = {"GITHUB_ACTIONS": "true", "GITHUB_STEP_SUMMARY": str(folder / f"{name}.summary.md")}
             if "compare" not in name:
                 env["HOSTILE"] = "1"
-            known[name] = _pytest(folder, *SESSIONS[name], *written, **env)
+            known[name] = hostile.run_pytest(folder, *SESSIONS[name], *written, **env)
             assert known[name].code == (name not in ("recorded", "shard")), known[name].out[-3000:]
         return known[name]
 
@@ -502,18 +315,7 @@ def _command(*arguments: str) -> Callable[[Session], str]:
     """What ``pytest-promptune`` prints in the folder of the session."""
 
     def run(session: Session) -> str:
-        done = subprocess.run(
-            [sys.executable, "-m", "pytest_promptune.cli", *arguments],
-            cwd=session.folder,
-            env={**os.environ, "PYTHONUTF8": "1", "GITHUB_ACTIONS": "true"},
-            capture_output=True,
-            check=False,
-            timeout=120,
-        )
-        said = done.stdout.decode("utf-8") + done.stderr.decode("utf-8")
-        assert done.returncode in (0, 1), said
-        assert "Traceback" not in said
-        return said
+        return hostile.run_command(session.folder, *arguments)
 
     return run
 
@@ -524,8 +326,8 @@ WRITING = ("plain", "compare", "recorded")
 #: What the page around a report is made of.
 _OF_THE_PAGE = frozenset(
     {
-        "a", "body", "button", "dd", "div", "dl", "dt", "h1", "head", "header", "html", "main", "meta", "nav",
-        "noscript", "script", "section", "span", "style", "title",
+        "a", "body", "button", "dd", "div", "dl", "dt", "figure", "h1", "head", "header", "html", "main",
+        "meta", "nav", "noscript", "script", "section", "span", "style", "title",
     }
 )  # fmt: skip
 _ATTRIBUTES = {

@@ -6,6 +6,7 @@ import json
 import re
 import sqlite3
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -276,3 +277,59 @@ def test_damaged_results_are_named(suite, ask):
         log.execute("UPDATE promptune_comparisons SET data = '{}'")
     said = ask("report", code=2)
     assert f"The results of experiment {id_} are damaged" in said
+
+
+def data_of(page: str) -> dict[str, Any]:
+    (data,) = re.findall(r'<script type="application/json" id="data">(.*?)</script>', page, re.DOTALL)
+    return json.loads(data)
+
+
+def test_the_page_has_the_answers_of_both_states(suite, ask):
+    """Side by side, with what became of each case, in the report's language; of no other variant."""
+    suite.record()
+    suite.run("--promptune-compare")
+    adopt(suite, "kind", at="2030-01-01T00:00:00Z")
+    ask("report", "--html")
+    found = data_of((suite.path / "promptune-final-report.html").read_text(encoding="utf-8"))
+    assert found["variants"] == ["Initial", "Final"]
+    assert len(found["cases"]) == 8
+    even, odd = found["cases"][:2]
+    assert (even["id"], even["marks"], odd["marks"]) == ("c00", ["improved", "missed"], [])
+    assert even["tags"] == {"category": "rare"}
+    assert json.loads(found["texts"][even["input"]]) == {"q": 0}
+    said = [(each[0], each[1], json.loads(found["texts"][each[9]])["a"]) for each in even["samples"]]
+    assert said == [(state, run, ("no", "yes")[state]) for state in (0, 1) for run in (1, 2, 3)]
+    assert [each[0] for each in odd["samples"]] == [0, 0, 0, 1, 1, 1]
+    ask("report", "--lang=ja", "--out", "ja.html")
+    assert data_of((suite.path / "ja.html").read_text(encoding="utf-8"))["variants"] == ["初期", "最終"]
+
+
+def test_a_page_before_anything_is_adopted(suite, ask):
+    """There is one state, and what it answered."""
+    suite.record()
+    suite.run("--promptune-compare")
+    ask("report", "--html")
+    found = data_of((suite.path / "promptune-final-report.html").read_text(encoding="utf-8"))
+    assert found["variants"] == ["Initial"]
+    assert {len(case["samples"]) for case in found["cases"]} == {3}
+
+
+def test_only_pages_read_outputs(suite, ask, monkeypatch):
+    """And of these only what they show."""
+    suite.record()
+    suite.run("--promptune-compare")
+    id_ = adopt(suite, "kind", at="2030-01-01T00:00:00Z")
+    read: list[tuple[str, str | None]] = []
+    samples = ExperimentLog.samples
+
+    def counted(self, name, *, outputs=True, variant=None):
+        read.append((name, variant))
+        return samples(self, name, outputs=outputs, variant=variant)
+
+    monkeypatch.setattr(ExperimentLog, "samples", counted)
+    ask("report")
+    ask("report", "--json")
+    assert read == []
+    ask("report", "--html")
+    assert [variant for _, variant in read] == ["current", "kind"]
+    assert read[1][0] == id_

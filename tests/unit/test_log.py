@@ -49,6 +49,22 @@ def test_samples_come_back(location):
     writer.close()
 
 
+def test_samples_and_results_of_one_variant(location):
+    """Others are not read."""
+    kind = sample()
+    kind = replace(kind, key=replace(kind.key, variant="kind"))
+    writer = write(location, sample(), kind)
+    for variant in ("current", "kind"):
+        writer.result(result(variant=variant))
+    writer.flush()
+    with ExperimentLog(location) as log:
+        assert [each.key.variant for each in log.samples("last", variant="kind")] == ["kind"]
+        assert [each.variant for each in log.results("last", variant="kind")] == ["kind"]
+        assert list(log.samples("last", variant="none")) == list(log.results("last", variant="none")) == []
+        assert len(list(log.samples("last"))) == len(list(log.results("last"))) == 2
+    writer.close()
+
+
 def test_nodes_come_back(location):
     """With times, retries, errors and the ways in which they call models; a result has none of its own."""
     way = ModelCall(model="m", provider="p", temperature=0.5, max_tokens=9, tools=("t",), site="a.py:3")

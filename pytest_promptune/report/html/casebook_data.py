@@ -5,8 +5,12 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from pytest_promptune.core.casebook import BookCase, BookSample, CaseBook
+from pytest_promptune.core.casebook import MARKS, BookCase, BookSample, CaseBook
 from pytest_promptune.core.harmless import harmless_json
+from pytest_promptune.report.words import Words
+
+#: Keys of the words of the page's script.
+_WORDS = "book_"
 
 
 class _Texts:
@@ -24,10 +28,12 @@ class _Texts:
         return found
 
 
-def to_script(book: CaseBook) -> str:
-    """JSON for a ``<script type="application/json">``."""
+def to_script(book: CaseBook, w: Words) -> str:
+    """JSON for a ``<script type="application/json">``, with the words for what the page makes of it."""
     texts = _Texts()
     data = {
+        "words": w.beginning(_WORDS),
+        "marks": list(MARKS),
         "variants": list(book.variants),
         "lacking": book.lacking,
         "cases": [_case(case, book.variants, texts) for case in book.cases],
@@ -58,7 +64,7 @@ def _sample(sample: BookSample, variants: tuple[str, ...], texts: _Texts) -> lis
         sample.outcome,
         [[texts.number(v.metric), v.outcome, texts.number(v.message)] for v in sample.verdicts],
         dict(sample.scores),
-        list(sample.labels),
+        [list(pair) for pair in sample.labels],
         sample.latency_s,
         [sample.input_tokens, sample.output_tokens],
         sample.cost_usd,

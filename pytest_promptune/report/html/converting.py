@@ -15,16 +15,20 @@ from pytest_promptune.report.escape import JOINER
 _NUMBER = re.compile(r"[<+−-]?[\d.,]+( ?[^\W\d]{1,6}| %)?( \[[^\]]*\][^\d]{0,8})?")
 _NO_WORD = re.compile(r"[^\w]+")
 _WIDE = '<div class="wide" tabindex="0">\n'
+#: Plots scroll as tables do: on a phone, the words in them would be too small to read.
+_PLOT = {"class": "wide plot", "tabindex": "0"}
 
 
 def to_html(markdown: str) -> tuple[str, list[tuple[str, str]]]:
     """A report's Markdown as HTML, and its sections: the anchor and the title of each.
 
-    Foreign text in it is escaped already (`report.escape`), which holds for HTML as well. Tables can scroll,
-    and nothing has a style of its own, which the page's policy forbids.
+    Foreign text in it is escaped already (`report.escape`), which holds for HTML as well. Tables and
+    plots can scroll, and nothing has a style of its own, which the page's policy forbids.
     """
     converter = MarkdownIt("commonmark", {"html": True}).enable(["table", "strikethrough"])
-    converter.validateLink = _is_ours  # type: ignore[method-assign]  # its own way to be told
+    # its own way to be told; whole pictures would take it long to quote
+    converter.validateLink = _is_ours  # type: ignore[method-assign]
+    converter.normalizeLink = _as_it_is  # type: ignore[method-assign]
     tokens = converter.parse(markdown.replace(JOINER, ""))
     sections: list[tuple[str, str]] = []
     for token, inner in zip(tokens, [*tokens[1:], None], strict=True):
@@ -38,6 +42,7 @@ def to_html(markdown: str) -> tuple[str, list[tuple[str, str]]]:
         if token.type == "table_open":
             token.attrSet("class", "sortable")
     _align(tokens)
+    _frame(tokens)
     return converter.renderer.render(list(_scrolling(tokens)), converter.options, {}), sections
 
 
@@ -60,9 +65,21 @@ def _align(tokens: list[Token]) -> None:
             columns = {}
 
 
+def _frame(tokens: list[Token]) -> None:
+    """A paragraph that is one picture becomes a figure."""
+    for begin, inner, end in zip(tokens, tokens[1:], tokens[2:], strict=False):
+        if begin.type == "paragraph_open" and [each.type for each in inner.children or ()] == ["image"]:
+            begin.tag = end.tag = "figure"
+            begin.attrs |= _PLOT
+
+
 def _is_ours(url: str) -> bool:
     """Pictures that the page holds itself; no text of others becomes a link (`report.escape`)."""
     return url.startswith("data:image/svg+xml;base64,")
+
+
+def _as_it_is(url: str) -> str:
+    return url
 
 
 def _scrolling(tokens: Iterable[Token]) -> Iterator[Token]:

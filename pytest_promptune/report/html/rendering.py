@@ -18,6 +18,7 @@ from pytest_promptune.report.html.casebook_data import to_script
 from pytest_promptune.report.html.converting import to_html
 from pytest_promptune.report.markdown import Picture, render_markdown
 from pytest_promptune.report.templating import render_page
+from pytest_promptune.report.words import Words
 
 _FOLDER = "html/"
 
@@ -79,7 +80,7 @@ def page(
         badges: class and text of each.
         facts: name and value of what stands below the heading.
         book: every case with its outputs.
-        language: of the text, as HTML names it.
+        language: of the text, one of `words.LANGUAGES`.
         templates: a folder with templates that replace ours.
 
     Raises:
@@ -88,6 +89,7 @@ def page(
     first, _, rest = markdown.partition("\n")
     heading = to_html(first.removeprefix("# "))[0].removeprefix("<p>").strip().removesuffix("</p>")
     body, sections = to_html(rest)
+    w = Words(language)
     style, script = (_own(name) for name in ("page.css", "page.js"))
     values: Mapping[str, Any] = {
         "title": title or Markup(heading).striptags(),
@@ -98,8 +100,9 @@ def page(
         "sections": sections,
         "body": Markup(body),
         "book": book,
-        "data": Markup(to_script(book)) if book is not None else "",
+        "data": Markup(to_script(book, w)) if book is not None else "",
         "language": language,
+        "t": w.text,
         "style": Markup(style),
         "script": Markup(script),
         "policy": (

@@ -1,4 +1,4 @@
-"""The words of the final report and of plots, apart from layout: one module per language, with the same keys."""
+"""The words of the final report, of plots and of pages, apart from layout: one module per language, with the same keys."""
 
 from __future__ import annotations
 
@@ -49,6 +49,10 @@ class Words:
     def plain(self, key: str) -> str:
         """The pattern of a key as it stands."""
         return self._words[key]
+
+    def beginning(self, start: str) -> dict[str, str]:
+        """The patterns of all keys that begin with `start`, by what follows."""
+        return {key.removeprefix(start): word for key, word in self._words.items() if key.startswith(start)}
 
     def units(self, shown: str) -> str:
         """A number as `core.display` shows it, with units in words of this language."""

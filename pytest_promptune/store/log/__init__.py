@@ -19,6 +19,7 @@ from pytest_promptune.store.log.values import (
     conditions_hash,
     differences,
     series_hash,
+    storable,
 )
 from pytest_promptune.store.log.writer import LogWriter
 
@@ -45,4 +46,5 @@ __all__ = [
     "sample_from_json",
     "sample_to_json",
     "series_hash",
+    "storable",
 ]

@@ -231,12 +231,15 @@ class ExperimentLog:
             names = ("module", "id", "hash", "tags", "input", "expected")
             return [LoggedCase(**dict(zip(names, row, strict=True))) for row in connection.execute(query)]
 
-    def samples(self, name: str, *, outputs: bool = True) -> Iterator[LoggedSample]:
+    def samples(
+        self, name: str, *, outputs: bool = True, variant: str | None = None
+    ) -> Iterator[LoggedSample]:
         """Its samples in the order in which they finished, read page by page.
 
         Args:
             name: of the experiment.
             outputs: without them, and without rendered prompts, much less is read.
+            variant: only those of this one.
         """
         from sqlalchemy import select
 
@@ -244,6 +247,8 @@ class ExperimentLog:
         with self._reading() as connection:
             number, _ = self._find(connection, name)
             query = select(samples).where(samples.c.experiment == number).order_by(samples.c.sample)
+            if variant is not None:
+                query = query.where(samples.c.variant == variant)
             if outputs:
                 query = query.add_columns(stored.c.output, stored.c.prompts).join_from(samples, stored)
             with connection.execute(query, execution_options={"yield_per": _PAGE}) as rows:
@@ -257,8 +262,13 @@ class ExperimentLog:
             if sample.record.error is None or not sample.record.error.infrastructure:
                 yield sample
 
-    def results(self, name: str) -> Iterator[Result]:
-        """What its items contributed, page by page; `Experiment.add` makes the table of scores of it."""
+    def results(self, name: str, *, variant: str | None = None) -> Iterator[Result]:
+        """What its items contributed, page by page; `Experiment.add` makes the table of scores of it.
+
+        Args:
+            name: of the experiment.
+            variant: only those of this one.
+        """
         from sqlalchemy import select
 
         results, scores = self._schema.results, self._schema.scores
@@ -271,6 +281,8 @@ class ExperimentLog:
                 .where(results.c.experiment == number)
                 .order_by(results.c.item)
             )
+            if variant is not None:
+                query = query.where(results.c.variant == variant)
             with connection.execute(query, execution_options={"yield_per": _PAGE}) as rows:
                 for _, group in groupby(rows.mappings(), key=lambda row: row["item"]):
                     of_item = list(group)

@@ -28,18 +28,18 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
+from pytest_promptune.store.log.values import storable
+
 
 class Words(TypeDecorator[str]):
-    """Text that both databases take: neither NUL nor lone surrogates, which models give now and then."""
+    """Text of any kind, see `storable`."""
 
     impl = Text
     cache_ok = True
 
     def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:  # noqa: ARG002  # theirs
         """Write what can't be stored as its escape."""
-        if value is None or (value.isascii() and "\0" not in value):
-            return value
-        return value.encode("utf-8", "backslashreplace").decode("utf-8").replace("\0", "\\x00")
+        return None if value is None else storable(value)
 
 
 metadata = MetaData()

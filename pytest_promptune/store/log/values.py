@@ -13,6 +13,13 @@ from pytest_promptune.core.values import dataclass
 Status = Literal["running", "finished", "interrupted"]
 
 
+def storable(text: str) -> str:
+    """Text as both databases take it: neither NUL nor lone surrogates, which models give now and then."""
+    if text.isascii() and "\0" not in text:
+        return text
+    return text.encode("utf-8", "backslashreplace").decode("utf-8").replace("\0", "\\x00")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SampleKey:
     """Which execution: the run index is part of it, so that N runs stay N draws."""

@@ -122,3 +122,15 @@ def test_lists_of_codes_are_counted_where_cut():
 def test_a_sentence_escapes_what_is_put_into_it():
     """All but what is escaped already."""
     assert escape.sentence("{} of {}", "<b>", escape.code("x")) == "\\<b> of `x`"
+
+
+PICTURES = [*NASTY, "##[group]", "[pwn]: https://x.invalid", "]", "[", "\\[", "\\\\]", "![a][b] [c\\]: d"]
+
+
+@pytest.mark.parametrize("nasty", PICTURES)
+def test_a_picture_stays_one(nasty):
+    """Whatever its alternative text says: neither words with brackets nor a link."""
+    shown = markdown_it.MarkdownIt("commonmark").render(f"![{escape.alternative(nasty)}](plot.svg)")
+    found = re.fullmatch(r'<p><img src="plot.svg" alt="([^"]*)" /></p>\n', shown)
+    assert found, shown
+    assert html.unescape(found[1]).replace(escape.JOINER, "") == clean(nasty)

@@ -14,8 +14,10 @@ import pytest
 import views
 from markupsafe import Markup
 
+from pytest_promptune.core.casebook import MARKS
 from pytest_promptune.core.circumstances import What
 from pytest_promptune.core.model import Change
+from pytest_promptune.core.results import GRAVEST
 from pytest_promptune.core.series.final import RecommendationKind, RemarkKind
 from pytest_promptune.report.final.json import to_json
 from pytest_promptune.report.final.markdown import render_final
@@ -67,6 +69,7 @@ def test_every_kind_has_words(language):
     assert {f"r_{kind}" for kind in get_args(RecommendationKind)} <= keys
     assert {f"m_{kind}" for kind in get_args(RemarkKind)} <= keys
     assert {f"d_{what}" for what in get_args(What)} <= keys
+    assert {f"book_{each}" for each in (*MARKS, *GRAVEST) if each != "skipped"} <= keys
 
 
 def test_words_that_nobody_uses_are_gone():
@@ -80,10 +83,14 @@ def test_words_that_nobody_uses_are_gone():
         *(root / "final").glob("*.py"),
         *(root / "plots").glob("*.py"),
         *(root / "templates" / "final").glob("*.j2"),
+        *(root / "templates" / "html").glob("*.j2"),
         root / "words" / "__init__.py",
         root.parent / "plot_files.py",
     ]
     text = "".join(file.read_text(encoding="utf-8") for file in files)
+    script = (root / "templates" / "html" / "page.js").read_text(encoding="utf-8")
+    assert '"rest"' not in script  # of cut texts, which are made before
+    text += "".join(f'"book_{each}"' for each in ("rest", *MARKS, *GRAVEST, *re.findall(r'"(\w+)"', script)))
     assert all(f'"p_{what}"' not in text for what in get_args(Share))  # made of a kind, too
     made = (
         *(f"p_{what}" for what in get_args(Share)),

@@ -4,13 +4,26 @@ from __future__ import annotations
 
 import json
 import re
+from pathlib import Path
+from typing import Any
 
+import finals
 import views
 
-from pytest_promptune.core.casebook import Answer, BookCase, BookSample, CaseBook, shown
-from pytest_promptune.report.html import page, render_html
+from pytest_promptune.core.casebook import (
+    Answer,
+    BookCase,
+    BookSample,
+    CaseBook,
+    build_series_book,
+    shown,
+)
+from pytest_promptune.core.results import Result
+from pytest_promptune.core.series.final import CaseChange, CaseChanges, MetricChange
+from pytest_promptune.report.html import page, render_html, rendering
 from pytest_promptune.report.html.casebook_data import to_script
 from pytest_promptune.report.html.converting import to_html
+from pytest_promptune.report.words import LANGUAGES, Words
 
 
 def test_markdown_as_html():
@@ -26,6 +39,16 @@ def test_markdown_as_html():
     assert '<td class="number">−1.5 [−2, −1] pts</td>' in html
     assert "<td>1</td>" in html
     assert "style=" not in html
+
+
+def test_pictures_as_figures():
+    """Plots scroll within themselves, as tables do; a picture among words stays where it is."""
+    source = "data:image/svg+xml;base64,AA=="
+    html, _ = to_html(f"![one *two*]({source})\n\nbefore ![small]({source})\n")
+    assert f'<figure class="wide plot" tabindex="0"><img src="{source}" alt="one two"></figure>' in (
+        html.replace(" />", ">")
+    )
+    assert f'<p>before <img src="{source}" alt="small" /></p>' in html
 
 
 def test_a_column_stands_to_the_right_when_all_of_it_are_numbers():
@@ -78,12 +101,86 @@ def book(text: str) -> CaseBook:
 def test_the_data_cannot_end_its_element():
     """Nor break a script: neither tags nor line separators nor lone surrogates; each text stands once."""
     text = "</script><!-- \u2028\u2029 \ud800 ü"
-    script = to_script(book(text))
+    script = to_script(book(text), Words("en"))
     assert not re.search("[<\u2028\u2029]", script)
     script.encode("utf-8")
     data = json.loads(script)
     assert data["texts"] == [text, ""]
     assert script.count("script") == 1
+
+
+def test_the_script_has_words_for_all_it_says():
+    """Each key that it asks for, in every language."""
+    script = (Path(rendering.__file__).parent.parent / "templates" / "html" / "page.js").read_text("utf-8")
+    asked = set(re.findall(r'say\("(\w+)"', script)) | {"count", "count_first"}
+    assert len(asked) >= 20
+    for language in LANGUAGES:
+        words = json.loads(to_script(book("x"), Words(language)))["words"]
+        assert asked <= set(words)
+        filled = {name: set(re.findall(r"{(\w+)}", words[name])) for name in asked}
+        assert filled == {
+            name: set(re.findall(r"{(\w+)}", Words("en").plain(f"book_{name}"))) for name in asked
+        }
+
+
+def test_a_page_in_its_language():
+    """What the page itself says, too: no word of another language stands around the report."""
+    html = page("# 最終レポート\n\n本文\n", book=book("x"), language="ja")
+    around = re.sub(r"<style>.*?</style>|<script.*?</script>|<[^>]*>", "", html, flags=re.DOTALL)
+    assert set(re.findall(r"[A-Za-z]+", around)) == {"pytest", "promptune"}
+    labels = re.findall(r'(?:aria-label|title)="([^"]*)"', html)
+    assert len(labels) == 2
+    assert not any(re.search("[A-Za-z]", label) for label in labels)
+
+
+def series_result(variant: str, passed: bool, **changes: Any) -> Result:
+    values: dict[str, Any] = {
+        "nodeid": f"{views.MODULE}::test_intent[TC001-1]",
+        "module": views.MODULE,
+        "test": "test_intent",
+        "metric": "test_intent",
+        "app": "bot",
+        "case_id": "TC001",
+        "case_hash": "sha256:1",
+        "variant": variant,
+        "run": 1,
+        "outcome": "passed" if passed else "missed",
+    }
+    return Result(**(values | changes))
+
+
+def test_the_book_of_a_series():
+    """What became of cases as the report counts it, and what is flaky at present; texts cut in its words."""
+    metric = views.metric_name()
+    changes = CaseChanges(
+        name=metric,
+        cases=(
+            CaseChange(case="TC001", before=0.0, after=1.0, verdict="improved"),
+            CaseChange(case="TC002", before=1.0, after=0.5, verdict="degraded", confirmed=True),
+            CaseChange(case="TC003", before=1.0, after=1.0, verdict="kept"),
+        ),
+    )
+    rows = [views.metric_row(metric, flaky_cases=(case,)) for case in ("TC003", "TC002")]
+    change = MetricChange(name=metric, initial=rows[0], final=rows[1], comparison=None, gated=True)
+    report = finals.report(cases=(changes,), metrics=(change,))
+    assert report.is_changed
+    results = [
+        series_result(state, passed, case_id=case)
+        for case in ("TC001", "TC002", "TC003")
+        for state, passed in (("初期", case != "TC001"), ("最終", True))
+    ]
+    answers = {(*each.sample_identity, 1): Answer(output="長" * 20_003) for each in results}
+    found = build_series_book(
+        report, ("初期", "最終"), results, contents={}, answers=answers, more="… ほか {rest} 文字"
+    )
+    assert found.variants == ("初期", "最終")
+    assert {case.id: case.marks for case in found.cases} == {
+        "TC001": ("improved", "missed"),
+        "TC002": ("degraded", "flaky"),
+        "TC003": (),
+    }
+    assert [sample.variant for sample in found.cases[0].samples] == ["初期", "最終"]
+    assert (found.cases[0].samples[0].output or "").endswith("長\n… ほか 3 文字")
 
 
 def test_values_are_shown_as_text():

@@ -92,6 +92,7 @@
   const place = document.getElementById("book");
   if (!source || !place) return;
   const data = JSON.parse(source.textContent);
+  const say = (key, values = {}) => (data.words[key] ?? key).replace(/\{(\w+)\}/g, (_, name) => values[name]);
   const several = (name) => new Set(data.cases.map((each) => each[name])).size > 1;
   const manyModules = several("module");
   const manyApps = several("app");
@@ -116,24 +117,25 @@
     const sample = each.samples.find((one) => one[0] === variant && one[1] === run);
     column.append(make("h4", "", data.variants[variant]));
     if (!sample) {
-      column.append(make("p", "count", "not measured"));
+      column.append(make("p", "count", say("not_measured")));
       return column;
     }
     const [, , outcome, verdicts, scores, labels, latency, tokens, cost, output, error] = sample;
     const box = make("div", `sample ${outcome}`);
-    const about = [outcome, seconds(latency), tokens[0] === null ? "" : `${tokens[0]} + ${tokens[1]} tokens`,
+    const about = [say(outcome), seconds(latency),
+      tokens[0] === null ? "" : say("tokens", { input: tokens[0], output: tokens[1] }),
       cost === null ? "" : `$${cost.toPrecision(3)}`].filter(Boolean);
     box.append(make("div", "about", about.join(" · ")));
     const list = make("ul");
     for (const [metric, said, message] of verdicts) {
       const text = data.texts[message];
-      list.append(make("li", "", `${data.texts[metric]}: ${said}${text ? ` (${text})` : ""}`));
+      list.append(make("li", "", `${data.texts[metric]}: ${say(said)}${text ? ` (${text})` : ""}`));
     }
     for (const [name, value] of Object.entries(scores)) list.append(make("li", "", `${name}: ${value === null ? "–" : value}`));
-    for (const label of labels) list.append(make("li", "", `taken for ${label}`));
+    for (const [predicted, expected] of labels) list.append(make("li", "", say("taken", { predicted, expected })));
     box.append(list);
-    if (error) box.append(block("error", error, "text error"));
-    else if (output !== null) box.append(block("output", data.texts[output]));
+    if (error) box.append(block(say("error"), error, "text error"));
+    else if (output !== null) box.append(block(say("output"), data.texts[output]));
     column.append(box);
     return column;
   };
@@ -147,16 +149,16 @@
     if (outputs[0] === null) return found;
     outputs.slice(1).forEach((output, index) => {
       if (output === null) return;
-      const label = `${data.variants[0]} → ${data.variants[index + 1]}`;
+      const pair = `${data.variants[0]} → ${data.variants[index + 1]}`;
       if (output === outputs[0]) {
-        found.append(make("div", "what", `${label}: the same output`));
+        found.append(make("div", "what", say("same", { pair })));
         return;
       }
       const changed = parts(outputs[0], output);
       const shown = make("pre", "text diff");
-      if (changed === null) shown.textContent = "Too long to compare here.";
+      if (changed === null) shown.textContent = say("too_long");
       else for (const [kind, text] of changed) shown.append(kind ? make(kind, "", text) : document.createTextNode(text));
-      found.append(make("div", "what", `${label}: what differs`), shown);
+      found.append(make("div", "what", say("differs", { pair })), shown);
     });
     return found;
   };
@@ -164,7 +166,7 @@
   const inside = (each) => {
     const box = make("div", "inside");
     const given = make("div", "pair");
-    for (const [label, number] of [["input", each.input], ["expected", each.expected]]) {
+    for (const [label, number] of [[say("input"), each.input], [say("expected"), each.expected]]) {
       if (!data.texts[number]) continue;
       const column = make("div");
       column.append(block(label, data.texts[number]));
@@ -183,7 +185,7 @@
       shown.replaceChildren(columns, differences(each, run));
     };
     for (const run of runs) {
-      const button = make("button", "", `run ${run}`);
+      const button = make("button", "", say("run", { run }));
       button.type = "button";
       button.dataset.run = run;
       button.addEventListener("click", () => show(run));
@@ -204,7 +206,7 @@
     head.append(make("span", "id", each.id));
     const where = [manyModules ? each.module : "", manyApps ? each.app : "", categoryOf(each)].filter(Boolean);
     if (where.length) head.append(make("span", "tag", where.join(" · ")));
-    for (const mark of marksOf(each)) head.append(make("span", `badge ${mark}`, mark));
+    for (const mark of marksOf(each)) head.append(make("span", `badge ${mark}`, say(mark)));
     const means = make("span", "means");
     means.append(...data.variants.map((name, variant) => make("span", "", `${name} ${rate(each, variant)}`)));
     head.append(means);
@@ -238,26 +240,28 @@
     return counts;
   };
   const marks = counted(data.cases.flatMap(marksOf));
-  const kinds = ["regressed", "improved", "suspect", "flaky", "missed", "errored", "missing"].filter((mark) => marks.has(mark));
-  const change = choice("Change", [["", `all (${data.cases.length})`], ...kinds.map((mark) => [mark, `${mark} (${marks.get(mark)})`])]);
+  const kinds = data.marks.filter((mark) => marks.has(mark));
+  const numbered = (text, number) => say("numbered", { text, number });
+  const change = choice(say("change"), [["", numbered(say("all"), data.cases.length)],
+    ...kinds.map((mark) => [mark, numbered(say(mark), marks.get(mark))])]);
   change.id = "change";
   const categories = counted(data.cases.map(categoryOf).filter(Boolean));
   const category = categories.size
-    ? choice("Category", [["", "all"], ...[...categories].sort().map(([name, number]) => [name, `${name} (${number})`])])
+    ? choice(say("category"), [["", say("all")], ...[...categories].sort().map(([name, number]) => [name, numbered(name, number)])])
     : null;
   if (category) category.id = "category";
-  const outer = make("label", "", "Text");
+  const outer = make("label", "", say("text"));
   const search = make("input");
   search.type = "search";
   search.id = "search";
-  search.placeholder = "in ids, tags, inputs, outputs";
+  search.placeholder = say("where");
   outer.append(search);
   filters.append(outer);
 
   const count = make("p", "count");
   count.setAttribute("role", "status");
   const list = make("div", "list");
-  const more = make("button", "more", "Show more");
+  const more = make("button", "more", say("more"));
   more.type = "button";
   const PAGE = 200;
   let chosen = [];
@@ -267,7 +271,8 @@
     list.append(...next.map(row));
     shownCount += next.length;
     more.hidden = shownCount >= chosen.length;
-    count.textContent = `${chosen.length} of ${data.cases.length} cases${more.hidden ? "" : `, the first ${shownCount} shown`}`;
+    count.textContent = say(more.hidden ? "count" : "count_first",
+      { number: chosen.length, of: data.cases.length, shown: shownCount });
   };
   const update = () => {
     const words = search.value.toLowerCase();
