@@ -1438,3 +1438,138 @@ graph = graph_of(node)
         )
     )
     assert row["prompt"] == [{"file": "texts/hello.md", "line": 1, "text": "Say hello to them"}]
+
+
+def test_what_a_method_of_a_made_object_gives(inspect):
+    """Its result counts, and not what its object and its arguments hold."""
+    row = only(
+        inspect(
+            """
+class Clerk:
+    def __init__(self):
+        self.greeting = "Never shown to anybody"
+        self.prompts = self.build()
+
+    def build(self):
+        return {"long": "Say hello at length", "short": "Say hello to them"}
+
+    def pick(self, kind):
+        return self.prompts[kind]
+
+
+def node(state):
+    clerk = Clerk()
+    return {"a": llm.invoke(clerk.pick("short")).content}
+
+
+graph = graph_of(node)
+"""
+        )
+    )
+    assert texts(row) == ["Say hello to them"]
+
+
+def test_a_state_that_an_entry_is_put_into(inspect):
+    """The other entries stay as unknown as they were: a model that is in the state is called."""
+    row = only(
+        inspect(
+            """
+from langchain_core.language_models import BaseLanguageModel
+
+
+async def ask(text: str, model: BaseLanguageModel):
+    return (ChatPromptTemplate.from_template(text) | model | StrOutputParser()).astream({})
+
+
+async def node(state):
+    if state.get("q"):
+        state["a"] = False
+    chosen = state.get("model")
+    async for part in await ask("Say hello to them", chosen):
+        return {"a": part}
+
+
+graph = graph_of(node)
+"""
+        )
+    )
+    assert texts(row) == ["Say hello to them"]
+
+
+def test_entries_that_are_put_into_a_table_one_by_one(inspect):
+    """Each is found by its key."""
+    row = only(
+        inspect(
+            """
+def node(state):
+    prompts = {}
+    prompts["long"] = "Say hello at length"
+    prompts["short"] = "Say hello to them"
+    return {"a": llm.invoke(prompts["short"]).content}
+
+
+graph = graph_of(node)
+"""
+        )
+    )
+    assert texts(row) == ["Say hello to them"]
+
+
+def test_a_table_of_many_tools_by_name(inspect):
+    """Names of tools don't crowd out the tools."""
+    row = only(
+        inspect(
+            """
+def make(number):
+    @tool(f"plain{number}")
+    def plain(text: str) -> str:
+        "Give it back."
+        return text
+
+    return plain
+
+
+@tool
+def asking(text: str) -> str:
+    "Ask the model."
+    return llm.invoke("Say hello to them").content
+
+
+TOOLS = [*map(make, range(25)), asking]
+
+
+async def node(state):
+    by_name = {tool.name: tool for tool in TOOLS}
+    return {"a": await asyncio.to_thread(by_name[state["q"]].invoke, {"text": ""})}
+
+
+graph = graph_of(node)
+"""
+        )
+    )
+    assert texts(row) == ["Say hello to them"]
+
+
+def test_entries_of_a_table_that_an_object_keeps(inspect):
+    """Put in by one method and taken out by another."""
+    row = only(
+        inspect(
+            """
+class Clerk:
+    def __init__(self):
+        self.prompts = {"long": "Say hello at length"}
+        self.fill("short")
+
+    def fill(self, key):
+        self.prompts[key] = "Say hello to them"
+
+
+def node(state):
+    return {"a": llm.invoke(Clerk().prompts["short"]).content}
+
+
+graph = graph_of(node)
+"""
+        )
+    )
+    assert texts(row) == ["Say hello to them"]

@@ -161,7 +161,7 @@ class Calls:
         """Of a method that is known; methods of builtins and paths hold what their object holds."""
         result = self.call_value(found, given, site)
         has_path = any(isinstance(item, PurePath) for item in base.objects)
-        is_builtin = all(code_of(getattr(item, "__func__", item)) is None for item in found.objects)
+        is_builtin = not any(map(_has_code, found.objects))
         if (has_path or is_builtin) and not found.closures:
             arguments = [] if name in _TAKING_APART else given.every
             if any(isinstance(item, type) for item in base.objects):
@@ -343,6 +343,12 @@ class Calls:
 
 def _calls_models(inside: Contents) -> bool:
     return bool(inside.models or inside.graphs)
+
+
+def _has_code(method: Any) -> bool:
+    """Whether it is written in Python, also a method of an object that the source makes."""
+    function = method.function if isinstance(method, Method) else getattr(method, "__func__", method)
+    return code_of(function) is not None
 
 
 def _is_callable(item: Any) -> bool:

@@ -18,7 +18,7 @@ from pytest_promptune.core.literals import text_of
 from pytest_promptune.core.nodes.model import CallPlace, PromptText
 from pytest_promptune.langgraph.nodes.calls import Calls
 from pytest_promptune.langgraph.nodes.contents import contents, role_of
-from pytest_promptune.langgraph.nodes.items import item_of, items_of
+from pytest_promptune.langgraph.nodes.items import item_of, items_of, with_item
 from pytest_promptune.langgraph.nodes.models import constant, is_called_like_a_class
 from pytest_promptune.langgraph.nodes.sources import Sources
 from pytest_promptune.langgraph.nodes.strings import joined_name
@@ -133,8 +133,11 @@ class Evaluator:
                 self.bind(element, parts[i] if parts else items_of(value), scope)
         elif isinstance(target, ast.Starred):
             self.bind(target.value, value, scope)
-        elif isinstance(target, ast.Subscript) and isinstance(target.value, ast.Name):
-            scope.bind(target.value.id, held([value]))
+        elif isinstance(target, ast.Subscript):
+            before, key = self.expression(target.value, scope), constant(self.expression(target.slice, scope))
+            after = with_item(before, key, value)
+            if after is not before:
+                self.bind(target.value, after, scope)
 
     # -- expressions -------------------------------------------------------------------------------------
 
@@ -257,7 +260,7 @@ class Evaluator:
             for condition in generator.ifs:
                 self.expression(condition, inner)
         if isinstance(node, ast.DictComp):  # a key may be a call, as in {pool.submit(ask, q): q for q in …}
-            return held([self.expression(part, inner) for part in (node.key, node.value)])
+            return held([self.expression(part, inner) for part in (node.value, node.key)])
         return held([self.expression(node.elt, inner)])
 
     def _call(self, node: ast.Call, scope: Scope) -> Value:
