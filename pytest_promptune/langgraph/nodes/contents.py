@@ -110,7 +110,7 @@ def contents(value: Value) -> Contents:
     found = Contents()
     found.add_value(value)
     found.models = [use for i, use in enumerate(found.models) if use not in found.models[:i]]
-    found.texts = [text for i, text in enumerate(found.texts) if text not in found.texts[:i]]
+    found.texts = list(dict.fromkeys(found.texts))
     return found
 
 

@@ -41,7 +41,7 @@ def item_of(value: Value, key: Any) -> Value:
 
 
 def with_item(value: Value, key: Any, new: Value) -> Value:
-    """What a collection is after ``value[key] = new``; a table that the source makes keeps it under its key."""
+    """What a collection is after ``value[key] = new``: a table that the source makes has it under its key."""
     tables = [item for item in value.objects if isinstance(item, Instance) and item.cls is dict]
     if value.is_unknown and value.elements is None:  # other entries stay unknown
         tables = [Instance(cls=dict, made_of=Value(name=value.name or "table"))]

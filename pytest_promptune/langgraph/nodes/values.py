@@ -72,7 +72,7 @@ def union(values: Iterable[Value]) -> Value:
     return Value(
         objects=_once([o for v in every for o in v.objects]),
         models=_equal_once([m for v in every for m in v.models]),
-        texts=_equal_once([t for v in every for t in v.texts]),
+        texts=tuple(dict.fromkeys(t for v in every for t in v.texts))[:_MOST],
         closures=_once([c for v in every for c in v.closures]),
         bound=_once([b for v in every for b in v.bound]),
         elements=_elements([v for v in every if not v.is_unknown]),
