@@ -1573,3 +1573,124 @@ graph = graph_of(node)
         )
     )
     assert texts(row) == ["Say hello to them"]
+
+
+TWO_PROMPTS = """
+greet: |
+  Say hello to them
+  and be {manner}.
+part: >
+  Say good-bye
+"""
+
+
+@pytest.mark.parametrize(
+    "where", ['Path(__file__).parent / "prompts.yaml"', '__file__.rpartition("/")[0] + "/prompts.yaml"']
+)
+def test_prompt_files_named_by_a_path_that_the_app_keeps(inspect, tmp_path, where):
+    """A path is as good as a name, whether it is read at import or by the node."""
+    (tmp_path / "prompts.yaml").write_text(TWO_PROMPTS, encoding="utf-8")
+    found = inspect(
+        f"""
+from pathlib import Path
+
+import yaml
+
+FILE = {where}
+
+
+def load():
+    with open(FILE) as file:
+        return yaml.safe_load(file)
+
+
+LOADED = load()
+
+
+def early(state):
+    return {{"a": llm.invoke(LOADED["greet"].format(manner="brief")).content}}
+
+
+def late(state):
+    return {{"a": llm.invoke(load()["greet"]).content}}
+
+
+graph = graph_of(early, late)
+"""
+    )
+    expected = {"file": "prompts.yaml", "line": 2, "text": "Say hello to them\nand be {manner}.\n"}
+    assert [row["prompt"] for row in rows(found)] == [[expected], [expected]]
+
+
+def test_a_prompt_file_that_a_path_reads(inspect, tmp_path):
+    """The constant is a path with a folder."""
+    (tmp_path / "hello.md").write_text("Say hello to them", encoding="utf-8")
+    row = only(
+        inspect(
+            """
+from pathlib import Path
+
+FILE = Path(__file__).parent / "hello.md"
+
+
+def node(state):
+    return {"a": llm.invoke(FILE.read_text(encoding="utf-8")).content}
+
+
+graph = graph_of(node)
+"""
+        )
+    )
+    assert row["prompt"] == [{"file": "hello.md", "line": 1, "text": "Say hello to them"}]
+
+
+def test_files_that_share_a_few_words_with_a_text_are_not_read(inspect, tmp_path, monkeypatch):
+    """Only the files with most of its stretches are parsed, unless they don't have it."""
+    read = []
+    tree = Sources.tree
+    monkeypatch.setattr(Sources, "tree", lambda self, file: read.append(Path(file).name) or tree(self, file))
+    row = only(
+        inspect(
+            """
+from words import WORDS
+
+
+def node(state):
+    return {"a": llm.invoke(WORDS["hello"]).content}
+
+
+graph = graph_of(node)
+""",
+            words='WORDS = {"hello": "Say hello to them\\nand be very brief"}\n',
+            others='OTHER = "Say hello to them"\n',
+        )
+    )
+    assert row["prompt"] == [{"file": "words.py", "line": 1, "text": "Say hello to them\nand be very brief"}]
+    assert "others.py" not in read
+
+
+def test_paths_in_a_text(inspect, tmp_path):
+    """A path that a text mentions isn't read; one that a name is put together with is."""
+    (tmp_path / "hello.md").write_text("Say hello to them", encoding="utf-8")
+    row = only(
+        inspect(
+            """
+from pathlib import Path
+
+FOLDER = Path(__file__).parent
+REPORT = FOLDER / "hello.md"
+
+
+def node(state):
+    text = open(f"{FOLDER}/hello.md").read()
+    return {"a": llm.invoke([("system", text), ("human", f"Write it down in {REPORT}")]).content}
+
+
+graph = graph_of(node)
+"""
+        )
+    )
+    assert {(prompt["file"], prompt["text"]) for prompt in row["prompt"]} == {
+        ("hello.md", "Say hello to them"),
+        (row["file"], "Write it down in {REPORT}"),
+    }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import field, replace
+from pathlib import PurePath
 from types import MethodType
 from typing import Any
 
@@ -120,6 +121,12 @@ def _model(into: Contents, value: Any, depth: int) -> None:
 
 def _text(into: Contents, value: str, depth: int) -> None:
     into.texts.append(PromptText(text=value))
+
+
+def _path(into: Contents, value: PurePath, depth: int) -> None:
+    """A file that is read later is what it is called."""
+    if value.suffix:
+        into.texts.append(PromptText(text=str(value)))
 
 
 def _message(into: Contents, value: BaseMessage, depth: int) -> None:
@@ -264,6 +271,7 @@ def _collection(into: Contents, value: Any, depth: int) -> None:
 _EXPANSIONS: tuple[tuple[Any, Callable[[Contents, Any, int], None]], ...] = (
     (BaseLanguageModel, _model),
     (str, _text),
+    (PurePath, _path),
     (BaseMessage, _message),
     (BasePromptTemplate, _template),
     (BaseMessagePromptTemplate, _template),

@@ -12,6 +12,7 @@ import importlib
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
+from pathlib import PurePath
 from typing import Any
 
 from pytest_promptune.core.literals import text_of
@@ -166,7 +167,7 @@ class Evaluator:
         values = [self.expression(part.value, scope) for part in parts]
         if (name := joined_name(node, values)) is not None:
             return Value(texts=(self._literal(node, name, scope),), is_text=True)
-        texts = [text for value in values for text in contents(value).texts]
+        texts = [text for value in values for text in contents(_without_paths(value)).texts]
         fixed = "".join(str(part.value) for part in node.values if isinstance(part, ast.Constant))
         own = (self._literal(node, text_of(node) or "", scope),) if fixed.strip() else ()
         return Value(texts=(*own, *texts), is_text=True)
@@ -265,6 +266,11 @@ class Evaluator:
 
     def _call(self, node: ast.Call, scope: Scope) -> Value:
         return self.calls.call(node, scope)
+
+
+def _without_paths(value: Value) -> Value:
+    """A value whose paths are only mentioned: the files aren't read."""
+    return replace(value, objects=tuple(item for item in value.objects if not isinstance(item, PurePath)))
 
 
 def _imported(module: str, name: str | None, scope: Scope) -> Value:
