@@ -1694,3 +1694,170 @@ graph = graph_of(node)
         ("hello.md", "Say hello to them"),
         (row["file"], "Write it down in {REPORT}"),
     }
+
+
+#: Name → a node that puts "Say hello to them" into the state, and one that sends it to the model.
+CHANNELS = {
+    "text": (
+        """
+def first(state):
+    return {"q": "Say hello to them", "a": "Never shown to anybody"}
+""",
+        """
+def second(state):
+    return {"a": llm.invoke([SystemMessage(state["q"])]).content}
+""",
+    ),
+    "messages": (
+        """
+from langchain_core.messages import AIMessage
+
+GREETING = "Say hello to them"
+
+
+def first(state):
+    return {**state, "q": [SystemMessage(content=GREETING), AIMessage("Never shown to anybody")]}
+""",
+        """
+def second(state):
+    return {"a": llm.invoke(state["q"] + [ToolMessage("Nor is this", tool_call_id="1")]).content}
+""",
+    ),
+    "command": (
+        """
+def first(state) -> Command[Literal["node1"]]:
+    messages = [HumanMessage("Say hello to them")]
+    return Command(goto="node1", update={"q": {"type": "override", "value": messages}})
+""",
+        """
+class Second:
+    def __init__(self, model):
+        self.model = model
+
+    async def run(self, state):
+        return {"a": (await self.model.ainvoke(state.get("q", []))).content}
+
+
+second = Second(llm).run
+""",
+    ),
+    "mutated": (
+        """
+def first(state):
+    state["q"] = "Say hello to them"
+    return state
+""",
+        """
+def second(model, state):
+    question = state["q"]
+    return {"a": model.invoke(question).content}
+
+
+second = functools.partial(second, llm)
+""",
+    ),
+}
+
+
+@pytest.mark.parametrize("way", CHANNELS)
+def test_a_prompt_that_another_node_puts_into_the_state(inspect, way):
+    """Its text and line, under the key that is read."""
+    row = only(inspect("".join(CHANNELS[way]) + "\n\ngraph = graph_of(first, second)\n"))
+    assert (row["node"], texts(row)) == ("node1", ["Say hello to them"])
+    assert row["prompt"][0]["line"] > HEAD.count("\n")
+
+
+def test_a_prompt_in_a_state_with_attributes(inspect):
+    """A class of pydantic, whose nodes set and read attributes, and use its methods."""
+    row = only(
+        inspect(
+            """
+class Talk(BaseModel):
+    prompt: str = ""
+    answer: str = ""
+
+    def question(self):
+        return self.prompt
+
+
+def first(state: Talk):
+    return {"prompt": "Say hello to them"}
+
+
+def second(state: Talk):
+    return {"answer": llm.invoke(state.question()).content}
+
+
+builder = StateGraph(Talk)
+builder.add_node("first", first)
+builder.add_node("second", second)
+builder.add_edge(START, "first")
+builder.add_edge("first", "second")
+graph = builder.compile()
+"""
+        )
+    )
+    assert (row["node"], texts(row)) == ("second", ["Say hello to them"])
+
+
+def test_a_prompt_that_is_sent_to_a_node(inspect):
+    """By a route, with `Send`."""
+    row = only(
+        inspect(
+            """
+def route(state):
+    return [Send("second", {"q": "Say hello to them"}) for _ in state["q"]]
+
+
+def second(state):
+    return {"a": llm.invoke(state["q"]).content}
+
+
+builder = StateGraph(State)
+builder.add_node("second", second)
+builder.add_conditional_edges(START, route, ["second"])
+graph = builder.compile()
+"""
+        )
+    )
+    assert (row["node"], texts(row)) == ("second", ["Say hello to them"])
+
+
+def test_a_state_that_is_filled_into_a_prompt(inspect):
+    """Where a call has texts of its own, what other nodes say is data."""
+    row = only(
+        inspect(
+            """
+def first(state):
+    return {"q": "Nobody has answered so far"}
+
+
+def second(state):
+    return {"a": llm.invoke(f"Say hello to them: {state['q']}").content}
+
+
+graph = graph_of(first, second)
+"""
+        )
+    )
+    assert texts(row) == ["Say hello to them: {state['q']}"]
+
+
+def test_a_prompt_for_a_node_of_a_subgraph(inspect):
+    """The graph above puts it into a key that both have."""
+    row = only(
+        inspect(
+            """
+def first(state):
+    return {"q": "Say hello to them"}
+
+
+def second(state):
+    return {"a": llm.invoke(state["q"]).content}
+
+
+graph = graph_of(first, graph_of(second))
+"""
+        )
+    )
+    assert (row["node"], texts(row)) == ("node1/node", ["Say hello to them"])

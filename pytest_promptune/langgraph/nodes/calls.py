@@ -307,8 +307,12 @@ class Calls:
 
     # -- models and graphs -------------------------------------------------------------------------------
 
-    def run(self, value: Value, given: Arguments, site: Site | None) -> None:
-        """Invoke a value: record its models, follow its functions, remember its graphs."""
+    def run(self, value: Value, given: Arguments, site: Site | None) -> Value:
+        """Invoke a value: record its models, follow its functions, remember its graphs.
+
+        Returns:
+            What its functions give.
+        """
         inside = contents(value)
         # what may be a graph is one: the models it holds are those of its nodes
         models = [] if inside.graphs and site is not None else inside.models
@@ -319,12 +323,12 @@ class Calls:
             models = [replace(use, params={**use.params, **given_params}) for use in models]
             arguments = [a for a in [given.get(0, "input", "messages", "inputs", "prompt")] if a is not None]
             self._record(models, [Value(texts=tuple(inside.texts)), *arguments, given.rest], site)
-        for function in inside.functions:
-            self._call_object(function, replace(given, named={}), site)
-        for closure in inside.closures:
-            self.functions.follow(closure, replace(given, named={}))
+        unnamed = replace(given, named={})
+        results = [self._call_object(function, unnamed, site) for function in inside.functions]
+        results += [self.functions.follow(closure, unnamed) for closure in inside.closures]
         known = {id(graph) for graph in self.graphs}
         self.graphs += [graph for graph in inside.graphs if id(graph) not in known]
+        return union(results)
 
     def _record(self, models: Iterable[ModelUse], texts: Iterable[Value], site: Site | None) -> None:
         near = site.file if site else None

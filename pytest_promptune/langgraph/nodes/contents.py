@@ -102,8 +102,9 @@ class Contents:
             return
         self._seen[id(instance)] = instance
         self.add_value(instance.made_of, depth)
-        for value in instance.fields.values():
-            self.add_value(value, depth)
+        for key, value in instance.fields.items():
+            if not instance.is_state or key == "messages":
+                self.add_value(value, depth)
 
 
 def contents(value: Value) -> Contents:

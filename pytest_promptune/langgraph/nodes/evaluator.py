@@ -55,9 +55,18 @@ class Evaluator:
         self._steps = 0
         self._returned: list[list[Value]] = []
 
-    def run(self, value: object) -> None:
-        """Evaluate what happens when a live object, as a node's runnable, is invoked."""
-        self.calls.run(Value(objects=(value,)), Arguments(), None)
+    def run(self, value: object, state: Value | None = None) -> Value:
+        """Evaluate what happens when a live object, as a node's runnable, is invoked.
+
+        Args:
+            value: the object.
+            state: what its functions get, where something is known of it.
+
+        Returns:
+            What its functions give.
+        """
+        given = Arguments() if state is None else Arguments(positional=(state,))
+        return self.calls.run(Value(objects=(value,)), given, None)
 
     # -- functions ---------------------------------------------------------------------------------------
 

@@ -106,6 +106,8 @@ class Instance:
     cls: type | None = None
     fields: dict[str, Value] = field(default_factory=dict)
     made_of: Value = NOTHING
+    #: Whether it is the state of a graph. A model that is given all of it gets its messages.
+    is_state: bool = False
 
 
 @dataclass(frozen=True, eq=False, slots=True, kw_only=True)
