@@ -1741,6 +1741,26 @@ class Second:
 second = Second(llm).run
 """,
     ),
+    "inserted": (
+        """
+def first(state):
+    state["q"].insert(0, SystemMessage("Say hello to them"))
+    return state
+""",
+        """
+class Second:
+    def __init__(self, state):
+        self.messages = []
+        self.messages.extend(state["q"])
+
+    def run(self):
+        return {"a": llm.invoke(self.messages).content}
+
+
+def second(state):
+    return Second(state).run()
+""",
+    ),
     "mutated": (
         """
 def first(state):

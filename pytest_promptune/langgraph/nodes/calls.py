@@ -110,10 +110,17 @@ class Calls:
                 self._record([of_sdk(body.provider, body.given)], sdk_texts(body.given), site)
                 return NOTHING
             base = self._evaluator.expression(node.func.value, scope)
-            if node.func.attr in _FILLING and isinstance(node.func.value, ast.Name):
-                scope.names[node.func.value.id] = union([base, held(given.every)])
+            if self._fills(node.func, base):
+                self._evaluator.bind(node.func.value, union([base, held(given.every)]), scope)
             return self._method(base, node.func.attr, given, site)
         return self.call_value(self._evaluator.expression(node.func, scope), given, site)
+
+    def _fills(self, method: ast.Attribute, base: Value) -> bool:
+        """Whether it puts something into a collection, and isn't a method of the app that is called so."""
+        if method.attr not in _FILLING:
+            return False
+        is_local = isinstance(method.value, ast.Name)
+        return is_local or not any(map(_has_code, self.attributes.find(base, method.attr).objects))
 
     def is_invocation(self, base: Value, method: str) -> bool:
         """Whether ``base.method`` calls a model or graph when it is called."""

@@ -81,7 +81,10 @@ def union(values: Iterable[Value]) -> Value:
 
 def held(values: Iterable[Value]) -> Value:
     """What is made of the values: it holds all of them, and its elements are not known."""
-    return replace(union(values), elements=None, is_text=False, name=None)
+    found = union(values)
+    if found.elements is None and not found.is_text and found.name is None:
+        return found
+    return replace(found, elements=None, is_text=False, name=None)
 
 
 def _elements(values: list[Value]) -> tuple[Value, ...] | None:
