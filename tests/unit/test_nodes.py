@@ -1881,3 +1881,27 @@ graph = graph_of(first, graph_of(second))
         )
     )
     assert (row["node"], texts(row)) == ("node1/node", ["Say hello to them"])
+
+
+def test_a_part_of_a_prompt_file_that_was_read_at_import(inspect, tmp_path):
+    """What follows a header has the line where it begins."""
+    text = "You are a clerk.\n\nSay hello to them."
+    (tmp_path / "clerk.md").write_text(f"---\nmodel: small\n---\n{text}\n", encoding="utf-8")
+    row = only(
+        inspect(
+            """
+from pathlib import Path
+
+FILES = {file.stem: file.read_text(encoding="utf-8") for file in Path(__file__).parent.glob("*.md")}
+PROMPT = FILES["clerk"].split("---", 2)[2].strip()
+
+
+def node(state):
+    return {"a": llm.invoke([("system", PROMPT), ("human", state["q"])]).content}
+
+
+graph = graph_of(node)
+"""
+        )
+    )
+    assert row["prompt"] == [{"file": "clerk.md", "line": 4, "text": text}]

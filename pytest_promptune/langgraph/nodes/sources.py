@@ -107,7 +107,7 @@ class Sources:
             return found
         pieces = _pieces(text)  # files are parsed by how many of them they have, the most first
         sharing: dict[int, list[Callable[[], Iterable[Literal]]]] = {}
-        for raw, literals in self._searched(near):
+        for raw, literals in self._searched(text, near):
             if count := sum(piece in raw for piece in pieces):
                 sharing.setdefault(count, []).append(literals)
         for count in sorted(sharing, reverse=True):
@@ -116,7 +116,7 @@ class Sources:
                 return found
         return None
 
-    def _searched(self, near: str | None) -> Iterator[tuple[str, Callable[[], Iterable[Literal]]]]:
+    def _searched(self, text: str, near: str | None) -> Iterator[tuple[str, Callable[[], Iterable[Literal]]]]:
         """Every file that a text may come from: its content, and how its texts are had."""
         from pytest_promptune.langgraph.nodes.texts import texts_of  # parsers that only this needs
 
@@ -124,7 +124,7 @@ class Sources:
         for file, raw in python.items():
             yield raw, partial(self._literals, file)
         for other in self.text_files.values():
-            yield other.text, partial(texts_of, other)
+            yield other.text, partial(_parts, other, text.strip(), texts_of)
 
     def every_text(self) -> Iterator[Literal]:
         """All literals of the app's Python files but tests, and the texts in other files."""
@@ -266,6 +266,14 @@ def _read(path: Path) -> str | None:
         return path.read_text(encoding="utf-8") if path.stat().st_size <= _LARGEST else None
     except (OSError, UnicodeDecodeError):
         return None
+
+
+def _parts(file: Literal, text: str, texts_of: Callable[[Literal], Iterable[Literal]]) -> Iterator[Literal]:
+    """The texts of a file, and `text` where it is a part of one, as behind a header."""
+    yield from texts_of(file)
+    begin = file.text.find(text) if text else -1
+    if begin >= 0:
+        yield Literal(file=file.file, line=1 + file.text.count("\n", 0, begin), text=text)
 
 
 def _pieces(text: str) -> list[str]:
