@@ -1696,6 +1696,15 @@ graph = graph_of(node)
     }
 
 
+CHAIN = """
+
+def chain_of(*nodes):
+    builder = StateGraph(State)
+    builder.add_sequence([("node" if i == 0 else f"node{i}", node) for i, node in enumerate(nodes)])
+    builder.add_edge(START, "node")
+    return builder.compile()
+"""
+
 #: Name → a node that puts "Say hello to them" into the state, and one that sends it to the model.
 CHANNELS = {
     "text": (
@@ -1782,7 +1791,7 @@ second = functools.partial(second, llm)
 @pytest.mark.parametrize("way", CHANNELS)
 def test_a_prompt_that_another_node_puts_into_the_state(inspect, way):
     """Its text and line, under the key that is read."""
-    row = only(inspect("".join(CHANNELS[way]) + "\n\ngraph = graph_of(first, second)\n"))
+    row = only(inspect(CHAIN + "".join(CHANNELS[way]) + "\n\ngraph = chain_of(first, second)\n"))
     assert (row["node"], texts(row)) == ("node1", ["Say hello to them"])
     assert row["prompt"][0]["line"] > HEAD.count("\n")
 
@@ -1847,7 +1856,8 @@ def test_a_state_that_is_filled_into_a_prompt(inspect):
     """Where a call has texts of its own, what other nodes say is data."""
     row = only(
         inspect(
-            """
+            CHAIN
+            + """
 def first(state):
     return {"q": "Nobody has answered so far"}
 
@@ -1856,7 +1866,7 @@ def second(state):
     return {"a": llm.invoke(f"Say hello to them: {state['q']}").content}
 
 
-graph = graph_of(first, second)
+graph = chain_of(first, second)
 """
         )
     )
@@ -1867,7 +1877,8 @@ def test_a_prompt_for_a_node_of_a_subgraph(inspect):
     """The graph above puts it into a key that both have."""
     row = only(
         inspect(
-            """
+            CHAIN
+            + """
 def first(state):
     return {"q": "Say hello to them"}
 
@@ -1876,7 +1887,7 @@ def second(state):
     return {"a": llm.invoke(state["q"]).content}
 
 
-graph = graph_of(first, graph_of(second))
+graph = chain_of(first, chain_of(second))
 """
         )
     )
@@ -1905,3 +1916,39 @@ graph = graph_of(node)
         )
     )
     assert row["prompt"] == [{"file": "clerk.md", "line": 4, "text": text}]
+
+
+def test_a_prompt_that_comes_too_late(inspect):
+    """Nodes that can't have run before say nothing to a node; those of a loop do."""
+    found = inspect(
+        """
+def early(state):
+    return {"q": "Say hello to them"}
+
+
+def greet(state):
+    return {"a": llm.invoke(state["q"]).content}
+
+
+def late(state):
+    return {"q": "Say good-bye to them"}
+
+
+def part(state):
+    return {"a": llm.invoke(state["q"]).content}
+
+
+builder = StateGraph(State)
+for node in (early, greet, late, part):
+    builder.add_node(node.__name__, node)
+builder.add_edge(START, "early")
+builder.add_edge(["early"], "greet")
+builder.add_conditional_edges("greet", lambda state: "late", {"late": "late"})
+builder.add_edge("late", "part")
+graph = builder.compile()
+"""
+    )
+    assert {row["node"]: texts(row) for row in rows(found)} == {
+        "greet": ["Say hello to them"],
+        "part": ["Say hello to them", "Say good-bye to them"],
+    }

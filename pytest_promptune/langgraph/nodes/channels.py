@@ -36,6 +36,12 @@ def channels_of(returned: Iterable[Value], before: Channels) -> Channels:
     return found
 
 
+def has_command(returned: Iterable[Value]) -> bool:
+    """Whether a node may choose by itself what is next."""
+    items = [item for value in returned for item in value.objects]
+    return any(isinstance(item, Instance) and item.cls is Command for item in items)
+
+
 def state_of(schema: Any, channels: Channels) -> Value:
     """The state as a node gets it.
 

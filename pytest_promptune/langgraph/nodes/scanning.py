@@ -13,9 +13,10 @@ from langgraph.pregel import Pregel
 
 from pytest_promptune.core.nodes.model import CallPlace, Node
 from pytest_promptune.core.values import dataclass
-from pytest_promptune.langgraph.nodes.channels import Channels, channels_of, filled, state_of
+from pytest_promptune.langgraph.nodes.channels import Channels, channels_of, filled, has_command, state_of
 from pytest_promptune.langgraph.nodes.contents import Contents
 from pytest_promptune.langgraph.nodes.evaluator import Evaluator
+from pytest_promptune.langgraph.nodes.order import nodes_before
 from pytest_promptune.langgraph.nodes.sources import Sources, code_of
 from pytest_promptune.langgraph.nodes.values import Value
 
@@ -64,9 +65,12 @@ class _Scan:
         if any(graph is other for other in above) or len(above) > _DEEPEST:
             return  # a graph that invokes itself
         looks = {name: _Look(self._evaluator(), list(_runnables(graph, name))) for name in graph.nodes}
-        channels = channels_of([value for look in looks.values() for value in look.run(None)], before)
+        returned = {name: look.run(None) for name, look in looks.items()}
+        free = [name for name, values in returned.items() if has_command(values)]
+        earlier = nodes_before(getattr(graph, "builder", None), list(looks), free)
         for name, look in looks.items():
             path = f"{prefix}{name}"
+            channels = channels_of([value for other in earlier[name] for value in returned[other]], before)
             if look.evaluator.found:
                 calls = tuple(self._filled(graph, name, look, channels))
                 file, line = self._place(name, look.runnables, calls)
