@@ -1438,3 +1438,517 @@ graph = graph_of(node)
         )
     )
     assert row["prompt"] == [{"file": "texts/hello.md", "line": 1, "text": "Say hello to them"}]
+
+
+def test_what_a_method_of_a_made_object_gives(inspect):
+    """Its result counts, and not what its object and its arguments hold."""
+    row = only(
+        inspect(
+            """
+class Clerk:
+    def __init__(self):
+        self.greeting = "Never shown to anybody"
+        self.prompts = self.build()
+
+    def build(self):
+        return {"long": "Say hello at length", "short": "Say hello to them"}
+
+    def pick(self, kind):
+        return self.prompts[kind]
+
+
+def node(state):
+    clerk = Clerk()
+    return {"a": llm.invoke(clerk.pick("short")).content}
+
+
+graph = graph_of(node)
+"""
+        )
+    )
+    assert texts(row) == ["Say hello to them"]
+
+
+def test_a_state_that_an_entry_is_put_into(inspect):
+    """The other entries stay as unknown as they were: a model that is in the state is called."""
+    row = only(
+        inspect(
+            """
+from langchain_core.language_models import BaseLanguageModel
+
+
+async def ask(text: str, model: BaseLanguageModel):
+    return (ChatPromptTemplate.from_template(text) | model | StrOutputParser()).astream({})
+
+
+async def node(state):
+    if state.get("q"):
+        state["a"] = False
+    chosen = state.get("model")
+    async for part in await ask("Say hello to them", chosen):
+        return {"a": part}
+
+
+graph = graph_of(node)
+"""
+        )
+    )
+    assert texts(row) == ["Say hello to them"]
+
+
+def test_entries_that_are_put_into_a_table_one_by_one(inspect):
+    """Each is found by its key."""
+    row = only(
+        inspect(
+            """
+def node(state):
+    prompts = {}
+    prompts["long"] = "Say hello at length"
+    prompts["short"] = "Say hello to them"
+    return {"a": llm.invoke(prompts["short"]).content}
+
+
+graph = graph_of(node)
+"""
+        )
+    )
+    assert texts(row) == ["Say hello to them"]
+
+
+def test_a_table_of_many_tools_by_name(inspect):
+    """Names of tools don't crowd out the tools."""
+    row = only(
+        inspect(
+            """
+def make(number):
+    @tool(f"plain{number}")
+    def plain(text: str) -> str:
+        "Give it back."
+        return text
+
+    return plain
+
+
+@tool
+def asking(text: str) -> str:
+    "Ask the model."
+    return llm.invoke("Say hello to them").content
+
+
+TOOLS = [*map(make, range(25)), asking]
+
+
+async def node(state):
+    by_name = {tool.name: tool for tool in TOOLS}
+    return {"a": await asyncio.to_thread(by_name[state["q"]].invoke, {"text": ""})}
+
+
+graph = graph_of(node)
+"""
+        )
+    )
+    assert texts(row) == ["Say hello to them"]
+
+
+def test_entries_of_a_table_that_an_object_keeps(inspect):
+    """Put in by one method and taken out by another."""
+    row = only(
+        inspect(
+            """
+class Clerk:
+    def __init__(self):
+        self.prompts = {"long": "Say hello at length"}
+        self.fill("short")
+
+    def fill(self, key):
+        self.prompts[key] = "Say hello to them"
+
+
+def node(state):
+    return {"a": llm.invoke(Clerk().prompts["short"]).content}
+
+
+graph = graph_of(node)
+"""
+        )
+    )
+    assert texts(row) == ["Say hello to them"]
+
+
+TWO_PROMPTS = """
+greet: |
+  Say hello to them
+  and be {manner}.
+part: >
+  Say good-bye
+"""
+
+
+@pytest.mark.parametrize(
+    "where", ['Path(__file__).parent / "prompts.yaml"', '__file__.rpartition("/")[0] + "/prompts.yaml"']
+)
+def test_prompt_files_named_by_a_path_that_the_app_keeps(inspect, tmp_path, where):
+    """A path is as good as a name, whether it is read at import or by the node."""
+    (tmp_path / "prompts.yaml").write_text(TWO_PROMPTS, encoding="utf-8")
+    found = inspect(
+        f"""
+from pathlib import Path
+
+import yaml
+
+FILE = {where}
+
+
+def load():
+    with open(FILE) as file:
+        return yaml.safe_load(file)
+
+
+LOADED = load()
+
+
+def early(state):
+    return {{"a": llm.invoke(LOADED["greet"].format(manner="brief")).content}}
+
+
+def late(state):
+    return {{"a": llm.invoke(load()["greet"]).content}}
+
+
+graph = graph_of(early, late)
+"""
+    )
+    expected = {"file": "prompts.yaml", "line": 2, "text": "Say hello to them\nand be {manner}.\n"}
+    assert [row["prompt"] for row in rows(found)] == [[expected], [expected]]
+
+
+def test_a_prompt_file_that_a_path_reads(inspect, tmp_path):
+    """The constant is a path with a folder."""
+    (tmp_path / "hello.md").write_text("Say hello to them", encoding="utf-8")
+    row = only(
+        inspect(
+            """
+from pathlib import Path
+
+FILE = Path(__file__).parent / "hello.md"
+
+
+def node(state):
+    return {"a": llm.invoke(FILE.read_text(encoding="utf-8")).content}
+
+
+graph = graph_of(node)
+"""
+        )
+    )
+    assert row["prompt"] == [{"file": "hello.md", "line": 1, "text": "Say hello to them"}]
+
+
+def test_files_that_share_a_few_words_with_a_text_are_not_read(inspect, tmp_path, monkeypatch):
+    """Only the files with most of its stretches are parsed, unless they don't have it."""
+    read = []
+    tree = Sources.tree
+    monkeypatch.setattr(Sources, "tree", lambda self, file: read.append(Path(file).name) or tree(self, file))
+    row = only(
+        inspect(
+            """
+from words import WORDS
+
+
+def node(state):
+    return {"a": llm.invoke(WORDS["hello"]).content}
+
+
+graph = graph_of(node)
+""",
+            words='WORDS = {"hello": "Say hello to them\\nand be very brief"}\n',
+            others='OTHER = "Say hello to them"\n',
+        )
+    )
+    assert row["prompt"] == [{"file": "words.py", "line": 1, "text": "Say hello to them\nand be very brief"}]
+    assert "others.py" not in read
+
+
+def test_paths_in_a_text(inspect, tmp_path):
+    """A path that a text mentions isn't read; one that a name is put together with is."""
+    (tmp_path / "hello.md").write_text("Say hello to them", encoding="utf-8")
+    row = only(
+        inspect(
+            """
+from pathlib import Path
+
+FOLDER = Path(__file__).parent
+REPORT = FOLDER / "hello.md"
+
+
+def node(state):
+    text = open(f"{FOLDER}/hello.md").read()
+    return {"a": llm.invoke([("system", text), ("human", f"Write it down in {REPORT}")]).content}
+
+
+graph = graph_of(node)
+"""
+        )
+    )
+    assert {(prompt["file"], prompt["text"]) for prompt in row["prompt"]} == {
+        ("hello.md", "Say hello to them"),
+        (row["file"], "Write it down in {REPORT}"),
+    }
+
+
+CHAIN = """
+
+def chain_of(*nodes):
+    builder = StateGraph(State)
+    builder.add_sequence([("node" if i == 0 else f"node{i}", node) for i, node in enumerate(nodes)])
+    builder.add_edge(START, "node")
+    return builder.compile()
+"""
+
+#: Name → a node that puts "Say hello to them" into the state, and one that sends it to the model.
+CHANNELS = {
+    "text": (
+        """
+def first(state):
+    return {"q": "Say hello to them", "a": "Never shown to anybody"}
+""",
+        """
+def second(state):
+    return {"a": llm.invoke([SystemMessage(state["q"])]).content}
+""",
+    ),
+    "messages": (
+        """
+from langchain_core.messages import AIMessage
+
+GREETING = "Say hello to them"
+
+
+def first(state):
+    return {**state, "q": [SystemMessage(content=GREETING), AIMessage("Never shown to anybody")]}
+""",
+        """
+def second(state):
+    return {"a": llm.invoke(state["q"] + [ToolMessage("Nor is this", tool_call_id="1")]).content}
+""",
+    ),
+    "command": (
+        """
+def first(state) -> Command[Literal["node1"]]:
+    messages = [HumanMessage("Say hello to them")]
+    return Command(goto="node1", update={"q": {"type": "override", "value": messages}})
+""",
+        """
+class Second:
+    def __init__(self, model):
+        self.model = model
+
+    async def run(self, state):
+        return {"a": (await self.model.ainvoke(state.get("q", []))).content}
+
+
+second = Second(llm).run
+""",
+    ),
+    "inserted": (
+        """
+def first(state):
+    state["q"].insert(0, SystemMessage("Say hello to them"))
+    return state
+""",
+        """
+class Second:
+    def __init__(self, state):
+        self.messages = []
+        self.messages.extend(state["q"])
+
+    def run(self):
+        return {"a": llm.invoke(self.messages).content}
+
+
+def second(state):
+    return Second(state).run()
+""",
+    ),
+    "mutated": (
+        """
+def first(state):
+    state["q"] = "Say hello to them"
+    return state
+""",
+        """
+def second(model, state):
+    question = state["q"]
+    return {"a": model.invoke(question).content}
+
+
+second = functools.partial(second, llm)
+""",
+    ),
+}
+
+
+@pytest.mark.parametrize("way", CHANNELS)
+def test_a_prompt_that_another_node_puts_into_the_state(inspect, way):
+    """Its text and line, under the key that is read."""
+    row = only(inspect(CHAIN + "".join(CHANNELS[way]) + "\n\ngraph = chain_of(first, second)\n"))
+    assert (row["node"], texts(row)) == ("node1", ["Say hello to them"])
+    assert row["prompt"][0]["line"] > HEAD.count("\n")
+
+
+def test_a_prompt_in_a_state_with_attributes(inspect):
+    """A class of pydantic, whose nodes set and read attributes, and use its methods."""
+    row = only(
+        inspect(
+            """
+class Talk(BaseModel):
+    prompt: str = ""
+    answer: str = ""
+
+    def question(self):
+        return self.prompt
+
+
+def first(state: Talk):
+    return {"prompt": "Say hello to them"}
+
+
+def second(state: Talk):
+    return {"answer": llm.invoke(state.question()).content}
+
+
+builder = StateGraph(Talk)
+builder.add_node("first", first)
+builder.add_node("second", second)
+builder.add_edge(START, "first")
+builder.add_edge("first", "second")
+graph = builder.compile()
+"""
+        )
+    )
+    assert (row["node"], texts(row)) == ("second", ["Say hello to them"])
+
+
+def test_a_prompt_that_is_sent_to_a_node(inspect):
+    """By a route, with `Send`."""
+    row = only(
+        inspect(
+            """
+def route(state):
+    return [Send("second", {"q": "Say hello to them"}) for _ in state["q"]]
+
+
+def second(state):
+    return {"a": llm.invoke(state["q"]).content}
+
+
+builder = StateGraph(State)
+builder.add_node("second", second)
+builder.add_conditional_edges(START, route, ["second"])
+graph = builder.compile()
+"""
+        )
+    )
+    assert (row["node"], texts(row)) == ("second", ["Say hello to them"])
+
+
+def test_a_state_that_is_filled_into_a_prompt(inspect):
+    """Where a call has texts of its own, what other nodes say is data."""
+    row = only(
+        inspect(
+            CHAIN
+            + """
+def first(state):
+    return {"q": "Nobody has answered so far"}
+
+
+def second(state):
+    return {"a": llm.invoke(f"Say hello to them: {state['q']}").content}
+
+
+graph = chain_of(first, second)
+"""
+        )
+    )
+    assert texts(row) == ["Say hello to them: {state['q']}"]
+
+
+def test_a_prompt_for_a_node_of_a_subgraph(inspect):
+    """The graph above puts it into a key that both have."""
+    row = only(
+        inspect(
+            CHAIN
+            + """
+def first(state):
+    return {"q": "Say hello to them"}
+
+
+def second(state):
+    return {"a": llm.invoke(state["q"]).content}
+
+
+graph = chain_of(first, chain_of(second))
+"""
+        )
+    )
+    assert (row["node"], texts(row)) == ("node1/node", ["Say hello to them"])
+
+
+def test_a_part_of_a_prompt_file_that_was_read_at_import(inspect, tmp_path):
+    """What follows a header has the line where it begins."""
+    text = "You are a clerk.\n\nSay hello to them."
+    (tmp_path / "clerk.md").write_text(f"---\nmodel: small\n---\n{text}\n", encoding="utf-8")
+    row = only(
+        inspect(
+            """
+from pathlib import Path
+
+FILES = {file.stem: file.read_text(encoding="utf-8") for file in Path(__file__).parent.glob("*.md")}
+PROMPT = FILES["clerk"].split("---", 2)[2].strip()
+
+
+def node(state):
+    return {"a": llm.invoke([("system", PROMPT), ("human", state["q"])]).content}
+
+
+graph = graph_of(node)
+"""
+        )
+    )
+    assert row["prompt"] == [{"file": "clerk.md", "line": 4, "text": text}]
+
+
+def test_a_prompt_that_comes_too_late(inspect):
+    """Nodes that can't have run before say nothing to a node; those of a loop do."""
+    found = inspect(
+        """
+def early(state):
+    return {"q": "Say hello to them"}
+
+
+def greet(state):
+    return {"a": llm.invoke(state["q"]).content}
+
+
+def late(state):
+    return {"q": "Say good-bye to them"}
+
+
+def part(state):
+    return {"a": llm.invoke(state["q"]).content}
+
+
+builder = StateGraph(State)
+for node in (early, greet, late, part):
+    builder.add_node(node.__name__, node)
+builder.add_edge(START, "early")
+builder.add_edge(["early"], "greet")
+builder.add_conditional_edges("greet", lambda state: "late", {"late": "late"})
+builder.add_edge("late", "part")
+graph = builder.compile()
+"""
+    )
+    assert {row["node"]: texts(row) for row in rows(found)} == {
+        "greet": ["Say hello to them"],
+        "part": ["Say hello to them", "Say good-bye to them"],
+    }

@@ -110,10 +110,17 @@ class Calls:
                 self._record([of_sdk(body.provider, body.given)], sdk_texts(body.given), site)
                 return NOTHING
             base = self._evaluator.expression(node.func.value, scope)
-            if node.func.attr in _FILLING and isinstance(node.func.value, ast.Name):
-                scope.names[node.func.value.id] = union([base, held(given.every)])
+            if self._fills(node.func, base):
+                self._evaluator.bind(node.func.value, union([base, held(given.every)]), scope)
             return self._method(base, node.func.attr, given, site)
         return self.call_value(self._evaluator.expression(node.func, scope), given, site)
+
+    def _fills(self, method: ast.Attribute, base: Value) -> bool:
+        """Whether it puts something into a collection, and isn't a method of the app that is called so."""
+        if method.attr not in _FILLING:
+            return False
+        is_local = isinstance(method.value, ast.Name)
+        return is_local or not any(map(_has_code, self.attributes.find(base, method.attr).objects))
 
     def is_invocation(self, base: Value, method: str) -> bool:
         """Whether ``base.method`` calls a model or graph when it is called."""
@@ -161,7 +168,7 @@ class Calls:
         """Of a method that is known; methods of builtins and paths hold what their object holds."""
         result = self.call_value(found, given, site)
         has_path = any(isinstance(item, PurePath) for item in base.objects)
-        is_builtin = all(code_of(getattr(item, "__func__", item)) is None for item in found.objects)
+        is_builtin = not any(map(_has_code, found.objects))
         if (has_path or is_builtin) and not found.closures:
             arguments = [] if name in _TAKING_APART else given.every
             if any(isinstance(item, type) for item in base.objects):
@@ -307,8 +314,12 @@ class Calls:
 
     # -- models and graphs -------------------------------------------------------------------------------
 
-    def run(self, value: Value, given: Arguments, site: Site | None) -> None:
-        """Invoke a value: record its models, follow its functions, remember its graphs."""
+    def run(self, value: Value, given: Arguments, site: Site | None) -> Value:
+        """Invoke a value: record its models, follow its functions, remember its graphs.
+
+        Returns:
+            What its functions give.
+        """
         inside = contents(value)
         # what may be a graph is one: the models it holds are those of its nodes
         models = [] if inside.graphs and site is not None else inside.models
@@ -319,12 +330,12 @@ class Calls:
             models = [replace(use, params={**use.params, **given_params}) for use in models]
             arguments = [a for a in [given.get(0, "input", "messages", "inputs", "prompt")] if a is not None]
             self._record(models, [Value(texts=tuple(inside.texts)), *arguments, given.rest], site)
-        for function in inside.functions:
-            self._call_object(function, replace(given, named={}), site)
-        for closure in inside.closures:
-            self.functions.follow(closure, replace(given, named={}))
+        unnamed = replace(given, named={})
+        results = [self._call_object(function, unnamed, site) for function in inside.functions]
+        results += [self.functions.follow(closure, unnamed) for closure in inside.closures]
         known = {id(graph) for graph in self.graphs}
         self.graphs += [graph for graph in inside.graphs if id(graph) not in known]
+        return union(results)
 
     def _record(self, models: Iterable[ModelUse], texts: Iterable[Value], site: Site | None) -> None:
         near = site.file if site else None
@@ -343,6 +354,12 @@ class Calls:
 
 def _calls_models(inside: Contents) -> bool:
     return bool(inside.models or inside.graphs)
+
+
+def _has_code(method: Any) -> bool:
+    """Whether it is written in Python, also a method of an object that the source makes."""
+    function = method.function if isinstance(method, Method) else getattr(method, "__func__", method)
+    return code_of(function) is not None
 
 
 def _is_callable(item: Any) -> bool:

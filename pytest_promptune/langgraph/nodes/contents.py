@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import field, replace
+from pathlib import PurePath
 from types import MethodType
 from typing import Any
 
@@ -101,8 +102,9 @@ class Contents:
             return
         self._seen[id(instance)] = instance
         self.add_value(instance.made_of, depth)
-        for value in instance.fields.values():
-            self.add_value(value, depth)
+        for key, value in instance.fields.items():
+            if not instance.is_state or key == "messages":
+                self.add_value(value, depth)
 
 
 def contents(value: Value) -> Contents:
@@ -110,7 +112,7 @@ def contents(value: Value) -> Contents:
     found = Contents()
     found.add_value(value)
     found.models = [use for i, use in enumerate(found.models) if use not in found.models[:i]]
-    found.texts = [text for i, text in enumerate(found.texts) if text not in found.texts[:i]]
+    found.texts = list(dict.fromkeys(found.texts))
     return found
 
 
@@ -120,6 +122,12 @@ def _model(into: Contents, value: Any, depth: int) -> None:
 
 def _text(into: Contents, value: str, depth: int) -> None:
     into.texts.append(PromptText(text=value))
+
+
+def _path(into: Contents, value: PurePath, depth: int) -> None:
+    """A file that is read later is what it is called."""
+    if value.suffix:
+        into.texts.append(PromptText(text=str(value)))
 
 
 def _message(into: Contents, value: BaseMessage, depth: int) -> None:
@@ -264,6 +272,7 @@ def _collection(into: Contents, value: Any, depth: int) -> None:
 _EXPANSIONS: tuple[tuple[Any, Callable[[Contents, Any, int], None]], ...] = (
     (BaseLanguageModel, _model),
     (str, _text),
+    (PurePath, _path),
     (BaseMessage, _message),
     (BasePromptTemplate, _template),
     (BaseMessagePromptTemplate, _template),

@@ -12,13 +12,14 @@ import importlib
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
+from pathlib import PurePath
 from typing import Any
 
 from pytest_promptune.core.literals import text_of
 from pytest_promptune.core.nodes.model import CallPlace, PromptText
 from pytest_promptune.langgraph.nodes.calls import Calls
 from pytest_promptune.langgraph.nodes.contents import contents, role_of
-from pytest_promptune.langgraph.nodes.items import item_of, items_of
+from pytest_promptune.langgraph.nodes.items import item_of, items_of, with_item
 from pytest_promptune.langgraph.nodes.models import constant, is_called_like_a_class
 from pytest_promptune.langgraph.nodes.sources import Sources
 from pytest_promptune.langgraph.nodes.strings import joined_name
@@ -54,9 +55,18 @@ class Evaluator:
         self._steps = 0
         self._returned: list[list[Value]] = []
 
-    def run(self, value: object) -> None:
-        """Evaluate what happens when a live object, as a node's runnable, is invoked."""
-        self.calls.run(Value(objects=(value,)), Arguments(), None)
+    def run(self, value: object, state: Value | None = None) -> Value:
+        """Evaluate what happens when a live object, as a node's runnable, is invoked.
+
+        Args:
+            value: the object.
+            state: what its functions get, where something is known of it.
+
+        Returns:
+            What its functions give.
+        """
+        given = Arguments() if state is None else Arguments(positional=(state,))
+        return self.calls.run(Value(objects=(value,)), given, None)
 
     # -- functions ---------------------------------------------------------------------------------------
 
@@ -133,8 +143,11 @@ class Evaluator:
                 self.bind(element, parts[i] if parts else items_of(value), scope)
         elif isinstance(target, ast.Starred):
             self.bind(target.value, value, scope)
-        elif isinstance(target, ast.Subscript) and isinstance(target.value, ast.Name):
-            scope.bind(target.value.id, held([value]))
+        elif isinstance(target, ast.Subscript):
+            before, key = self.expression(target.value, scope), constant(self.expression(target.slice, scope))
+            after = with_item(before, key, value)
+            if after is not before:
+                self.bind(target.value, after, scope)
 
     # -- expressions -------------------------------------------------------------------------------------
 
@@ -163,7 +176,7 @@ class Evaluator:
         values = [self.expression(part.value, scope) for part in parts]
         if (name := joined_name(node, values)) is not None:
             return Value(texts=(self._literal(node, name, scope),), is_text=True)
-        texts = [text for value in values for text in contents(value).texts]
+        texts = [text for value in values for text in contents(_without_paths(value)).texts]
         fixed = "".join(str(part.value) for part in node.values if isinstance(part, ast.Constant))
         own = (self._literal(node, text_of(node) or "", scope),) if fixed.strip() else ()
         return Value(texts=(*own, *texts), is_text=True)
@@ -257,11 +270,16 @@ class Evaluator:
             for condition in generator.ifs:
                 self.expression(condition, inner)
         if isinstance(node, ast.DictComp):  # a key may be a call, as in {pool.submit(ask, q): q for q in …}
-            return held([self.expression(part, inner) for part in (node.key, node.value)])
+            return held([self.expression(part, inner) for part in (node.value, node.key)])
         return held([self.expression(node.elt, inner)])
 
     def _call(self, node: ast.Call, scope: Scope) -> Value:
         return self.calls.call(node, scope)
+
+
+def _without_paths(value: Value) -> Value:
+    """A value whose paths are only mentioned: the files aren't read."""
+    return replace(value, objects=tuple(item for item in value.objects if not isinstance(item, PurePath)))
 
 
 def _imported(module: str, name: str | None, scope: Scope) -> Value:

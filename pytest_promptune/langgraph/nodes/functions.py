@@ -31,6 +31,12 @@ if TYPE_CHECKING:
 _DEEPEST = 16
 
 
+#: What has no Python function behind it; most of what functions are called with.
+_NO_FUNCTIONS = (
+    type(None), str, bytes, int, float, list, tuple, dict, set, frozenset, type, Runnable, Instance
+)  # fmt: skip
+
+
 class Functions:
     """Follows functions for an `Evaluator`."""
 
@@ -179,7 +185,7 @@ def python_function(item: Any) -> FunctionType | None:
         item = item.__func__
     if isinstance(item, FunctionType):
         return item
-    if isinstance(item, type | Runnable | Instance):
+    if isinstance(item, _NO_FUNCTIONS):
         return None
     for name in ("func", "__wrapped__"):
         inner = inspect.getattr_static(item, name, None)

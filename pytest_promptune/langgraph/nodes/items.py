@@ -40,6 +40,19 @@ def item_of(value: Value, key: Any) -> Value:
     return Value(name=key if isinstance(key, str) else None) if found.is_unknown else found
 
 
+def with_item(value: Value, key: Any, new: Value) -> Value:
+    """What a collection is after ``value[key] = new``: a table that the source makes has it under its key."""
+    tables = [item for item in value.objects if isinstance(item, Instance) and item.cls is dict]
+    if value.is_unknown and value.elements is None:  # other entries stay unknown
+        tables = [Instance(cls=dict, made_of=Value(name=value.name or "table"))]
+        value = Value(objects=tuple(tables))
+    if not tables or not isinstance(key, str):
+        return union([value, held([new])])
+    for table in tables:
+        table.fields[key] = union([table.fields.get(key, NOTHING), new])
+    return value
+
+
 def looked_up(value: Value, method: str, given: Arguments) -> Value | None:
     """What ``get``, ``pop`` and ``setdefault`` of dicts give: the entry, or the default.
 

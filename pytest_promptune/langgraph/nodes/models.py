@@ -8,6 +8,7 @@ import re
 import typing
 from collections.abc import Mapping
 from dataclasses import replace
+from pathlib import PurePath
 from typing import Any
 
 from langchain_core.language_models import BaseLanguageModel
@@ -197,6 +198,8 @@ def plain(value: Any) -> Any:
         return value
     if isinstance(value, float):
         return value if abs(value) < float("inf") else None  # NaN fails the comparison, too
+    if isinstance(value, PurePath):
+        return str(value)
     if isinstance(value, list | tuple):
         return [plain(item) for item in value]
     if isinstance(value, Mapping):

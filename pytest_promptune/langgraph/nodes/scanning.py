@@ -12,9 +12,13 @@ from typing import Any
 from langgraph.pregel import Pregel
 
 from pytest_promptune.core.nodes.model import CallPlace, Node
+from pytest_promptune.core.values import dataclass
+from pytest_promptune.langgraph.nodes.channels import Channels, channels_of, filled, has_command, state_of
 from pytest_promptune.langgraph.nodes.contents import Contents
 from pytest_promptune.langgraph.nodes.evaluator import Evaluator
+from pytest_promptune.langgraph.nodes.order import nodes_before
 from pytest_promptune.langgraph.nodes.sources import Sources, code_of
+from pytest_promptune.langgraph.nodes.values import Value
 
 _START = "__start__"
 _DEEPEST = 8
@@ -31,7 +35,7 @@ def scan(graph: Graph, sources: Sources, *, declared: frozenset[str] = frozenset
         declared: functions that call a model in a way of their own, as ``app.services:call``.
     """
     found: dict[str, Node] = {}
-    for node in _Scan(sources, declared).nodes(graph, "", ()):
+    for node in _Scan(sources, declared).nodes(graph, "", (), {}):
         before = found.get(node.node)  # several graphs that one node invokes by hand have nodes of one name
         found[node.node] = replace(before, calls=before.calls + node.calls) if before else node
     return list(found.values())
@@ -56,21 +60,35 @@ class _Scan:
         self._sources = sources
         self._declared = declared
 
-    def nodes(self, graph: Graph, prefix: str, above: tuple[Graph, ...]) -> Iterator[Node]:
+    def nodes(self, graph: Graph, prefix: str, above: tuple[Graph, ...], before: Channels) -> Iterator[Node]:
+        """The graph's nodes that call a model, and those of the graphs that they invoke."""
         if any(graph is other for other in above) or len(above) > _DEEPEST:
             return  # a graph that invokes itself
-        for name in graph.nodes:
-            evaluator = Evaluator(self._sources, declared=self._declared)
-            runnables = list(_runnables(graph, name))
-            for runnable in runnables:
-                evaluator.run(runnable)
+        looks = {name: _Look(self._evaluator(), list(_runnables(graph, name))) for name in graph.nodes}
+        returned = {name: look.run(None) for name, look in looks.items()}
+        free = [name for name, values in returned.items() if has_command(values)]
+        earlier = nodes_before(getattr(graph, "builder", None), list(looks), free)
+        for name, look in looks.items():
             path = f"{prefix}{name}"
-            if evaluator.found:
-                calls = tuple(evaluator.found)
-                file, line = self._place(name, runnables, calls)
+            channels = channels_of([value for other in earlier[name] for value in returned[other]], before)
+            if look.evaluator.found:
+                calls = tuple(self._filled(graph, name, look, channels))
+                file, line = self._place(name, look.runnables, calls)
                 yield Node(node=path, file=file, line=line, calls=calls)
-            for inner in evaluator.calls.graphs:
-                yield from self.nodes(inner, f"{path}/", (*above, graph))
+            for inner in look.evaluator.calls.graphs:
+                yield from self.nodes(inner, f"{path}/", (*above, graph), channels)
+
+    def _filled(self, graph: Graph, name: str, look: _Look, channels: Channels) -> list[CallPlace]:
+        """The node's calls, those without a text with what reaches them through the state."""
+        calls = look.evaluator.found
+        if not channels or all(call.prompt for call in calls):
+            return calls
+        again = _Look(self._evaluator(), look.runnables)
+        again.run(state_of(_schema(graph, name), channels))
+        return filled(calls, again.evaluator.found)
+
+    def _evaluator(self) -> Evaluator:
+        return Evaluator(self._sources, declared=self._declared)
 
     def _place(
         self, name: str, runnables: list[Any], calls: tuple[CallPlace, ...]
@@ -92,6 +110,25 @@ class _Scan:
         own = [place for place in texts if (self._sources.root / place[0]).is_file()]
         sites = [(call.file, call.line) for call in calls if call.file]
         return next(iter([*own, *places, *texts, *sites]), (None, None))
+
+
+@dataclass(frozen=True, slots=True)
+class _Look:
+    """One evaluation of what a node runs."""
+
+    evaluator: Evaluator
+    runnables: list[Any]
+
+    def run(self, state: Value | None) -> list[Value]:
+        """Evaluate it, and say what it gives."""
+        return [self.evaluator.run(runnable, state) for runnable in self.runnables]
+
+
+def _schema(graph: Graph, name: str) -> Any:
+    """The class of the state that a node gets."""
+    builder = getattr(graph, "builder", None)
+    spec = getattr(builder, "nodes", {}).get(name)
+    return getattr(spec, "input_schema", None) or getattr(builder, "state_schema", None)
 
 
 def _code_behind(item: Any) -> CodeType | None:

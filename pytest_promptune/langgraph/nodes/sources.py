@@ -7,8 +7,8 @@ import os
 import re
 import sys
 import sysconfig
-from collections.abc import Iterable, Iterator
-from functools import cached_property
+from collections.abc import Callable, Iterable, Iterator
+from functools import cached_property, partial
 from pathlib import Path, PurePath
 from types import CodeType
 
@@ -42,6 +42,7 @@ class Sources:
         self._literals_of: dict[str, tuple[Literal, ...]] = {}
         self._located: dict[tuple[str, str | None], Literal | None] = {}
         self._names: dict[str, str] = {}
+        self._installed: dict[str, bool] = {}
         self._packages: dict[str, dict[str, str]] = {}
         self._standard = tuple(
             os.path.realpath(path) + os.sep
@@ -76,9 +77,10 @@ class Sources:
 
     def is_installed(self, file: str) -> bool:
         """Whether a file belongs to an installed package or to Python itself, not to the app."""
-        if file.startswith("<") or any(part in _INSTALLED for part in Path(file).parts):
-            return True
-        return os.path.realpath(file).startswith(self._standard)
+        if file not in self._installed:
+            is_package = file.startswith("<") or any(part in _INSTALLED for part in Path(file).parts)
+            self._installed[file] = is_package or os.path.realpath(file).startswith(self._standard)
+        return self._installed[file]
 
     def name(self, file: str) -> str:
         """A file's name for people: relative to the root, or to what it is installed in."""
@@ -103,11 +105,26 @@ class Sources:
     def _find(self, text: str, near: str | None) -> Literal | None:
         if near is not None and (found := LiteralIndex(self._literals(near)).find(text)) is not None:
             return found
-        pieces = _pieces(text)  # only files that have one of them are parsed
-        searched = {**self._python_files, **(self._files_beside(near) if near is not None else {})}
-        files = [file for file, raw in searched.items() if any(piece in raw for piece in pieces)]
-        literals = [literal for file in files for literal in self._literals(file)]
-        return LiteralIndex([*literals, *self.text_files.values()]).find(text)
+        pieces = _pieces(text)  # files are parsed by how many of them they have, the most first
+        sharing: dict[int, list[Callable[[], Iterable[Literal]]]] = {}
+        for raw, literals in self._searched(text, near):
+            if count := sum(piece in raw for piece in pieces):
+                sharing.setdefault(count, []).append(literals)
+        for count in sorted(sharing, reverse=True):
+            index = LiteralIndex(literal for literals in sharing[count] for literal in literals())
+            if (found := index.find(text)) is not None:
+                return found
+        return None
+
+    def _searched(self, text: str, near: str | None) -> Iterator[tuple[str, Callable[[], Iterable[Literal]]]]:
+        """Every file that a text may come from: its content, and how its texts are had."""
+        from pytest_promptune.langgraph.nodes.texts import texts_of  # parsers that only this needs
+
+        python = {**self._python_files, **(self._files_beside(near) if near is not None else {})}
+        for file, raw in python.items():
+            yield raw, partial(self._literals, file)
+        for other in self.text_files.values():
+            yield other.text, partial(_parts, other, text.strip(), texts_of)
 
     def every_text(self) -> Iterator[Literal]:
         """All literals of the app's Python files but tests, and the texts in other files."""
@@ -160,8 +177,18 @@ class Sources:
         """The file that a string names by the end of its path, where only one has it, or the shortest."""
         if not name.lower().endswith(_TEXT_SUFFIXES):
             return None
-        found = _named(name, self.text_files)
+        found = _named(self._inside(name), self.text_files)
         return None if found is None else self.text_files[found]
+
+    def _inside(self, name: str) -> str:
+        """The name of a file as people see it, where it is the whole path of one below the root."""
+        if not PurePath(name).is_absolute():
+            return name
+        try:
+            path = Path(name).resolve()
+        except (OSError, ValueError):  # no path at all, but something that looks like one
+            return name
+        return self.name(str(path)) if path.is_relative_to(self.root) else name
 
     def prompt_file(self, stem: str) -> Literal | None:
         """The file in a folder of prompts or templates that is named without its ending, if one fits."""
@@ -182,7 +209,7 @@ class Sources:
         """As `text_file`, and JSON, which holds much else than prompts: it is read when it is asked for."""
         if not name.lower().endswith(".json"):
             return self.text_file(name)
-        found = _named(name, self._json_files)
+        found = _named(self._inside(name), self._json_files)
         text = None if found is None else _read(self._json_files[found])
         return None if found is None or text is None else Literal(file=found, line=1, text=text)
 
@@ -239,6 +266,14 @@ def _read(path: Path) -> str | None:
         return path.read_text(encoding="utf-8") if path.stat().st_size <= _LARGEST else None
     except (OSError, UnicodeDecodeError):
         return None
+
+
+def _parts(file: Literal, text: str, texts_of: Callable[[Literal], Iterable[Literal]]) -> Iterator[Literal]:
+    """The texts of a file, and `text` where it is a part of one, as behind a header."""
+    yield from texts_of(file)
+    begin = file.text.find(text) if text else -1
+    if begin >= 0:
+        yield Literal(file=file.file, line=1 + file.text.count("\n", 0, begin), text=text)
 
 
 def _pieces(text: str) -> list[str]:

@@ -72,7 +72,7 @@ def union(values: Iterable[Value]) -> Value:
     return Value(
         objects=_once([o for v in every for o in v.objects]),
         models=_equal_once([m for v in every for m in v.models]),
-        texts=_equal_once([t for v in every for t in v.texts]),
+        texts=tuple(dict.fromkeys(t for v in every for t in v.texts))[:_MOST],
         closures=_once([c for v in every for c in v.closures]),
         bound=_once([b for v in every for b in v.bound]),
         elements=_elements([v for v in every if not v.is_unknown]),
@@ -81,7 +81,10 @@ def union(values: Iterable[Value]) -> Value:
 
 def held(values: Iterable[Value]) -> Value:
     """What is made of the values: it holds all of them, and its elements are not known."""
-    return replace(union(values), elements=None, is_text=False, name=None)
+    found = union(values)
+    if found.elements is None and not found.is_text and found.name is None:
+        return found
+    return replace(found, elements=None, is_text=False, name=None)
 
 
 def _elements(values: list[Value]) -> tuple[Value, ...] | None:
@@ -106,6 +109,8 @@ class Instance:
     cls: type | None = None
     fields: dict[str, Value] = field(default_factory=dict)
     made_of: Value = NOTHING
+    #: Whether it is the state of a graph. A model that is given all of it gets its messages.
+    is_state: bool = False
 
 
 @dataclass(frozen=True, eq=False, slots=True, kw_only=True)
