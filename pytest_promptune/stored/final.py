@@ -11,6 +11,7 @@ from pytest_promptune.core.circumstances import differences
 from pytest_promptune.core.comparison import Rules
 from pytest_promptune.core.errors import StoreError
 from pytest_promptune.core.goals.model import Goals
+from pytest_promptune.core.series.building import agree
 from pytest_promptune.core.series.changes import (
     case_changes,
     gated_places,
@@ -26,6 +27,7 @@ from pytest_promptune.core.series.final import (
     Progress,
     ProgressPoint,
     Remark,
+    RemarkKind,
     Tried,
 )
 from pytest_promptune.core.series.model import Iteration, Point, Series
@@ -68,7 +70,7 @@ def final_report(wishes: Wishes) -> FinalReport:
         found = read_series(log, of=wishes.series, begin=wishes.begin)
         series = found.series
         start = _read(log, found, series.start, _START)
-        present = _read(log, found, series.present, _PRESENT) if series.adoption else start
+        present = _read(log, found, series.present, _PRESENT) if series.is_changed else start
         documents = {
             each.session.experiment: log.results_of(each.session.experiment) for each in series.iterations
         }
@@ -149,6 +151,7 @@ class _Gathering:
             nodes=nodes,
             iterations=iterations,
             present=self.present.circumstances,
+            is_outdated=self._is_outdated(),
             tags=tags,
         )
         return FinalReport(
@@ -172,6 +175,13 @@ class _Gathering:
             recommendations=recommend(findings),
             remarks=tuple(self._remarks()),
         )
+
+    def _is_outdated(self) -> bool:
+        """Whether somebody changed the prompts after the last iteration, perhaps to what it suggests."""
+        if not self.series.strayed or not self.series.iterations:
+            return False
+        measured = self.series.iterations[-1].session.current
+        return not agree(measured, self.present.circumstances.prompts)
 
     # --- iterations -------------------------------------------------------------------------------
 
@@ -227,16 +237,7 @@ class _Gathering:
 
     def _remarks(self) -> Iterable[Remark]:
         series = self.series
-        if not series.iterations:
-            yield Remark(kind="no_iteration")
-        elif series.adoption is None:
-            yield Remark(kind="nothing_adopted")
-        elif series.is_remeasured:
-            yield Remark(kind="remeasured", values={"experiment": series.present.experiment})
-        else:
-            yield Remark(kind="chosen_by_these", values={"experiment": series.present.experiment})
-        if series.strayed:
-            yield Remark(kind="strayed", values={"experiment": series.strayed})
+        yield self._origin()
         for kind in ("running", "interrupted"):
             if ids := getattr(series, kind):
                 yield Remark(
@@ -249,6 +250,20 @@ class _Gathering:
         if self.found.others:
             yield Remark(kind="other_series", values={"experiments": self.found.others})
         yield from self._limits()
+
+    def _origin(self) -> Remark:
+        """Where the final numbers are from."""
+        series, present = self.series, self.series.present.experiment
+        if series.strayed:
+            if series.adoption is not None:
+                return Remark(kind="strayed", values={"experiment": series.strayed})
+            return Remark(kind="by_hand", values={"start": series.start.experiment, "experiment": present})
+        if not series.iterations:
+            return Remark(kind="no_iteration")
+        if series.adoption is None:
+            return Remark(kind="nothing_adopted")
+        kind: RemarkKind = "remeasured" if series.is_remeasured else "chosen_by_these"
+        return Remark(kind=kind, values={"experiment": present})
 
     def _limits(self) -> Iterable[Remark]:
         """What the comparison of start and present leaves out."""

@@ -146,8 +146,35 @@ def test_an_adopted_variant_that_was_measured_again():
 
 
 def test_a_present_that_is_not_what_was_adopted():
-    """Somebody changed the prompts since: the adopted variant's samples stay, and that is told."""
+    """Somebody changed the prompts since: the app is as the newest session measured it, and that is told."""
     later = session(3, "check", current={"a.j2": "by hand"})
     found = series_of([BASELINE, session(2, "compare", "b"), later], [adopted(2, "b")])
-    assert found.present == Point(experiment="e2", variant="b")
-    assert found.strayed == "e3"
+    assert found.present == Point(experiment="e3", variant="current")
+    assert (found.strayed, found.is_remeasured) == ("e3", False)
+    assert found.adoption == adopted(2, "b")
+
+
+@pytest.mark.parametrize("mode", ["compare", "check"])
+def test_prompts_that_changed_by_hand_without_any_adoption(mode):
+    """The newest `current` is the present state, whatever kind of session measured it."""
+    by_hand = {"current": {"a.j2": "2"}}
+    sessions = [BASELINE, session(2, "compare", "b", **by_hand), session(3, mode, **by_hand)]
+    found = series_of(sessions, [])
+    assert found.present == Point(experiment="e3", variant="current")
+    assert (found.strayed, found.adoption, found.is_changed) == ("e3", None, True)
+
+
+def test_prompts_that_are_as_at_the_start():
+    """The state is that of the start, although it was another in between; so where prompts are unknown."""
+    for last in ({"a.j2": "1"}, {}):
+        sessions = [BASELINE, session(2, "check", current={"a.j2": "2"}), session(3, "check", current=last)]
+        found = series_of(sessions, [])
+        assert (found.present, found.strayed, found.is_changed) == (found.start, None, False)
+
+
+def test_a_session_that_ended_early_says_nothing_of_the_present():
+    """Nor does one that didn't measure `current`."""
+    by_hand = {"current": {"a.j2": "2"}}
+    ended = session(2, "check", status="interrupted", **by_hand)
+    found = series_of([BASELINE, ended, session(3, "compare", variants={"b": "b"}, **by_hand)], [])
+    assert (found.present, found.strayed) == (found.start, None)

@@ -180,7 +180,27 @@ def test_an_adopted_variant_that_was_measured_again(suite, ask):
     strayed = suite.run().json["experiment"]["id"]
     text = ask("report", "--out", "-")
     assert f"The prompts in `{strayed}` are not those that were adopted" in text
+    assert f"The final state is `current` of `{strayed}`." in text
+    assert "- Answer (`answer`): 50.0 %, " not in text
+    assert "- Answer (`answer`): 50.0 % → 50.0 %" in text
+
+
+def test_a_variant_that_was_copied_by_hand(suite, ask):
+    """Nothing was adopted, and yet the app is another: the newest session says what it is."""
+    start = suite.record().json["experiment"]["id"]
+    suite.run("--promptune-compare")
+    suite.write({"prompts/ask.j2": "Be kind. Answer."})
+    last = suite.run().json["experiment"]["id"]
+    text = ask("report", "--out", "-")
     assert "- Answer (`answer`): 50.0 % → 100.0 %" in text
+    assert f"> The app's prompts changed between `{start}` and `{last}` without an adoption: " in text
+    assert f"the final state is `current` of `{last}`." in text
+    assert "Adopted: none." in text
+    assert "No variant was adopted yet" not in text
+    assert "- These prompts of the app differ: ask.j2." in text
+    assert "Adopt `kind`" not in text  # it is what stands there
+    data = json.loads(ask("report", "--json"))
+    assert data["series"]["present"] == {"experiment": last, "variant": "current"}
 
 
 def test_sessions_that_do_not_count(suite, ask):

@@ -45,6 +45,7 @@ RemarkKind = Literal[
     "remeasured",
     "chosen_by_these",
     "strayed",
+    "by_hand",
     "running",
     "interrupted",
     "earlier",
@@ -225,7 +226,7 @@ class FinalReport:
     @property
     def is_changed(self) -> bool:
         """Whether the present state is another than the starting point."""
-        return self.series.adoption is not None
+        return self.series.is_changed
 
     def verdicts(self, verdict: Verdict) -> list[MetricChange]:
         """The gated metrics that have it."""

@@ -40,6 +40,8 @@ class Findings:
     nodes: Sequence[NodeChange]
     iterations: Sequence[IterationReport]
     present: Circumstances
+    #: The prompts are no longer those that the last iteration measured as `current`.
+    is_outdated: bool = False
     #: Tags of the cases.
     tags: Iterable[Mapping[str, Any]]
 
@@ -47,7 +49,7 @@ class Findings:
 def recommend(found: Findings) -> tuple[Recommendation, ...]:
     """Open goals first, then what got worse, what could be settled, and where to look."""
     every = (
-        *_adopt(found.iterations),
+        *(() if found.is_outdated else _adopt(found.iterations)),
         *_open_goals(found.goals),
         *(Recommendation(kind="goal_unmatched", values={"goal": goal}) for goal in found.unmatched_goals),
         *_unread(found),

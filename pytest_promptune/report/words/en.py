@@ -169,8 +169,10 @@ WORDS: Mapping[str, str] = {
     "does not flatter them.",
     "m_chosen_by_these": "The final numbers are those by which the variant was chosen ({experiment}), which flatters "
     "them a little. Measure again to confirm them.",
-    "m_strayed": "The prompts in {experiment} are not those that were adopted: they were changed since. The final "
-    "numbers are of the adopted variant.",
+    "m_strayed": "The prompts in {experiment} are not those that were adopted: they were changed since, without an "
+    "adoption. The final state is `current` of {experiment}.",
+    "m_by_hand": "The app's prompts changed between {start} and {experiment} without an adoption: the final state is "
+    "`current` of {experiment}.",
     "m_running": "Still running, and not counted: {experiments}.",
     "m_interrupted": "Ended early, and not counted: {experiments}.",
     "m_earlier": "The series has earlier baselines ({count}); this report begins with the newest one. All of it: "

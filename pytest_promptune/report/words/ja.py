@@ -168,8 +168,10 @@ WORDS: Mapping[str, str] = {
     "m_remeasured": "最終の数値は採用後に測定した {experiment} のもの。バリアントの選択による過大評価は含まれない。",
     "m_chosen_by_these": "最終の数値は、バリアントの選択に用いた測定（{experiment}）のもので、やや過大評価になる。"
     "再測定による確認が望ましい。",
-    "m_strayed": "{experiment} のプロンプトは採用されたものと異なる（採用後に変更された）。最終の数値は採用された"
-    "バリアントのもの。",
+    "m_strayed": "{experiment} のプロンプトは採用されたものと異なる（採用後に、採用の手続きなしで変更された）。最終状態は "
+    "{experiment} の `current`。",
+    "m_by_hand": "アプリのプロンプトは {start} と {experiment} の間に、採用の手続きなしで変更された。最終状態は "
+    "{experiment} の `current`。",
     "m_running": "実行中のため集計対象外: {experiments}。",
     "m_interrupted": "途中で終了したため集計対象外: {experiments}。",
     "m_earlier": "このシリーズにはより古いベースラインが {count} 件あり、本報告は最新のものから始まる。全体を見るには: "
