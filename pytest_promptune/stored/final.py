@@ -197,6 +197,7 @@ class _Gathering:
             dirty=session.dirty,
             note=session.note,
             repeats=iteration.repeats,
+            by_hand=iteration.by_hand,
             tried=_understood(_tried, document, iteration.tried, session.experiment),
             adopted=iteration.adopted,
             suggested=decision.get("action"),

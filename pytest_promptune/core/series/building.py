@@ -31,7 +31,7 @@ def series_of(
     begins = _beginning(finished, begin)
     since = sessions[sessions.index(begins) :]
     compared = [s for s in since if s.status == "finished" and s.mode == "compare"]
-    iterations = _iterations(compared, adoptions)
+    iterations = _with_changes(begins, _iterations(compared, adoptions), adoptions)
     start = Point(experiment=begins.experiment, variant=_first(begins))
     found = Series(
         start=start,
@@ -95,6 +95,27 @@ def _iteration(number: int, group: Sequence[Session], adoptions: Sequence[Adopte
         adopted=max(mine, key=lambda each: each.at) if mine else None,
         repeats=repeats,
     )
+
+
+def _with_changes(
+    begins: Session, iterations: Sequence[Iteration], adoptions: Sequence[Adopted]
+) -> tuple[Iteration, ...]:
+    """The iterations with the prompts that changed by hand before each of them."""
+    found, before = [], begins
+    for each in iterations:
+        found.append(replace(each, by_hand=_by_hand(before, each.session, adoptions)))
+        before = each.session
+    return tuple(found)
+
+
+def _by_hand(before: Session, now: Session, adoptions: Sequence[Adopted]) -> tuple[str, ...]:
+    """Names of the prompts that changed between two sessions, and not by an adoption."""
+    adopted = [each for each in adoptions if before.started <= each.at <= now.started]
+    known = [before.current, *(each.prompts for each in sorted(adopted, key=lambda each: each.at))]
+    if any(agree(prompts, now.current) for prompts in known):
+        return ()
+    last = known[-1]
+    return tuple(sorted(name for name, text in last.items() if now.current.get(name, text) != text))
 
 
 def _present(found: Series, adopted: Adopted | None, since: Sequence[Session]) -> Series:

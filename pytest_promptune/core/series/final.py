@@ -155,6 +155,8 @@ class IterationReport:
     note: str | None
     #: Ids of earlier measurements of the same.
     repeats: tuple[str, ...]
+    #: Prompts of `current` that changed by hand since the iteration before.
+    by_hand: tuple[str, ...] = ()
     tried: tuple[Tried, ...]
     adopted: Adopted | None
     #: What the session suggested: ``adopt``, ``continue``, …; and which variant.

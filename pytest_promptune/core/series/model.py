@@ -62,6 +62,9 @@ class Iteration:
     adopted: Adopted | None = None
     #: Ids of earlier measurements of the same variants.
     repeats: tuple[str, ...] = ()
+    #: Prompts of `current` that are neither as the iteration before measured them, for the first one as the
+    #: starting point, nor as what was adopted since has them: changed by hand.
+    by_hand: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

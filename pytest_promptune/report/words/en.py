@@ -108,6 +108,8 @@ WORDS: Mapping[str, str] = {
     "iteration": "Iteration {number}: {variants}",
     "iteration_of": "Experiment {experiment} of {date}, commit {commit}.",
     "iteration_repeats": "Measured before in {experiments}; the newest counts.",
+    "iteration_by_hand": "**Changed by hand before it**, without an adoption: {prompts}. That is part of what "
+    "differs from the iteration before.",
     "iteration_level": "Its intervals hold at {level}, the level of the look by which it was judged.",
     "note": "Note: {note}",
     "changed": "What {variant} changes",

@@ -108,6 +108,8 @@ WORDS: Mapping[str, str] = {
     "iteration": "イテレーション {number}: {variants}",
     "iteration_of": "実験 {experiment}（{date}、コミット {commit}）。",
     "iteration_repeats": "{experiments} でも測定済み。最新の測定を採用。",
+    "iteration_by_hand": "**この前に、採用の手続きなしで変更されたプロンプト**: {prompts}。"
+    "前のイテレーションとの差にはこの変更も含まれる。",
     "iteration_level": "信頼区間は、判定を行った中間解析時点の水準 {level} による。",
     "note": "メモ: {note}",
     "changed": "{variant} の変更点",

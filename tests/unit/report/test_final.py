@@ -168,6 +168,13 @@ def test_iterations_tell_what_changed_and_what_was_decided():
     assert "More than one thing is changed at a time" in text
 
 
+def test_prompts_that_changed_by_hand_are_named_at_the_iteration():
+    """Where any did."""
+    assert "by hand" not in render_final(finals.report())
+    text = render_final(finals.report(iterations=(finals.iteration(by_hand=("a.j2", "b|c.j2")),)))
+    assert "**Changed by hand before it**, without an adoption: `a.j2`, <code>b\\|c.j2</code>." in text
+
+
 def test_levels_of_looks_are_told():
     """An iteration that was judged early has wider intervals than the report's level says."""
     assert "Its intervals" not in render_final(finals.report())
