@@ -23,14 +23,12 @@ from pytest_promptune.core.series.final import (
     FinalReport,
     GoalChange,
     IterationReport,
-    MetricChange,
-    Progress,
-    ProgressPoint,
     Remark,
     RemarkKind,
     Tried,
 )
 from pytest_promptune.core.series.model import Iteration, Point, Series
+from pytest_promptune.core.series.progress import progress
 from pytest_promptune.core.series.recommending import Findings, recommend
 from pytest_promptune.core.series.rows import Mean, change_from, comparison_from, mean_from, node_from
 from pytest_promptune.core.sides import Beside, beside
@@ -71,9 +69,9 @@ def final_report(wishes: Wishes) -> FinalReport:
         series = found.series
         start = _read(log, found, series.start, _START)
         present = _read(log, found, series.present, _PRESENT) if series.is_changed else start
-        documents = {
-            each.session.experiment: log.results_of(each.session.experiment) for each in series.iterations
-        }
+        measured = {each.session.experiment for each in series.iterations}
+        measured |= {each.adopted.experiment for each in series.iterations if each.adopted}
+        documents = {experiment: log.results_of(experiment) for experiment in sorted(measured)}
         tags = [case.tags for case in log.cases_of(series.present.experiment)]
     goals = find_goals(settings.goals, root=wishes.root)
     return _Gathering(settings, found, start, present, documents, goals).report(tags)
@@ -171,7 +169,7 @@ class _Gathering:
             cases=case_changes(self.beside.rows) if self.beside else (),
             nodes=nodes,
             iterations=iterations,
-            progress=self._progress(metrics, goals),
+            progress=progress(self.series, metrics, goals, self._means),
             recommendations=recommend(findings),
             remarks=tuple(self._remarks()),
         )
@@ -204,35 +202,9 @@ class _Gathering:
             suggested_variant=decision.get("variant"),
         )
 
-    def _progress(self, metrics: Sequence[MetricChange], goals: Sequence[GoalChange]) -> tuple[Progress, ...]:
-        """Gated metrics, and those with a goal, at the start and after every adoption."""
-        after = {
-            each.number: _understood(
-                _means, self.documents[each.session.experiment], each.adopted.variant, ""
-            )
-            for each in self.series.iterations
-            if each.adopted is not None
-        }
-        targets = {
-            (goal.name.module, goal.name.metric): goal.final.target
-            for goal in goals
-            if goal.final.percentile is None
-        }
-        found = []
-        for metric in metrics:
-            place = (metric.name.module, metric.name.metric)
-            if metric.initial is None or not (metric.gated or place in targets):
-                continue
-            states = {0: metric.initial} | {number: means.get(place) for number, means in after.items()}
-            if after and metric.final is not None:  # perhaps measured again since
-                states[max(after)] = metric.final
-            points = [
-                ProgressPoint(iteration=number, mean=state.mean, ci=state.ci)
-                for number, state in states.items()
-                if state is not None
-            ]
-            found.append(Progress(name=metric.name, points=tuple(points), target=targets.get(place)))
-        return tuple(found)
+    def _means(self, point: Point) -> Mapping[tuple[str, str], Mean]:
+        document = self.documents.get(point.experiment, {})
+        return dict(_understood(_means, document, point.variant, point.experiment))
 
     # --- remarks ----------------------------------------------------------------------------------
 

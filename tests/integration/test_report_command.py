@@ -175,6 +175,12 @@ def test_an_adopted_variant_that_was_measured_again(suite, ask):
     text = ask("report", "--out", "-")
     assert f"The final numbers are of `{later}`, measured after the adoption" in text
     assert "### Iteration 2: `rude`" in text
+    points = json.loads(ask("report", "--json"))["progress"][0]["points"]
+    assert [(each["iteration"], each["adopted"], each["mean"]) for each in points] == [
+        (0, None, 0.5),
+        (1, "kind", 1.0),
+        (2, None, 1.0),
+    ]
     assert "- Answer (`answer`): 50.0 % → 100.0 %" in text
     suite.write({"prompts/ask.j2": "By hand."})
     strayed = suite.run().json["experiment"]["id"]
@@ -201,6 +207,11 @@ def test_a_variant_that_was_copied_by_hand(suite, ask):
     assert "Adopt `kind`" not in text  # it is what stands there
     data = json.loads(ask("report", "--json"))
     assert data["series"]["present"] == {"experiment": last, "variant": "current"}
+    assert [(each["iteration"], each["mean"]) for each in data["progress"][0]["points"]] == [
+        (0, 0.5),
+        (1, 0.5),
+        (None, 1.0),
+    ]
 
 
 def test_sessions_that_do_not_count(suite, ask):

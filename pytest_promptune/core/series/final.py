@@ -166,17 +166,22 @@ class IterationReport:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProgressPoint:
-    """A metric of the state after an iteration."""
+    """A metric of the state after an iteration: with the variant that was adopted, or else `current`."""
 
-    #: 0: the starting point.
-    iteration: int
+    #: 0: the starting point; ``None``: at present, where that was measured after the last iteration.
+    iteration: int | None
+    #: The variant that made the state, ``None`` where none was adopted.
+    adopted: str | None = None
+    #: What was measured.
+    experiment: str
+    variant: str
     mean: float | None
     ci: Interval | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Progress:
-    """A metric over the iterations that changed the app; the goal's line where there is one."""
+    """A metric over the iterations; the goal's line where there is one."""
 
     name: MetricName
     points: tuple[ProgressPoint, ...]
