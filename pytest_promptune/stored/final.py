@@ -65,7 +65,7 @@ def final_report(wishes: Wishes) -> FinalReport:
     """
     settings = wishes.settings
     with ExperimentLog(locate_existing(settings.store, root=wishes.root)) as log:
-        found = read_series(log, of=wishes.series, begin=wishes.begin)
+        found = read_series(log, root=wishes.root, of=wishes.series, begin=wishes.begin)
         series = found.series
         start = _read(log, found, series.start, _START)
         present = _read(log, found, series.present, _PRESENT) if series.is_changed else start

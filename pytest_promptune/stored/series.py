@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
+from pytest_promptune.adopted_commits import find_commits
 from pytest_promptune.core.codec import sha256
 from pytest_promptune.core.errors import StoreError
 from pytest_promptune.core.model import CURRENT
@@ -29,13 +32,16 @@ class StoredSeries:
     others: tuple[str, ...] = ()
 
 
-def read_series(log: ExperimentLog, *, of: str | None = None, begin: str | None = None) -> StoredSeries:
+def read_series(
+    log: ExperimentLog, *, root: Path, of: str | None = None, begin: str | None = None
+) -> StoredSeries:
     """The series of an experiment, or the one that was worked on last.
 
     A comparison of a few cases in between (``-k``) has no baseline of its own: series that have one go first.
 
     Args:
         log: that has it.
+        root: of the project; its repository is asked for commits of adoptions that the log doesn't know.
         of: an experiment of it; ``None`` for the above.
         begin: the experiment that it is to begin with, instead of the newest baseline.
 
@@ -47,7 +53,7 @@ def read_series(log: ExperimentLog, *, of: str | None = None, begin: str | None 
     summaries = log.series_of(chosen)
     beginning = log.experiment(begin).id if begin is not None else None
     sessions = _sessions(log, summaries, beginning)
-    adoptions = [_adopted(log, each) for each in log.adoptions_of(chosen)]
+    adoptions = _with_commits([_adopted(log, each) for each in log.adoptions_of(chosen)], root)
     return StoredSeries(
         series=series_of(sessions, adoptions, begin=beginning),
         summaries={summary.id: summary for summary in summaries},
@@ -142,6 +148,15 @@ def _adopted(log: ExperimentLog, adoption: Adoption) -> Adopted:
         if adoption.variant != CURRENT
         else current,
     )
+
+
+def _with_commits(adoptions: Sequence[Adopted], root: Path) -> list[Adopted]:
+    """``adopt`` without ``--commit`` prints the command that makes one: the log never hears of it."""
+    found = find_commits(root, (each for each in adoptions if each.commit is None))
+    return [
+        each if each.commit else replace(each, commit=found.get((each.experiment, each.variant)))
+        for each in adoptions
+    ]
 
 
 def _texts(found: Any) -> dict[str, str]:
