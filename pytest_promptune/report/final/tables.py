@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from markupsafe import Markup
 
-from pytest_promptune.core.circumstances import Circumstances
+from pytest_promptune.core.circumstances import Circumstances, told_parameters
 from pytest_promptune.core.display import (
     UNKNOWN,
     change,
@@ -198,10 +198,12 @@ def _conditions(about: Circumstances, w: Words) -> dict[str, str]:
         "k_started": about.started[:16].replace("T", " "),
         "k_commit": commit or UNKNOWN,
         "k_models": codes(about.models) or UNKNOWN,
+        "k_parameters": codes(told_parameters(about.parameters)) or UNKNOWN,
         "k_size": f"{about.cases:,} × {about.runs:,}",
         "k_samples": samples,
         "k_concurrency": UNKNOWN if about.concurrency is None else f"{about.concurrency:,}",
         "k_versions": w("versions", promptune=about.promptune, python=about.python),
+        "k_libraries": codes(f"{name} {version}" for name, version in about.libraries.items()) or UNKNOWN,
     }
 
 

@@ -150,6 +150,14 @@ def test_results_have_initial_and_final():
     assert "no significant change (not gated) |" in text
 
 
+def test_conditions_have_parameters_and_libraries():
+    """Of both states, as code; unknown ones are a dash."""
+    start = finals.circumstances(parameters={"a": "temperature=0.3", "b": ""}, libraries={"langgraph": "1.0"})
+    text = render_final(finals.report(start=start))
+    assert "| Model parameters | `a: temperature=0.3`, `b: –` | – |" in text
+    assert "| Libraries | `langgraph 1.0` | – |" in text
+
+
 def test_iterations_tell_what_changed_and_what_was_decided():
     """The note, results, the diff of the prompt in a fence, the decision with its commit."""
     text = render_final(finals.report())
