@@ -66,14 +66,16 @@ def differences(before: Circumstances, after: Circumstances) -> list[Difference]
 def _differences(before: Circumstances, after: Circumstances) -> Iterator[Difference]:
     if before.models and after.models and set(before.models) != set(after.models):
         yield Difference(what="models", before=_listed(before.models), after=_listed(after.models))
-    if names := _changed_names(before.parameters, after.parameters):
+    if nodes := _changed_names(before.parameters, after.parameters):
         old, new = (
-            "; ".join(told_parameters({name: each.parameters[name] for name in names}))
+            "; ".join(told_parameters({node: each.parameters[node] for node in nodes}))
             for each in (before, after)
         )
         yield Difference(what="parameters", before=old, after=new)
-    if names := _changed_names(before.libraries, after.libraries):
-        old, new = (_listed(f"{name} {each.libraries[name]}" for name in names) for each in (before, after))
+    if libraries := _changed_names(before.libraries, after.libraries):
+        old, new = (
+            _listed(f"{name} {each.libraries[name]}" for name in libraries) for each in (before, after)
+        )
         yield Difference(what="libraries", before=old, after=new)
     if None not in (before.concurrency, after.concurrency) and before.concurrency != after.concurrency:
         yield Difference(what="concurrency", before=f"{before.concurrency:,}", after=f"{after.concurrency:,}")

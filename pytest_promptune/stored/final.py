@@ -217,9 +217,10 @@ class _Gathering:
                     kind="running" if kind == "running" else "interrupted", values={"experiments": ids}
                 )
         if series.earlier:
-            yield Remark(
-                kind="earlier", values={"experiment": series.earlier[0], "count": len(series.earlier)}
-            )
+            first = series.earlier[0]
+            command = f"pytest-promptune report --from {first}"
+            values = {"experiment": first, "count": len(series.earlier), "command": command}
+            yield Remark(kind="earlier", values=values)
         if self.found.others:
             yield Remark(kind="other_series", values={"experiments": self.found.others})
         yield from self._limits()

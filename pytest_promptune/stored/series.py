@@ -48,8 +48,9 @@ def read_series(
     Raises:
         StoreError: when there is none, or the experiments contradict each other.
     """
-    beginnings = [summary for summary in log.history(_MOST) if _may_begin(summary)]
-    chosen = _chosen(log, beginnings, of, begin)
+    newest = list(log.history(_MOST))
+    beginnings = [summary for summary in newest if _may_begin(summary)]
+    chosen = _chosen(log, beginnings, of, begin, _remedy(newest[0] if newest else None))
     summaries = log.series_of(chosen)
     beginning = log.experiment(begin).id if begin is not None else None
     sessions = _sessions(log, summaries, beginning)
@@ -70,12 +71,30 @@ def _newest_of_others(beginnings: Sequence[ExperimentSummary], chosen: str) -> d
     return found
 
 
+def _remedy(newest: ExperimentSummary | None) -> str:
+    """What makes a series begin: going on with what ended early, as its samples are there, or a baseline."""
+    if newest is not None and newest.status == "interrupted" and newest.samples and newest.replay_of is None:
+        option = f" --promptune-{newest.mode}" if newest.mode in _BEGINNINGS else ""
+        return (
+            f"experiment {newest.id} ended early. Go on with it with pytest --promptune-resume{option}, and "
+            "else as you ran it."
+        )
+    return (
+        "record a baseline with pytest --promptune-baseline, then compare variants with pytest "
+        "--promptune-compare."
+    )
+
+
 def _may_begin(summary: ExperimentSummary) -> bool:
     return summary.mode in _BEGINNINGS and summary.status == "finished" and summary.replay_of is None
 
 
 def _chosen(
-    log: ExperimentLog, beginnings: Sequence[ExperimentSummary], of: str | None, begin: str | None
+    log: ExperimentLog,
+    beginnings: Sequence[ExperimentSummary],
+    of: str | None,
+    begin: str | None,
+    remedy: str,
 ) -> str:
     asked = [log.experiment(name) for name in (begin, of) if name is not None]
     series = {summary.series for summary in asked}
@@ -97,10 +116,7 @@ def _chosen(
             if beginnings
             else "nothing was measured"
         )
-        raise StoreError(
-            f"There is nothing to report yet ({why}): record a baseline with pytest "
-            "--promptune-baseline, then compare variants with pytest --promptune-compare."
-        )
+        raise StoreError(f"There is nothing to report yet ({why}): {remedy}")
     recorded = {each.series for each in known if each.mode == "baseline"}
     return str(next((each.series for each in known if each.series in recorded), known[0].series))
 

@@ -153,6 +153,7 @@ def test_before_any_iteration(suite, ask):
     text = ask("report", "--out", "-")
     assert "Iterations: 0." in text
     assert "The series has earlier baselines (1)" in text
+    assert re.search(r"All of it: `pytest-promptune report --from \S+`\.", text)
     assert "Iterations: 1." in ask("report", "--out", "-", "--from", first)
 
 
@@ -164,6 +165,7 @@ def test_nothing_adopted_yet(suite, ask):
     assert "No variant was adopted yet" in text
     assert "**Decision: nothing was adopted. Suggested: adopt `kind`.**" in text
     assert "1. **Adopt `kind`**: it was better in iteration 1 (answer 50.0 % → 100.0 %)." in text
+    assert "Run `pytest-promptune adopt kind`." in text
 
 
 def test_an_adopted_variant_that_was_measured_again(suite, ask):
@@ -223,6 +225,21 @@ def test_sessions_that_do_not_count(suite, ask):
     text = ask("report", "--out", "-")
     assert "Iterations: 0." in text
     assert f"Ended early, and not counted: `{id_}`." in text
+
+
+def test_a_baseline_that_was_interrupted(suite, ask):
+    """Its samples are there: how to go on is said. An experiment without any is begun again."""
+    id_ = suite.record().json["experiment"]["id"]
+    with sqlite3.connect(suite.path / ".promptune" / "promptune.db") as log:
+        log.execute("UPDATE promptune_experiments SET status = 'interrupted'")
+    said = ask("report", code=2)
+    assert f"experiment {id_} ended early. Go on with it with pytest --promptune-resume " in said
+    assert "--promptune-resume --promptune-baseline" in said
+    with sqlite3.connect(suite.path / ".promptune" / "promptune.db") as log:
+        log.execute("UPDATE promptune_experiments SET samples = 0")
+    said = ask("report", code=2)
+    assert "promptune-resume" not in said
+    assert "record a baseline with pytest --promptune-baseline" in said
 
 
 def test_other_series_are_named(suite, ask):

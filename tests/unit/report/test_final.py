@@ -150,6 +150,27 @@ def test_results_have_initial_and_final():
     assert "no significant change (not gated) |" in text
 
 
+def test_means_that_outliers_turn_around():
+    """The difference of typical cases stands alone, and a note says why; otherwise there is none."""
+    base = finals.report()
+    assert "opposite directions" not in render_final(base)
+    moved = {"reference_mean": 2.4, "candidate_mean": 2.6, "ratio": 0.7, "ratio_ci": (0.5, 0.9)}
+    row = replace(base.metrics[1].comparison, **moved)
+    latency = replace(
+        base.metrics[1],
+        initial=replace(base.metrics[1].initial, mean=2.4),
+        final=replace(base.metrics[1].final, mean=2.6),
+        comparison=row,
+    )
+    text = render_final(replace(base, metrics=(base.metrics[0], latency)))
+    assert "| `latency_s` | 2.40 s | 2.60 s | −30.0 [−50.0, −10.0] % | – |" in text
+    assert "Mean and difference point in opposite directions in: `latency_s`." in text
+    assert text.count("+14.7 %") == 1  # the other row keeps its own
+    variant = finals.tried(comparisons=(row,))
+    text = render_final(replace(base, iterations=(finals.iteration(tried=(variant,)),)))
+    assert text.count("opposite directions in: `latency_s`.") == 1
+
+
 def test_conditions_have_parameters_and_libraries():
     """Of both states, as code; unknown ones are a dash."""
     start = finals.circumstances(parameters={"a": "temperature=0.3", "b": ""}, libraries={"langgraph": "1.0"})
