@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import platform
 import subprocess
+import threading
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
@@ -30,6 +30,8 @@ class CommitReader:
 
     def __init__(self, root: Path) -> None:
         self._process: subprocess.Popen[str] | None = None
+        self._lock = threading.Lock()
+        self._found: Commit | None = None
         try:
             self._process = subprocess.Popen(
                 [
@@ -52,7 +54,25 @@ class CommitReader:
             self._process = None
 
     def read(self) -> Commit:
-        """What git said; everything unknown outside a repository."""
+        """What git said, waiting for it; everything unknown outside a repository."""
+        with self._lock:
+            if self._found is None:
+                self._found = self._read()
+            return self._found
+
+    def so_far(self) -> Commit | None:
+        """What git said, ``None`` while it is still at it; from any thread, and nothing waits.
+
+        A git that has more to say than a pipe holds waits for `read`.
+        """
+        if self._found is None and not self._lock.locked() and self._has_ended():
+            return self.read()
+        return self._found
+
+    def _has_ended(self) -> bool:
+        return self._process is None or self._process.poll() is not None
+
+    def _read(self) -> Commit:
         if self._process is None:
             return Commit()
         try:
@@ -64,6 +84,7 @@ class CommitReader:
 
     def close(self) -> None:
         """Leave no process behind."""
+        self._found = self._found or Commit()
         if self._process is not None:
             self._process.kill()
             self._process.wait()
@@ -102,31 +123,6 @@ def own_version() -> str:
 def python_version() -> str:
     """``CPython 3.11.7``."""
     return f"{platform.python_implementation()} {platform.python_version()}"
-
-
-#: What stands between an app and its models.
-_LIBRARIES = (
-    "pytest",
-    "langgraph",
-    "langchain-core",
-    "langchain",
-    "langchain-anthropic",
-    "langchain-aws",
-    "langchain-google-genai",
-    "langchain-openai",
-    "anthropic",
-    "google-genai",
-    "openai",
-)
-
-
-def library_versions() -> dict[str, str]:
-    """Versions of the libraries that stand between an app and its models, as far as they are installed."""
-    found = {}
-    for name in _LIBRARIES:
-        with contextlib.suppress(PackageNotFoundError):
-            found[name] = version(name)
-    return found
 
 
 def tests_hash(modules: Sequence[str], *, root: Path) -> str:

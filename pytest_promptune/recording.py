@@ -49,6 +49,7 @@ class Recording:
         id: str,
         started: str,
         process: WritingProcess | None = None,
+        commit: Callable[[], Commit | None] = lambda: None,
     ) -> None:
         """Nothing is opened yet.
 
@@ -58,6 +59,7 @@ class Recording:
             id: of the experiment.
             started: ISO 8601 in UTC.
             process: writes the log; without one a thread does.
+            commit: what git has said so far, if it has; from any thread.
 
         Raises:
             SettingsError: for a store or a pattern that can't be meant.
@@ -77,6 +79,8 @@ class Recording:
         #: Id of the experiment whose outputs are scored again.
         self.replay_of: str | None = None
         self._process = process
+        self._commit = commit
+        self._has_commit = False
         self._writer: LogWriter | None = None
         #: Of items that ended before the first sample was asked for.
         self._early: list[Result] = []
@@ -233,16 +237,22 @@ class Recording:
         options = {
             name: value for name, value in asdict(self._settings).items() if value not in (None, (), {})
         }
+        commit = self._commit()
+        self._has_commit = commit is not None
+        conditions = self._facts.conditions
         manifest = Manifest(
             id=self.id,
             mode=self._settings.mode,
             started=self._started,
-            conditions=self._facts.conditions,
+            conditions=conditions,
             options=options,
             prompts=self._facts.prompts,
             cases=self._facts.cases,
+            runs=max(conditions.get("runs", {}).values(), default=None),
+            variants=tuple(conditions.get("variants", ())),
             series=self._facts.series,
             note=self._settings.note,
+            **({} if commit is None else asdict(commit)),
             promptune=own_version(),
             python=python_version(),
             replay_of=self.replay_of,
@@ -261,7 +271,15 @@ class Recording:
     def sample(self, sample: LoggedSample) -> None:
         """Store a finished sample; callable from any thread."""
         if self._writer is not None:
+            if not self._has_commit:
+                self._tell_commit(self._writer)
             self._writer.sample(sample)
+
+    def _tell_commit(self, writer: LogWriter) -> None:
+        commit = self._commit()
+        if commit is not None:
+            self._has_commit = True
+            writer.update(**asdict(commit))
 
     def wait_for(self, key: SampleKey, *, while_waiting: Callable[[], None]) -> None:
         """Wait until a sample can't be lost any more; `while_waiting` is called several times a second."""
@@ -338,7 +356,7 @@ class Recording:
         """The session has ended; what is left is written."""
         if self._writer is None:
             return
-        self._writer.update(commit=commit.commit, branch=commit.branch, dirty=commit.dirty)
+        self._writer.update(**asdict(commit))
         self._writer.finish(
             status="finished" if complete else "interrupted",
             finished=finished,

@@ -111,7 +111,12 @@ class Session:
         #: What could not be written at the end.
         self.output_error: OutputError | None = None
         self._recording = Recording(
-            settings, root=root, id=experiment_id(self._started), started=self._started, process=process
+            settings,
+            root=root,
+            id=experiment_id(self._started),
+            started=self._started,
+            process=process,
+            commit=self._git.so_far,
         )
         #: Those that the items ask for.
         self.samples = Samples(settings, self._recording, careful=careful, while_waiting=while_waiting)

@@ -9,7 +9,6 @@ from pathlib import Path
 from pytest_promptune.conclusion import Conclusion
 from pytest_promptune.conditions import (
     Commit,
-    library_versions,
     own_version,
     python_version,
     tests_hash,
@@ -25,6 +24,7 @@ from pytest_promptune.core.scorers import failures_told, unpriced_scorers
 from pytest_promptune.core.tally import Tally, tally
 from pytest_promptune.core.values import dataclass
 from pytest_promptune.core.view import ExperimentView, LookView, VariantView, View
+from pytest_promptune.installed import library_versions
 from pytest_promptune.settings import Settings
 from pytest_promptune.variants.reading import is_one_change
 

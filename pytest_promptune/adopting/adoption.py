@@ -47,7 +47,7 @@ from pytest_promptune.core.redaction import Redactor
 from pytest_promptune.ini_files import python_paths, settings_of
 from pytest_promptune.langgraph.nodes.sources import Sources
 from pytest_promptune.prompts import AppPrompts
-from pytest_promptune.store.log import Adoption, ExperimentLog, check_writable, locate
+from pytest_promptune.store.log import STORE_OPTION, Adoption, ExperimentLog, check_writable, locate
 from pytest_promptune.variants.literals import with_templates
 from pytest_promptune.variants.reading import read_variant, unread_files, variant_path
 
@@ -70,7 +70,7 @@ def adopt(wishes: Wishes) -> Outcome:
         raise AdoptError(
             "there is no experiment log, since promptune_store is empty: nothing speaks for a variant."
         )
-    location = locate(store, root=wishes.root)
+    location = locate(store, root=wishes.root, option=STORE_OPTION)
     prompts = AppPrompts(settings, root=wishes.root)
     with ExperimentLog(location) as log, importing(python_paths(wishes.root)):
         if not wishes.dry_run:

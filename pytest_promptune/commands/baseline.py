@@ -11,6 +11,7 @@ from pytest_promptune.commands.model import (
     Answer,
     Command,
     as_wide_as_the_terminal,
+    project_root,
     root_argument,
     settings_of_project,
     store_argument,
@@ -40,7 +41,7 @@ def _show_arguments(parser: argparse.ArgumentParser) -> None:
 def _list(arguments: argparse.Namespace) -> Answer:
     from pytest_promptune.stored.baselines import list_lines, recorded, to_json
 
-    found = recorded(_root(arguments), _measured(arguments))
+    found = recorded(project_root(arguments), _measured(arguments))
     damaged = any(each.problem for each in found)
     text = as_wide_as_the_terminal(list_lines, found)
     return Answer(text=text, data=to_json(found, metrics=False), status=int(damaged))
@@ -49,7 +50,7 @@ def _list(arguments: argparse.Namespace) -> Answer:
 def _show(arguments: argparse.Namespace) -> Answer:
     from pytest_promptune.stored.baselines import named, show_lines, to_json
 
-    found = named(arguments.baseline, _root(arguments), here=Path.cwd(), measured=_measured(arguments))
+    found = named(arguments.baseline, project_root(arguments), here=Path.cwd(), measured=_measured(arguments))
     damaged = any(each.problem for each in found)
     text = as_wide_as_the_terminal(show_lines, found)
     return Answer(text=text, data=to_json(found, metrics=True), status=int(damaged))
@@ -60,26 +61,22 @@ def _rm(arguments: argparse.Namespace) -> Answer:
     from pytest_promptune.store.baselines import remove_baseline
     from pytest_promptune.stored.baselines import named
 
-    found = named(arguments.baseline, _root(arguments), here=Path.cwd())
+    found = named(arguments.baseline, project_root(arguments), here=Path.cwd())
     for each in found:
         remove_baseline(each.path)
     removed = [each.shown for each in found]
     return Answer(text="\n".join(f"Removed: {clean(path)}" for path in removed), data={"removed": removed})
 
 
-def _root(arguments: argparse.Namespace) -> Path:
-    return Path(arguments.root).resolve()
-
-
 def _measured(arguments: argparse.Namespace) -> Measured | None:
     """What the log knows of newer cases; nothing where there is no log, or none that can be read."""
     from pytest_promptune.core.errors import StoreError
-    from pytest_promptune.store.log import ExperimentLog, locate
+    from pytest_promptune.store.log import STORE_OPTION, ExperimentLog, locate
 
     store = settings_of_project(arguments).store
     if store == "":
         return None
-    location = locate(store, root=_root(arguments))
+    location = locate(store, root=project_root(arguments), option=STORE_OPTION)
     if arguments.store is None and location.path is not None and not location.path.exists():
         return None
 

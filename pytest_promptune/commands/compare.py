@@ -17,6 +17,7 @@ from pytest_promptune.commands.model import (
 )
 
 if TYPE_CHECKING:
+    from pytest_promptune.core.view import View
     from pytest_promptune.settings import Settings
 
 _OPTIONS = ("alpha", "margin", "tolerance", "scope", "strict", "gate_cases")
@@ -39,7 +40,7 @@ def _compare_arguments(parser: argparse.ArgumentParser) -> None:
             parser.add_argument(flag, action="append", metavar=spec.metavar, help=spec.help)
         else:
             parser.add_argument(flag, metavar=spec.metavar, help=spec.help)
-    parser.add_argument("--report", metavar="PATH", help="write a Markdown report")
+    parser.add_argument("--report", metavar="PATH", help="write a report: Markdown, or HTML for PATH.html")
     parser.add_argument("-v", "--verbose", action="count", default=0, help="reasons of every verdict, too")
     store_argument(parser)
     root_argument(parser)
@@ -63,11 +64,11 @@ def _compare(arguments: argparse.Namespace) -> Answer:
         described=bool(arguments.report or arguments.json),
     )
     found = compare(arguments.a, arguments.b, wishes)
-    written = _write_report(arguments.report, found.view, settings, root) if arguments.report else ""
+    written = _written(arguments, found.view, settings, root)
     text = as_wide_as_the_terminal(lines_of, found, verbosity=arguments.verbose, gate=arguments.gate)
     return Answer(
-        text=f"{text}\nWritten: {written}" if written else text,
-        data=to_json(found) | {"report": written or None} if arguments.json else {},
+        text="\n".join([text, *written]),
+        data=to_json(found) | {"report": arguments.report} if arguments.json else {},
         status=found.view.exit_code,
         annotations=annotation_lines(found.view, root=root) if arguments.gate else (),
     )
@@ -98,13 +99,21 @@ def _settings(arguments: argparse.Namespace) -> Settings:
     return replace(settings, **typed)
 
 
-def _write_report(path: str, view: Any, settings: Settings, root: Path) -> str:
-    from pytest_promptune.plot_files import of_session
-    from pytest_promptune.report_files import write_markdown
+def _written(arguments: argparse.Namespace, view: View, settings: Settings, root: Path) -> list[str]:
+    """Write the report that is asked for, and the summary of a GitHub job; lines that say so."""
+    from dataclasses import replace
 
-    templates = root / settings.templates if settings.templates else None
-    write_markdown(Path(path).resolve(), view, of_session(view), templates=templates)
-    return path
+    from pytest_promptune.outputs import OutputError, write_outputs
+
+    report = (str(Path(arguments.report).resolve()),) if arguments.report else ()
+    lines = [f"Written: {arguments.report}"] if arguments.report else []
+    try:
+        write_outputs(view, replace(settings, report=report, json=None), root=root)
+    except OutputError as error:
+        if error.is_file_missing:
+            raise
+        lines.append(str(error))
+    return lines
 
 
 COMMAND = Command(

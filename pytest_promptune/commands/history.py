@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
 _LIMIT = 10
 
+#: What `ExperimentLog.prune` keeps.
+_WHY = "the newest, its baseline, the newest interrupted one, adopted variants"
+
 _EPILOG = (
     "Metrics are those of the tests unless --metric names others. --prune throws experiments away and asks "
     "nothing; --dry-run shows which."
@@ -66,7 +69,7 @@ def _history_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--force",
         action="store_true",
-        help="with --prune: also what is still needed: the newest, its baseline, adopted variants",
+        help=f"with --prune: also what later sessions may ask for: {_WHY}",
     )
     store_argument(parser)
     root_argument(parser)
@@ -111,15 +114,21 @@ def _prune(arguments: argparse.Namespace, log: ExperimentLog) -> Answer:
     from datetime import UTC, datetime
 
     from pytest_promptune.core.display import clean, count
+    from pytest_promptune.core.lines import paragraph
     from pytest_promptune.stored.history import moment
 
     older_than = moment(arguments.older_than, now=datetime.now(UTC)) if arguments.older_than else None
-    gone = log.prune(
-        keep=arguments.keep, older_than=older_than, force=arguments.force, dry_run=arguments.dry_run
-    )
+    limits = {"keep": arguments.keep, "older_than": older_than}
+    needed = [] if arguments.force else log.still_needed(**limits)
+    gone = log.prune(**limits, force=arguments.force, dry_run=arguments.dry_run)
     verb = "would go" if arguments.dry_run else "pruned"
     text = [f"{count(len(gone), 'experiment')} {verb}.", *(f"  {clean(id_)}" for id_ in gone)]
-    data = {"pruned": gone, "count": len(gone), "dry_run": arguments.dry_run}
+    if needed:
+        stays, them = ("stays", "it") if len(needed) == 1 else ("stay", "them")
+        why = f"since later sessions may ask for {them} ({_WHY}); --force prunes {them}, too."
+        text.append(as_wide_as_the_terminal(paragraph, f"{count(len(needed), 'experiment')} {stays}, {why}"))
+        text += [f"  {clean(id_)}" for id_ in needed]
+    data = {"pruned": gone, "needed": needed, "count": len(gone), "dry_run": arguments.dry_run}
     return Answer(text="\n".join(text), data=data)
 
 

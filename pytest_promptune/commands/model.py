@@ -70,7 +70,7 @@ def stored_log(arguments: argparse.Namespace) -> Iterator[ExperimentLog]:
     from pytest_promptune.store.log import ExperimentLog, locate_existing
 
     with ExperimentLog(
-        locate_existing(settings_of_project(arguments).store, root=Path(arguments.root).resolve())
+        locate_existing(settings_of_project(arguments).store, root=project_root(arguments))
     ) as log:
         yield log
 
@@ -101,13 +101,31 @@ def without_collecting() -> Iterator[None]:
             gc.enable()
 
 
+def project_root(arguments: argparse.Namespace) -> Path:
+    """The folder that ``--root`` names.
+
+    Raises:
+        SettingsError: when there is none.
+    """
+    from pytest_promptune.core.errors import SettingsError
+
+    root = Path(arguments.root).resolve()
+    if not root.is_dir():
+        raise SettingsError(f"--root: {root.as_posix()} is no folder. Give the root of the project.")
+    return root
+
+
 def settings_of_project(arguments: argparse.Namespace) -> Settings:
-    """Of the project that is asked about; ``--store`` wins, where the command has it."""
+    """Of the project that is asked about; ``--store`` wins, where the command has it.
+
+    Raises:
+        SettingsError: when there is no such project, or its ini file says what can't be meant.
+    """
     from dataclasses import replace
 
     from pytest_promptune.ini_files import settings_of
 
-    settings = settings_of(Path(arguments.root).resolve())
+    settings = settings_of(project_root(arguments))
     store = getattr(arguments, "store", None)
     return settings if store is None else replace(settings, store=store)
 

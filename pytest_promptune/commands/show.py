@@ -29,9 +29,14 @@ def _show_arguments(parser: argparse.ArgumentParser) -> None:
         nargs="?",
         default="last",
         metavar="EXPERIMENT",
-        help="id, the beginning of one, or last, the newest that called the app (default: last)",
+        help="id, the beginning of one, or last, the newest that called the app (default: last); "
+        "ID:VARIANT lists the samples of one variant",
     )
-    parser.add_argument("--prompts", action="store_true", help="the prompts of all variants, too")
+    parser.add_argument(
+        "--prompts",
+        action="store_true",
+        help="the prompts of all variants, too; with --samples: the rendered ones, by node",
+    )
     parser.add_argument("-q", "--quiet", action="store_true", help="as short as the session's own summary")
     parser.add_argument("--samples", action="store_true", help="list its samples instead")
     parser.add_argument(
@@ -48,7 +53,9 @@ def _show_arguments(parser: argparse.ArgumentParser) -> None:
         "--missed", action="store_true", help="only samples that missed a test or have an error"
     )
     parser.add_argument(
-        "--outputs", action="store_true", help="the beginnings of outputs, too; whole ones in CSV and JSON"
+        "--outputs",
+        action="store_true",
+        help="the beginnings of outputs, too; whole ones in CSV and JSON, there with prompts and nodes",
     )
     parser.add_argument(
         "-n", "--limit", type=whole_number(1), metavar="N", help=f"how many samples (default: {_LIMIT})"
@@ -66,7 +73,12 @@ def _show_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _show(arguments: argparse.Namespace) -> Answer:
     from pytest_promptune.stored.showing import experiment_lines, read_experiment, to_json
+    from pytest_promptune.stored.sides import split
 
+    arguments.experiment, variant = split(arguments.experiment)
+    if variant is not None:
+        arguments.variant = [*arguments.variant, variant]
+        arguments.samples = not arguments.csv
     _refuse_contradictions(arguments)
     with stored_log(arguments) as log:
         if arguments.samples or arguments.csv:
@@ -91,25 +103,33 @@ def _refuse_contradictions(arguments: argparse.Namespace) -> None:
         raise SettingsError("--html: has the whole session; leave out --samples and --csv.")
     if arguments.csv and (arguments.limit or arguments.all):
         raise SettingsError("--csv: has all samples that are chosen; leave out --limit and --all.")
+    if arguments.csv and arguments.prompts:
+        raise SettingsError("--csv: has no rendered prompts; --samples --prompts --json has.")
 
 
 def _samples(arguments: argparse.Namespace, log: ExperimentLog) -> Answer:
     from pytest_promptune.store.log import Wanted
-    from pytest_promptune.stored.sample_lists import sample_lines, to_json
+    from pytest_promptune.stored.sample_lists import check_names, sample_lines, to_json
 
-    id_ = log.experiment(arguments.experiment).id
-    chosen: dict[str, Any] = {
-        "cases": arguments.case,
-        "variants": arguments.variant,
-        "missed": arguments.missed,
-        "outputs": arguments.outputs,
-    }
+    experiment = log.experiment(arguments.experiment)
+    id_ = experiment.id
+    limited = not (arguments.all or arguments.csv)
+    wanted = Wanted(
+        cases=arguments.case,
+        variants=arguments.variant,
+        missed=arguments.missed,
+        outputs=arguments.outputs,
+        # the terminal has prompts where they are asked for, JSON has everything or no texts at all
+        traces=not arguments.csv and (arguments.prompts or (arguments.outputs and arguments.json)),
+        limit=(arguments.limit or _LIMIT) if limited else None,
+    )
+    check_names(log, experiment, wanted)
     if arguments.csv:
-        return _csv(arguments, log, id_, Wanted(**chosen))
-    wanted = Wanted(**chosen, limit=None if arguments.all else arguments.limit or _LIMIT)
+        return _csv(arguments, log, id_, wanted)
     found = log.lists.samples(id_, wanted)
     total = log.lists.count(id_, wanted)
-    text = as_wide_as_the_terminal(sample_lines, found, total=total, outputs=arguments.outputs)
+    shown = {"outputs": arguments.outputs, "prompts": arguments.prompts}
+    text = as_wide_as_the_terminal(sample_lines, found, total=total, **shown)
     data = {"experiment": id_, **to_json(found, total=total, outputs=arguments.outputs)}
     return Answer(text=text, data=data)
 

@@ -72,12 +72,18 @@ def _size(row: ComparisonRow) -> float:
 
 
 def _error(item: GateItem, row: ComparisonRow | None) -> Annotation:
-    test = item.nodeid.rpartition("::gate[")[0] if row is None else row.name.test
-    metric = clean(row.name.metric) if row is not None else clean(test.rpartition("::")[2])
-    what = "Prompt regression" if row is not None and row.verdict == "regressed" else "Prompt gate failed"
+    module, is_goal, goal = item.nodeid.partition("::goal[")
+    if row is not None:
+        what = "Prompt regression" if row.verdict == "regressed" else "Prompt gate failed"
+        test, name = row.name.test, row.name.metric
+    elif is_goal:
+        what, test, name = "Prompt goal not reached", module, goal.removesuffix("]")
+    else:
+        test = item.nodeid.rpartition("::gate[")[0]
+        what, name = "Prompt gate failed", test.rpartition("::")[2]
     message = cut(clean(item.message or item.nodeid), _WIDTH)
     hint = f"\n{clean(item.hint)}" if item.hint else ""
-    return Annotation(level="error", title=f"{what}: {metric}", message=message + hint, test=test)
+    return Annotation(level="error", title=f"{what}: {clean(name)}", message=message + hint, test=test)
 
 
 def _no_baseline(baseline: BaselineView) -> Annotation:

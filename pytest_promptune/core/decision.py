@@ -69,6 +69,8 @@ def decide(found: Situation) -> Decision:
         decision = _plateau(decision, found)
     if found.mode != "check" and decision.action in ("continue", "record"):
         decision = _with_target(decision, found)
+    if found.mode == "compare" and decision.action == "continue" and not decision.command:
+        decision = replace(decision, reason=f"{decision.reason} Try another change.")
     return decision
 
 
@@ -182,41 +184,62 @@ def _is_unmeasured(row: ComparisonRow) -> bool:
 
 
 def _decide_between(found: Situation, option: str) -> Decision:
-    """Adopt the variant that improved most, on an open goal where there are any, and regressed nowhere."""
-    aims = {(row.name.module, row.name.metric) for row in found.goal_rows}
+    """Adopt the variant that improved most, on an open goal where there are any, and spoiled nothing.
+
+    What isn't gated may get worse as long as its goal stays attained: that is what the goal says.
+    """
+    aims = {_place(row) for row in found.goal_rows}
     versus_current = [
-        row
-        for row in found.rows
-        if row.reference == CURRENT and (row.gated or (row.name.module, row.name.metric) in aims)
+        row for row in found.rows if row.reference == CURRENT and (row.gated or _place(row) in aims)
     ]
     wanted = _open_aims(found) or aims
-    spoiled = {row.candidate for row in versus_current if _is_worse(row) or _is_unmeasured(row)}
+    spoiled = {
+        row.candidate
+        for row in versus_current
+        if (_is_worse(row) and not _is_afforded(row, found)) or _is_unmeasured(row)
+    }
     better = [
         row
         for row in versus_current
-        if row.verdict == "improved"
-        and row.candidate not in spoiled
-        and (not aims or (row.name.module, row.name.metric) in wanted)
+        if row.verdict == "improved" and row.candidate not in spoiled and (not aims or _place(row) in wanted)
     ]
     if better:
         best = max(better, key=lambda row: abs(row.cliffs_delta or 0.0))
         names = [row.name.metric for row in better if row.candidate == best.candidate]
         judged = "metric of a goal or gate" if aims else "gated metric"
+        afforded = [
+            row.name.metric for row in versus_current if row.candidate == best.candidate and _is_worse(row)
+        ]
+        but = f", but for {', '.join(afforded)}, within its goal" if afforded else ""
+        others = _mixed([row for row in versus_current if row.candidate in spoiled])
         return Decision(
             action="adopt",
             variant=best.candidate,
-            reason=f"{best.candidate} is better in {', '.join(names)} and worse in no {judged}.",
+            reason=f"{best.candidate} is better in {', '.join(names)} and worse in no {judged}{but}."
+            + (f" {others}." if others else ""),
             command=f"{ADOPT}{shlex.quote(best.candidate)}",
         )
     return _without_winner(versus_current, spoiled, found.runs, option)
 
 
+def _place(row: ComparisonRow | GoalRow) -> tuple[str, str]:
+    return row.name.module, row.name.metric
+
+
+def _is_afforded(row: ComparisonRow, found: Situation) -> bool:
+    """A metric that isn't gated got worse, and its goals are attained all the same."""
+    statuses = [
+        goal.status
+        for goal in found.goal_rows
+        if goal.variant == row.candidate and _place(goal) == _place(row)
+    ]
+    return not row.gated and bool(statuses) and set(statuses) == {"attained"}
+
+
 def _open_aims(found: Situation) -> set[tuple[str, str]]:
     """Module and metric of the goals that the app as it stands is not shown to attain."""
     return {
-        (row.name.module, row.name.metric)
-        for row in found.goal_rows
-        if row.variant == found.variant and row.status != "attained"
+        _place(row) for row in found.goal_rows if row.variant == found.variant and row.status != "attained"
     }
 
 
@@ -238,11 +261,15 @@ def _without_winner(rows: Sequence[ComparisonRow], spoiled: set[str], runs: int,
             f"{', '.join(dict.fromkeys(row.candidate for row in undecided))}.",
             command=f"pytest --promptune-compare --promptune-runs={closest.runs_needed}{option}",
         )
-    return Decision(action="continue", variant=None, reason=f"{_mixed(rows)}: try another change.")
+    return Decision(
+        action="continue",
+        variant=None,
+        reason=f"{_mixed(rows) or 'No variant is better than current'}.",
+    )
 
 
 def _mixed(rows: Sequence[ComparisonRow]) -> str:
-    """What each variant that is better somewhere is worse in; or that none is better."""
+    """What each variant that is better somewhere is worse in; nothing where none is."""
     told = []
     for candidate in dict.fromkeys(row.candidate for row in rows if row.verdict == "improved"):
         mine = [row for row in rows if row.candidate == candidate]
@@ -250,7 +277,7 @@ def _mixed(rows: Sequence[ComparisonRow]) -> str:
         worse = ", ".join(row.name.metric for row in mine if _is_worse(row))
         if worse:
             told.append(f"{candidate} is better in {better}, but worse in {worse}")
-    return "; ".join(told) or "No variant is better than current"
+    return "; ".join(told)
 
 
 # --- the series and its goals ---------------------------------------------------------------------

@@ -21,7 +21,7 @@ from pytest_promptune.core.results import Result
 from pytest_promptune.core.values import dataclass
 from pytest_promptune.inspecting.efforts import efforts
 from pytest_promptune.inspecting.finding import Inspection
-from pytest_promptune.store.log import ExperimentLog, locate
+from pytest_promptune.store.log import STORE_OPTION, ExperimentLog, locate
 
 if TYPE_CHECKING:
     from pytest_promptune.settings import Settings
@@ -63,7 +63,7 @@ def read_trace(
         if experiment is not None:
             raise SettingsError("--store: is empty, and --experiment reads from it.")
         return None
-    location = locate(store, root=root)
+    location = locate(store, root=root, option=STORE_OPTION)
     if location.path is not None and not location.path.exists():
         if experiment is None:
             return None

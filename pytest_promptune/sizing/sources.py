@@ -15,7 +15,7 @@ from pytest_promptune.core.model import CURRENT
 from pytest_promptune.core.values import dataclass
 from pytest_promptune.core.view import MetricName
 from pytest_promptune.store.baselines import FOLDER, baseline_path, find_baselines, read_baseline
-from pytest_promptune.store.log import ExperimentLog, locate
+from pytest_promptune.store.log import STORE_OPTION, ExperimentLog, locate
 
 if TYPE_CHECKING:
     from pytest_promptune.store.log import Location
@@ -184,7 +184,7 @@ def _files(asked: Asked) -> Iterator[Path]:
 def _of_experiment(asked: Asked, name: str) -> Pool:
     if asked.store == "":
         raise SettingsError("--store: is empty, and --experiment reads from it.")
-    location = locate(asked.store, root=asked.root)
+    location = locate(asked.store, root=asked.root, option=STORE_OPTION)
     experiment, id_ = _read(location, name)
     columns = list(experiment.columns())
     variants = list(dict.fromkeys(variant for column in columns for variant in column.values))

@@ -96,7 +96,7 @@ def read_history(log: ExperimentLog, wishes: Wishes) -> History:
     """The experiments that are wanted.
 
     Raises:
-        SettingsError: for a metric that none of them has.
+        SettingsError: for a metric that none of them has, or a variant that nothing in the log measured.
         StoreError: when the log can't be read.
     """
     series = log.experiment(wishes.series).series if wishes.series is not None else None
@@ -104,6 +104,8 @@ def read_history(log: ExperimentLog, wishes: Wishes) -> History:
         raise SettingsError(f"--series: {wishes.series!r} belongs to no tuning series: it has no cases.")
     limit = None if wishes.limit is None else wishes.limit + 1  # the oldest is beside one more
     found = log.history(limit, mode=wishes.mode, series=series, variant=wishes.variant)
+    if wishes.variant is not None and not found:
+        _check_variant(wishes.variant, log.lists.measured_variants())
     measured = log.lists.means([summary.id for summary in found])
     names = _names(measured)
     chosen = _chosen(names, wishes.metrics)
@@ -122,6 +124,12 @@ def read_history(log: ExperimentLog, wishes: Wishes) -> History:
     )
     shown = entries if wishes.limit is None else entries[: wishes.limit]
     return History(entries=shown, metrics=chosen, total=len(ids))
+
+
+def _check_variant(variant: str, valid: set[str]) -> None:
+    if valid and variant not in valid:
+        names = some(sorted(valid), 12)
+        raise SettingsError(f"--variant: {variant!r} is in no experiment of the log. Valid: {names}.")
 
 
 def shortest(ids: Sequence[str], among: Sequence[str]) -> list[str]:

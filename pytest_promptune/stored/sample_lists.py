@@ -5,16 +5,22 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from pytest_promptune.core.display import UNKNOWN, clean, count, cut, seconds, visible
+from pytest_promptune.core.display import UNKNOWN, clean, count, cut, seconds, some, visible
+from pytest_promptune.core.errors import SettingsError
 from pytest_promptune.core.lines import DIM, INDENT, Line, line, paragraph, table_lines
-from pytest_promptune.store.log import SampleLine, TestOutcome
+from pytest_promptune.core.model import NodeRun, Prompt
+from pytest_promptune.store.log import ExperimentLog, ExperimentSummary, SampleLine, TestOutcome, Wanted
 
-#: Characters of an output or an error in the terminal.
+#: Characters of an output, an error or a message of a prompt in the terminal.
 _SHOWN = 300
+#: Messages of a prompt in the terminal: as many first ones, and as many last ones.
+_MESSAGES = 3
+#: Names in an error.
+_NAMED = 12
 #: Characters that a cell of a spreadsheet may have; Excel drops what is beyond 32,767.
 _CELL = 32_000
 
@@ -26,11 +32,34 @@ _NUMBERS = ("latency_s", "input_tokens", "output_tokens", "cost_usd", "attempts"
 _ASSERTED = {"passed": 1, "missed": 0, "errored": 0}
 
 
+def check_names(log: ExperimentLog, experiment: ExperimentSummary, wanted: Wanted) -> None:
+    """Refuse cases and variants that the experiment doesn't have.
+
+    Raises:
+        SettingsError: for the first of them, with the valid ones.
+    """
+    id_ = experiment.id
+    if set(wanted.variants) - set(experiment.variants):
+        valid = {*experiment.variants, *log.lists.sampled_variants(id_)}
+        _check(wanted.variants, valid, f"--variant: experiment {id_} did not measure")
+    if wanted.cases and set(wanted.cases) - (planned := log.lists.planned_cases(id_)):
+        _check(wanted.cases, planned | log.lists.sampled_cases(id_), f"--case: experiment {id_} has no case")
+
+
+def _check(names: Sequence[str], valid: set[str], what: str) -> None:
+    for name in names:
+        if name not in valid:
+            there = f"Valid: {some(sorted(valid), _NAMED)}." if valid else "It has no samples."
+            raise SettingsError(f"{what} {name!r}. {there}")
+
+
 # -- terminal --------------------------------------------------------------------------------------------
 
 
-def sample_lines(samples: Sequence[SampleLine], *, total: int, outputs: bool, width: int) -> list[Line]:
-    """A row for each sample; below it what it said, and its output where that is wanted."""
+def sample_lines(
+    samples: Sequence[SampleLine], *, total: int, outputs: bool, width: int, prompts: bool = False
+) -> list[Line]:
+    """A row for each sample; below it what it said, its prompts and its output where they are wanted."""
     if not samples:
         return [line("No sample is like that." if not total else "No samples are shown.")]
     header = ["case", "variant", "run", "outcome", "latency"]
@@ -46,7 +75,7 @@ def sample_lines(samples: Sequence[SampleLine], *, total: int, outputs: bool, wi
         ]
     lines = [laid_out[0]]
     for sample, row in zip(samples, laid_out[1:], strict=True):
-        lines += [row, *_said(sample, outputs=outputs, width=width)]
+        lines += [row, *_said(sample, outputs=outputs, prompts=prompts, width=width)]
     if len(samples) < total:
         lines += [
             Line(),
@@ -59,7 +88,7 @@ def _time(sample: SampleLine) -> str:
     return seconds(sample.latency_s) if sample.latency_s is not None else UNKNOWN
 
 
-def _said(sample: SampleLine, *, outputs: bool, width: int) -> list[Line]:
+def _said(sample: SampleLine, *, outputs: bool, prompts: bool, width: int) -> list[Line]:
     lines: list[Line] = []
     if sample.error_type is not None:
         lines += paragraph(cut(clean(_error(sample)), _SHOWN), width, DIM, 3 * INDENT)
@@ -69,9 +98,29 @@ def _said(sample: SampleLine, *, outputs: bool, width: int) -> list[Line]:
             lines += paragraph(
                 cut(clean(f"{test.test} {test.outcome}{said}"), _SHOWN), width, DIM, 3 * INDENT
             )
+    for text in _asked(sample.nodes or ()) if prompts else ():
+        lines += paragraph(cut(clean(text), _SHOWN), width, indent=3 * INDENT)
     if outputs and sample.output is not None:
         lines += paragraph(cut(clean(_text(sample.output)), _SHOWN), width, indent=3 * INDENT)
     return lines
+
+
+def _asked(nodes: Sequence[NodeRun]) -> Iterator[str]:
+    """What each node's models were asked, a message each; long conversations without their middle."""
+    for node in nodes:
+        for number, prompt in enumerate(_prompts(node), 1):
+            which = f"{node.node} ({number})" if len(_prompts(node)) > 1 else node.node
+            for place, (role, text) in enumerate(prompt):
+                left_out = len(prompt) - 2 * _MESSAGES
+                if left_out > 0 and place == _MESSAGES:
+                    yield f"{which}: … {count(left_out, 'more message')}"
+                if left_out <= 0 or not _MESSAGES <= place < len(prompt) - _MESSAGES:
+                    yield f"{which}, {role}: {text}"
+
+
+def _prompts(node: NodeRun) -> Sequence[Prompt]:
+    """The last prompt of each of its ways to call models."""
+    return node.prompts or ((node.prompt,) if node.prompt else ())
 
 
 def _error(sample: SampleLine) -> str:
@@ -92,12 +141,30 @@ def to_json(samples: Sequence[SampleLine], *, total: int, outputs: bool) -> dict
         values = asdict(sample) | {"outcome": sample.outcome}
         if not outputs:
             del values["output"]
+        del values["nodes"]
+        if sample.nodes is not None:
+            values |= _traced(sample.nodes)
         values["tests"] = [
             {name: test[name] for name in ("module", "test", "metric", "outcome", "message", "scores")}
             for test in values["tests"]
         ]
         listed.append(values)
     return {"total": total, "samples": listed}
+
+
+def _traced(nodes: Sequence[NodeRun]) -> dict[str, Any]:
+    """What was rendered at each node, and what the nodes did."""
+    apart = ("prompt", "prompts")
+    return {
+        "prompts": {
+            node.node: [[{"role": role, "text": text} for role, text in prompt] for prompt in _prompts(node)]
+            for node in nodes
+            if _prompts(node)
+        },
+        "nodes": [
+            {name: value for name, value in asdict(node).items() if name not in apart} for node in nodes
+        ],
+    }
 
 
 # -- spreadsheets ----------------------------------------------------------------------------------------

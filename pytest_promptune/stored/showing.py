@@ -26,6 +26,8 @@ class Shown:
     document: Mapping[str, Any]
     view: View | None
     options: Mapping[str, Any]
+    #: Versions by name of what stood between the app and its models.
+    libraries: Mapping[str, str] = field(default_factory=dict)
     #: Texts by variant and name, where they were asked for.
     prompts: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
 
@@ -38,11 +40,13 @@ def read_experiment(log: ExperimentLog, name: str, *, prompts: bool = False) -> 
     """
     summary = log.experiment(name)
     document = log.results_of(summary.id)
+    view = from_results(document, where=f"experiment {summary.id}") if document else None
     return Shown(
         summary=summary,
         document=document,
-        view=from_results(document, where=f"experiment {summary.id}") if document else None,
+        view=view,
         options=log.options_of(summary.id),
+        libraries=view.experiment.libraries if view else log.libraries_of(summary.id),
         prompts=log.prompts_of(summary.id) if prompts else {},
     )
 
@@ -88,7 +92,9 @@ def _conditions(shown: Shown, width: int) -> list[Line]:
         parts.append(f"variants: {', '.join(summary.variants)}")
     if shown.view is not None and shown.view.experiment.models:
         parts.append(f"models: {', '.join(shown.view.experiment.models)}")
-    parts.append(f"pytest-promptune {summary.promptune}, Python {summary.python}")
+    python = f"Python {summary.python}" if summary.python[:1].isdigit() else summary.python  # or CPython …
+    libraries = (f"{name} {number}" for name, number in shown.libraries.items())
+    parts.append(", ".join([f"pytest-promptune {summary.promptune}", python, *libraries]))
     for part in parts:
         lines += paragraph(part, width, DIM)
     return [*lines, *(paragraph(f"“{summary.note}”", width) if summary.note else [])]
@@ -112,6 +118,7 @@ def to_json(shown: Shown) -> dict[str, Any]:
     return {
         "experiment": asdict(shown.summary),
         "options": dict(shown.options),
+        "libraries": dict(shown.libraries),
         "results": dict(shown.document) or None,
         **({"prompts": shown.prompts} if shown.prompts else {}),
     }

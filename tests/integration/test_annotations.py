@@ -89,6 +89,14 @@ def test_what_is_inconclusive_is_a_warning(bot):
     assert "Prompt gate failed: test_answer" in {e.properties["title"] for e in annotations(strict)}
 
 
+def test_a_goal_that_is_not_reached_is_an_error_of_its_module(bot):
+    """With its name; it is of no single test."""
+    bot.write({"fine-tune.md": "- Accuracy: 90 % or higher\n"})
+    bot.configure("ini", goal_metrics=["Accuracy = test_answer"])
+    (error,) = annotations(bot.run(env=ON_GITHUB, miss="all"))
+    assert error.properties == {"file": "test_bot.py", "title": "Prompt goal not reached: Accuracy-current"}
+
+
 def test_a_missing_baseline_is_a_warning_or_an_error(bot):
     """With the command that records it; required ones fail, and are told once for each metric."""
     (warning,) = annotations(bot.run(env=ON_GITHUB), "warning")

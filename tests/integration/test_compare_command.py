@@ -215,6 +215,16 @@ def test_a_report_is_written(bot, ask):
     assert (bot.path / "compared_files" / "differences.svg").exists()
 
 
+def test_a_report_may_be_html_and_github_gets_its_summary(bot, ask, monkeypatch):
+    """As those of sessions."""
+    first, second = (bot.run().json["experiment"]["id"] for _ in range(2))
+    summary = bot.path / "summary.md"
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(summary))
+    ask("compare", first, second, f"--report={bot.path / 'compared.html'}", "--gate")
+    assert (bot.path / "compared.html").read_text(encoding="utf-8").startswith("<!DOCTYPE html>")
+    assert summary.read_text(encoding="utf-8").startswith("# Prompt comparison")
+
+
 def test_errored_everywhere_fails_the_gate(bot, ask):
     """An app that never answered has passed nothing."""
     first = bot.run().json["experiment"]["id"]

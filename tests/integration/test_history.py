@@ -11,6 +11,30 @@ from stored_logs import BASELINE, CHECK, COMPARE, LOST
 
 from pytest_promptune.cli import main
 
+ASKING = """
+import pytest
+from langchain_core.language_models.fake_chat_models import FakeListChatModel
+from langgraph.graph import START, StateGraph
+from pytest_promptune import Case
+
+
+@pytest.fixture(scope="session")
+def app():
+    model = FakeListChatModel(responses=["hi"])
+
+    def answer(state):
+        said = [("system", "Be kind.\\x1b[2J"), ("human", state["name"] + " says\\n::set-output name=a::b")]
+        return {"a": model.invoke(said).text}
+
+    return StateGraph(dict).add_node("answer", answer).add_edge(START, "answer").compile()
+
+
+@pytest.mark.promptune(app="app", runs=1)
+@pytest.mark.parametrize("case", [Case(id="a", input={"name": "Ada"})], ids=str)
+def test_it(case, sample):
+    assert sample.output["a"] == "hi"
+"""
+
 
 @pytest.fixture
 def ask(monkeypatch, tmp_path, capsys):
@@ -80,10 +104,24 @@ def test_history_in_words(filled):
         (["history", "--series", "2099"], "no experiment '2099'"),
         (["history", "--store", ""], "is empty"),
         (["history", "--store", "sqlite:///none.db"], "there is no experiment log"),
+        (["history", "--store", "mysql://db/x"], "--store: 'mysql://db/x' is not a place"),
+        (["show", "--root", "nowhere"], "nowhere is no folder"),
+        (["baseline", "list", "--root", "nowhere"], "nowhere is no folder. Give the root"),
+        (["baseline", "show", "main", "--root", "nowhere"], "nowhere is no folder"),
+        (["baseline", "rm", "main", "--root", "nowhere"], "nowhere is no folder"),
         (["show", "2099"], "no experiment '2099'"),
         (["show", "2026"], "begins several experiments"),
         (["show", "--missed"], "Give --samples"),
         (["show", "--csv", "x.csv", "--all"], "leave out"),
+        (["show", "--csv", "x.csv", "--prompts"], "no rendered prompts"),
+        (["history", "--variant", "nope"], "Valid: current, fewshot"),
+        (["show", COMPARE, "--samples", "--variant", "nope"], "Valid: current, fewshot"),
+        (["show", COMPARE, "--samples", "--variant", "current", "--variant", "nope"], "measure 'nope'"),
+        (["show", COMPARE, "--samples", "--case", "c1", "--case", "C99"], "no case 'C99'. Valid: c0, c1"),
+        (["show", COMPARE, "--csv", "x.csv", "--case", "C99"], "no case 'C99'. Valid: c0, c1"),
+        (["show", f"{COMPARE}:nope"], "Valid: current, fewshot"),
+        (["show", "2099:current"], "no experiment '2099'"),
+        (["show", f"{COMPARE}:"], "ID:VARIANT"),
         (["baseline", "show", "main"], "There is none below the root"),
         (["baseline", "rm", "../x"], "no baseline has this name or path"),
     ],
@@ -94,15 +132,41 @@ def test_wrong_questions(filled, words, reason):
     assert len(json.loads(filled("history", "--json"))["experiments"]) == 4
 
 
+@pytest.mark.parametrize(
+    "words", [["history"], ["baseline", "list"], ["show"], ["report"], ["compare", "a", "b"]]
+)
+def test_a_log_that_cant_be_read(filled, tmp_path, words, bot):
+    """The error names the option that the command has, not that of pytest."""
+    if words[0] == "baseline":
+        bot.record()
+    (tmp_path / "torn.db").write_bytes(b"no database at all" * 100)
+    said = filled(*words, "--store", f"sqlite:///{tmp_path}/torn.db", "--root", str(bot.path), code=2)
+    assert "or give --store another place" in said
+    assert "--promptune-store" not in said
+
+
+def test_a_log_that_is_empty(filled, tmp_path):
+    """So does that of a file without tables."""
+    (tmp_path / "empty.db").touch()
+    said = filled("history", "--store", "sqlite:///empty.db", code=2)
+    assert "no experiment log yet. Run pytest first, or check --store." in said
+
+
 def test_prune(filled):
     """A dry run says what goes and leaves it; then it goes, and what is kept is whole."""
     would = json.loads(
         filled("history", "--prune", "--older-than", "2026-11-21T12:00Z", "--force", "--dry-run", "--json")
     )
-    assert would == {"pruned": [CHECK, BASELINE], "count": 2, "dry_run": True}
+    assert would == {"pruned": [CHECK, BASELINE], "needed": [], "count": 2, "dry_run": True}
     assert len(json.loads(filled("history", "--json"))["experiments"]) == 4
     kept = filled("history", "--prune", "--keep", "3", "--dry-run")
     assert kept.startswith("0 experiments would go."), "the baseline of the newest is needed"
+    assert "1 experiment stays, since later sessions may ask for it" in " ".join(kept.split())
+    assert " ".join(kept.split()).endswith(f"--force prunes it, too. {BASELINE}")
+    assert json.loads(filled("history", "--prune", "--keep", "0", "--dry-run", "--json"))["needed"] == [
+        LOST,
+        BASELINE,
+    ]
     text = filled("history", "--prune", "--keep", "3", "--force")
     assert text == f"1 experiment pruned.\n  {BASELINE}\n"
     assert [e["id"] for e in json.loads(filled("history", "--json"))["experiments"]] == [LOST, COMPARE, CHECK]
@@ -129,6 +193,46 @@ def test_samples(filled, tmp_path):
     with (tmp_path / "samples.csv").open(encoding="utf-8-sig", newline="") as file:
         rows = list(csv.DictReader(file))
     assert {row["variant"] for row in rows} == {"fewshot"}
+
+
+def test_one_variant_of_an_experiment(filled):
+    """Named as `compare` has it: its samples, as --variant lists them."""
+    rows = filled("show", COMPARE, "--samples", "--variant", "fewshot")
+    assert filled("show", f"{COMPARE}:fewshot") == rows
+    assert "current" not in rows
+    assert "4 samples" in filled("show", f"{COMPARE}:fewshot", "--csv", "one.csv")
+
+
+def test_names_that_were_planned_are_no_mistake(filled):
+    """The session was cut off before it came to them."""
+    assert "No sample is like that" in filled("show", LOST, "--samples", "--case", "c1")
+    assert "No experiment of 4 is like that" in filled("history", "--variant", "fewshot", "--mode", "check")
+
+
+def test_prompts_of_samples(ask, monkeypatch, project):
+    """What models were asked, by node, in words and as data with what the nodes did."""
+    project.write(test_asking=ASKING)
+    monkeypatch.chdir(project.path)
+    ran = project.run()
+    assert ran.code == 0, ran.text
+    shown = ask("show", "--samples", "--prompts")
+    assert "answer, system: Be kind." in shown
+    assert "answer, human: Ada says ::set-output name=a::b" in shown
+    assert "\x1b" not in shown
+    assert "Be kind." not in ask("show", "--samples", "--outputs")
+    (sample,) = json.loads(ask("show", "--samples", "--outputs", "--json"))["samples"]
+    assert sample["prompts"] == {
+        "answer": [
+            [
+                {"role": "system", "text": "Be kind.\x1b[2J"},
+                {"role": "human", "text": "Ada says\n::set-output name=a::b"},
+            ]
+        ]
+    }
+    (node,) = sample["nodes"]
+    assert (node["node"], node["calls"], node["answers"][0]["text"]) == ("answer", 1, "hi")
+    (sample,) = json.loads(ask("show", "--samples", "--json"))["samples"]
+    assert not {"prompts", "nodes", "output"} & set(sample)
 
 
 # -- baselines -------------------------------------------------------------------------------------------

@@ -538,6 +538,8 @@ OUTPUTS = (
     Output("terminal, merge", "shard", _command("merge", "shard.json", "--gate"), check_terminal),
     Output("terminal, show", "compare", _command("show", "last"), check_terminal),
     Output("terminal, samples", "plain", _command("show", "--samples", "--outputs"), check_terminal),
+    Output("terminal, prompts", "plain", _command("show", "--samples", "--prompts"), check_terminal),
+    Output("JSON, samples", "plain", _command("show", "--samples", "--outputs", "--json"), check_json),
     Output("CSV", "plain", _written_by("all.csv", "show", "--csv", "all.csv", "--outputs"), check_csv),
     Output("final report", "compare", _command("report", "--out", "-"), check_final),
     Output("final report, ja", "compare", _command("report", "--lang=ja", "--out", "-"), check_final),

@@ -12,6 +12,7 @@ import time
 
 import pytest
 
+from pytest_promptune.cli import main
 from pytest_promptune.core.errors import StoreError
 from pytest_promptune.store.log import ExperimentLog, locate
 
@@ -185,3 +186,59 @@ def test_two_sessions_that_resume_the_same(project):
         assert (second.status, second.samples) == ("finished", 12)
         assert first.status == "interrupted"
         assert first.id != second.id
+
+
+@pytest.fixture
+def repository(project, monkeypatch):
+    """The project as a commit on the branch trunk."""
+    monkeypatch.setenv("GIT_CONFIG_GLOBAL", os.devnull)
+    project.write(test_app=HELD)
+    author = ("-c", "user.name=n", "-c", "user.email=e@example.org")
+    for words in (("init", "-q", "--initial-branch=trunk"), ("add", "."), (*author, "commit", "-qm", "m")):
+        subprocess.run(["git", *words], cwd=project.path, check=True)
+    return project
+
+
+@posix
+@pytest.mark.parametrize("workers", [0, 2])
+def test_conditions_of_a_session_that_is_killed(repository, workers, monkeypatch, capsys):
+    """What was known when it began, and what git and the installation said meanwhile, is in the log and shown."""
+    if workers:
+        pytest.importorskip("xdist")
+    args = ("-n", str(workers), "-p", "xdist.plugin") if workers else ()
+    process = begin(repository, *args, "--promptune-runs=2")
+    try:
+        wait_until(lambda: len(stored_samples(repository)) >= 4, process)
+    finally:
+        process.kill()
+        process.communicate()
+    until = time.monotonic() + UNTIL_S
+    with ExperimentLog(locate(None, root=repository.path)) as log:
+        while not log.libraries_of("last"):  # written by a process of its own, which ends a little later
+            assert time.monotonic() < until, "the versions of libraries are missing"
+            time.sleep(0.05)
+        assert log.libraries_of("last")["pytest"] == pytest.__version__
+        found = log.experiment("last")
+    assert (found.status, found.seconds) == ("interrupted", None)
+    assert (found.cases, found.runs, found.variants) == (12, 2, ("current",))
+    assert (found.branch, found.dirty) == ("trunk", False)
+    monkeypatch.chdir(repository.path)
+    monkeypatch.setenv("COLUMNS", "300")
+    assert main(["show"]) == main(["history"]) == 0
+    shown = capsys.readouterr().out
+    for words in (
+        f"commit {found.commit} on trunk",
+        "variants: current",
+        f"pytest-promptune {found.promptune}, {found.python}, pytest {pytest.__version__}",
+        "12 cases × 2 runs",
+    ):
+        assert words in shown
+
+
+def stored_samples(project) -> list[object]:
+    """Those that are in the log by now."""
+    try:
+        with ExperimentLog(locate(None, root=project.path)) as log:
+            return list(log.samples("last"))
+    except StoreError:  # it is being made
+        return []

@@ -56,11 +56,11 @@ def test_goals_are_judged_and_gated(aimed):
     ran = aimed.run(miss="c00,c01,c02")
     assert ran.code == 1
     assert gates(ran) == {
-        "goal[Accuracy]-current": False,
-        "goal[Latency]-current": True,
-        "goal[p95 latency]-current": True,
-        "goal[Error rate]-current": True,
-        "goal[length]-current": False,
+        "goal[Accuracy-current]": False,
+        "goal[Latency-current]": True,
+        "goal[p95 latency-current]": True,
+        "goal[Error rate-current]": True,
+        "goal[length-current]": False,
     }
     accuracy = goals(ran)["Accuracy"]
     wanted = ("metric", "target", "direction", "value", "gap", "achievement", "met", "confident", "status")
@@ -118,7 +118,7 @@ def test_unclear_fails_under_strict(aimed):
     aimed.write({"fine-tune.md": "- Accuracy: 99% or higher\n"})
     ran = aimed.run()
     assert (ran.code, goals(ran)["Accuracy"]["status"]) == (0, "unclear")
-    assert gates(aimed.run("--promptune-strict")) == {"goal[Accuracy]-current": False}
+    assert gates(aimed.run("--promptune-strict")) == {"goal[Accuracy-current]": False}
 
 
 def test_some_of_the_goals_can_be_enough(aimed):
@@ -139,7 +139,7 @@ def test_every_variant_is_judged(tuned):
     tuned.configure("ini", goal_metrics=["Accuracy = test_answer"])
     ran = tuned.run("--promptune-compare")
     assert ran.code == 1
-    assert gates(ran) == {"goal[Accuracy]-current": True, "goal[Accuracy]-worse": False}
+    assert gates(ran) == {"goal[Accuracy-current]": True, "goal[Accuracy-worse]": False}
 
 
 def test_a_goal_without_a_metric_is_a_warning(aimed):
@@ -272,7 +272,7 @@ def test_under_xdist(aimed):
     """The controller judges; the items are there once."""
     ran = aimed.run("-n2", plugins=["xdist.plugin"], subprocess=True, miss="c00,c01,c02")
     assert ran.code == 1
-    assert gates(ran)["goal[Accuracy]-current"] is False
+    assert gates(ran)["goal[Accuracy-current]"] is False
     assert goals(ran)["Accuracy"]["value"] == 0.5
 
 

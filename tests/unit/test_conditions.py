@@ -10,16 +10,16 @@ from pathlib import Path
 
 import pytest
 
-from pytest_promptune import conditions
+from pytest_promptune import conditions, installed
 from pytest_promptune.conditions import (
     Commit,
     CommitReader,
-    library_versions,
     own_version,
     parse_status,
     python_version,
     timestamp,
 )
+from pytest_promptune.installed import library_versions
 
 
 @pytest.mark.parametrize(
@@ -109,6 +109,7 @@ def test_git_that_hangs(tmp_path, monkeypatch):
     """A git that doesn't answer is ended and unknown."""
     reader = CommitReader(tmp_path)
     reader.read()
+    reader._found = None
     reader._process = subprocess.Popen(["sleep", "30"], stdout=subprocess.PIPE, text=True)
     communicate = reader._process.communicate
     monkeypatch.setattr(
@@ -116,6 +117,30 @@ def test_git_that_hangs(tmp_path, monkeypatch):
     )
     assert reader.read() == Commit()
     assert reader._process.poll() is not None
+
+
+def test_what_git_has_said_so_far(repository):
+    """Nothing while it is at it, nothing waits; then what it said, as often as one asks."""
+    reader = CommitReader(repository)
+    slow = subprocess.Popen(["sleep", "30"], stdout=subprocess.PIPE, text=True)
+    quick, reader._process = reader._process, slow
+    assert reader.so_far() is None
+    reader._process = quick
+    quick.wait()
+    found = reader.so_far()
+    assert (found.branch, found.dirty) == ("trunk", False)
+    assert reader.so_far() == reader.read() == found
+    reader.close()
+    assert reader.so_far() == found
+    slow.kill()
+    slow.communicate()
+
+
+def test_git_that_is_closed_has_said_nothing(repository):
+    """Whoever asks later gets an answer: unknown."""
+    reader = CommitReader(repository)
+    reader.close()
+    assert reader.so_far() == reader.read() == Commit()
 
 
 def test_reading_and_closing_leave_nothing(repository):
@@ -157,10 +182,10 @@ def test_versions_of_libraries(monkeypatch):
 
     def one(name: str) -> str:
         if name != "openai":
-            raise conditions.PackageNotFoundError
+            raise installed.PackageNotFoundError
         return "3.1"
 
-    monkeypatch.setattr(conditions, "version", one)
+    monkeypatch.setattr(installed, "version", one)
     assert library_versions() == {"openai": "3.1"}
 
 

@@ -202,6 +202,28 @@ def test_resuming(location, monkeypatch):
         assert "can't be resumed" in (writer.close() or "")
 
 
+def test_the_plan_stands_until_it_is_measured(location):
+    """Cases, runs and variants from the beginning on, and without results to the end; git's old answer until
+    the next one."""
+    cases = [LoggedCase(module=module, id="c0", hash="sha256:00") for module in ("test_a.py", "test_b.py")]
+    planned = {"cases": cases, "runs": 3, "variants": ("current", "b")}
+    writer = write(location, sample(), commit="abc", branch="main", dirty=True, **planned)
+    with ExperimentLog(location) as log:
+        found = log.experiment("last")
+        assert (found.cases, found.runs, found.variants) == (1, 3, ("current", "b"))
+        finish(writer, "interrupted")
+        found = log.experiment("last")
+        assert (found.cases, found.runs, found.variants) == (1, 3, ("current", "b"))
+        writer = LogWriter(location, manifest(**planned), resumes=True)
+        writer.flush()
+        assert (log.experiment("last").commit, log.experiment("last").dirty) == ("abc", True)
+        writer.update(commit="def", branch=None, dirty=False)
+        finish(writer, experiment={"cases": 2, "runs": 1, "variants": ["b"]})
+        found = log.experiment("last")
+        assert (found.commit, found.branch, found.dirty) == ("def", None, False)
+        assert (found.cases, found.runs, found.variants) == (2, 1, ("b",))
+
+
 def test_who_is_running(location, monkeypatch):
     """While its process lives an experiment runs; then, or without a sign of life, it was interrupted."""
     now = 1000.0
@@ -342,6 +364,25 @@ def test_cases_and_series(location):
 
     with open_for_reading(location).connect() as connection:
         assert connection.execute(text("SELECT count(*) FROM promptune_contents")).scalar() == 0
+
+
+def test_baselines_that_were_cut_off_are_not_needed(location):
+    """But the newest finished one is, and the newest interrupted experiment: it can be resumed."""
+    for id_, mode, status in (
+        ("e1", "baseline", "finished"),
+        ("e2", "baseline", "finished"),
+        ("e3", "baseline", "interrupted"),
+        ("e4", "check", "interrupted"),
+        ("e5", "check", "finished"),
+    ):
+        finish(write(location, sample(), id_=id_, mode=mode, series="s"), status)
+    finish(write(location, id_="e6", mode="check", series="s"), "interrupted")  # without samples
+    finish(write(location, id_="e7", mode="check", series="s"))
+    with ExperimentLog(location) as log:
+        assert log.still_needed(keep=2) == ["e4", "e2"]
+        assert log.still_needed() == []
+        assert log.prune(keep=0) == ["e6", "e5", "e3", "e1"]
+        assert log.still_needed(keep=0) == ["e7", "e4", "e2"]
 
 
 def test_what_is_needed_is_kept(location):

@@ -65,6 +65,7 @@ def as_version_1(location) -> None:
             "DROP TABLE promptune_adoptions",
             "DROP TABLE promptune_cases",
             "DROP TABLE promptune_contents",
+            "ALTER TABLE promptune_manifests DROP COLUMN libraries",
             "DROP INDEX promptune_experiments_by_series",
             "ALTER TABLE promptune_experiments DROP COLUMN series",
             "DELETE FROM promptune_versions",

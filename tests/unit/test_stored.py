@@ -6,6 +6,7 @@ import csv
 import io
 import sqlite3
 import time
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -14,6 +15,7 @@ from stored_logs import BASELINE, CHECK, COMPARE, HOSTILE, LOST
 
 from pytest_promptune.core.display import columns
 from pytest_promptune.core.errors import SettingsError, StoreError
+from pytest_promptune.core.model import NodeRun
 from pytest_promptune.store.log import Adoption, ExperimentLog, Wanted
 from pytest_promptune.stored.history import Wishes, moment, read_history, shortest, to_json
 from pytest_promptune.stored.history_lines import history_lines, sparkline
@@ -277,6 +279,39 @@ def test_samples_in_the_terminal(log, width):
     assert "2 of 5 samples" in shown
     assert "test_intent missed: classified as" in " ".join(shown.split())
     assert "日本語" in shown
+
+
+@pytest.mark.parametrize("width", [30, 80])
+def test_prompts_in_the_terminal(log, width):
+    """By node and role, each message cut, long conversations without their middle; harmless like outputs."""
+    (found,) = log.lists.samples(COMPARE, Wanted(missed=True, limit=1))
+    few = NodeRun(node="ask\x1b[2J", prompts=((("system", HOSTILE),), (("human", "x" * 5000),)))
+    talk = NodeRun(node="talk", prompt=tuple(("human", f"message {n}") for n in range(9)))
+    asked = replace(found, nodes=(few, talk, NodeRun(node="mute")))
+    lines = sample_lines([asked], total=1, outputs=False, prompts=True, width=width)
+    shown = text(lines)
+    assert "\x1b" not in shown
+    assert max(columns(line.text) for line in lines) <= width
+    assert 250 < shown.count("x") < 320
+    flat = " ".join(shown.split())
+    assert "ask (1), system: =HYPERLINK" in flat
+    assert "ask (2), human: xxx" in flat
+    assert "talk: … 3 more messages" in flat
+    assert [n for n in range(9) if f"message {n}" in flat] == [0, 1, 2, 6, 7, 8]
+    assert "mute" not in shown
+    assert "ask" not in text(sample_lines([asked], total=1, outputs=False, width=width))
+
+
+def test_prompts_are_read_where_they_are_wanted(location, statements):
+    """With what the nodes did; no query names them otherwise."""
+    with ExperimentLog(location) as log:
+        log.lists.samples(COMPARE, Wanted(outputs=True))
+        assert not [each for each in statements if ".prompts" in each or ".nodes" in each]
+        (found, *_) = log.lists.samples(COMPARE, Wanted(traces=True))
+        assert (found.nodes, found.output) == ((), None)
+        assert not [
+            each for each in statements if "outputs.output" in each.partition("FROM")[0] and "prompts" in each
+        ]
 
 
 def test_csv(log):

@@ -1,8 +1,8 @@
-"""What an analysis finds, as values: nothing here computes."""
+"""What an analysis finds, as values."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import field
 
 from pytest_promptune.core.values import dataclass
@@ -99,6 +99,15 @@ class PriorityRow:
     #: Runs per case of the session, and what they cost over all cases: what one more variant takes.
     runs: int | None = None
     cost_usd: float | None = None
+
+
+def leading(rows: Sequence[PriorityRow]) -> PriorityRow | None:
+    """The one with the largest impact; ``None`` where several have it, or none has any."""
+    ordered = sorted(rows, key=lambda row: -(row.impact or 0.0))
+    impacts = [row.impact or 0.0 for row in ordered[:2]]
+    if not impacts or not impacts[0] or impacts[1:] == impacts[:1]:
+        return None
+    return ordered[0]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

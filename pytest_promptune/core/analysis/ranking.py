@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from pytest_promptune.core.analysis.model import PriorityRow
+from pytest_promptune.core.analysis.model import PriorityRow, leading
 from pytest_promptune.core.experiment import Experiment
 from pytest_promptune.core.nodes.model import Node
 from pytest_promptune.core.nodes.priority import Effort, Unmet, priorities, unmet_goals
@@ -31,8 +31,9 @@ class Ranking:
 
     @property
     def first(self) -> str | None:
-        """The node with the largest impact, if any has some."""
-        return self.rows[0].node if self.rows and self.rows[0].impact else None
+        """The node on which work promises most, if it is one alone."""
+        row = leading(self.rows)
+        return None if row is None else row.node
 
 
 def ranked(experiment: Experiment, goals: Sequence[GoalRow], *, variant: str, runs: int) -> Ranking:

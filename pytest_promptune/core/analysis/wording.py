@@ -12,6 +12,7 @@ from pytest_promptune.core.analysis.model import (
     OutlierRow,
     PriorityRow,
     TroubleRow,
+    leading,
 )
 from pytest_promptune.core.display import UNKNOWN, clean, count, money, seconds, some
 from pytest_promptune.core.nodes.wording import share
@@ -91,23 +92,22 @@ def coverage(row: CoverageRow) -> str:
 
 
 def first_node(analysis: AnalysisView) -> str:
-    """Where work promises most, or nothing."""
-    if not analysis.priorities or not analysis.priorities[0].impact:
+    """Where work promises most, or nothing where that isn't one node alone."""
+    row = leading(analysis.priorities)
+    if row is None:
         return ""
-    row = analysis.priorities[0]
     return f"work on {clean(row.node)} first: it has {impact(row)}"
 
 
 def impact(row: PriorityRow) -> str:
-    """``61 % of what counts (failed cases 100 %, time 40 %, cost 43 %)``."""
+    """``61 % of what counts (failed cases 100 %, time 40 %, cost 43 %)``, ``40 % of time``."""
     if row.impact is None:
         return UNKNOWN
-    parts = ", ".join(f"{_SHARES.get(name, name)} {share(part)}" for name, part in row.shares.items())
-    return (
-        f"{share(row.impact)} of what counts ({parts})"
-        if len(row.shares) > 1
-        else f"{share(row.impact)} of {parts}"
-    )
+    names = {_SHARES.get(name, name): part for name, part in row.shares.items()}
+    if len(names) == 1:
+        return f"{share(row.impact)} of {next(iter(names))}"
+    parts = ", ".join(f"{name} {share(part)}" for name, part in names.items())
+    return f"{share(row.impact)} of what counts ({parts})"
 
 
 def feasibility(row: PriorityRow) -> str:

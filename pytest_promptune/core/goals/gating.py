@@ -43,9 +43,9 @@ def _is_enough(rows: Sequence[GoalRow], variant: str, failing: set[int], rule: R
 
 
 def _nodeid(row: GoalRow, *, is_only: bool) -> str:
-    """``<module>::goal[<name>]-<variant>``, with the metric where a goal has several in a module."""
+    """``<module>::goal[<name>-<variant>]``, with the metric where a goal has several in a module."""
     metric = "" if is_only else f"{row.name.metric.replace('::', '.')}-"
-    return f"{row.name.module}::goal[{clean(row.goal).replace('::', ':')}]-{metric}{row.variant}"
+    return f"{row.name.module}::goal[{clean(row.goal).replace('::', ':')}-{metric}{row.variant}]"
 
 
 def _message(row: GoalRow, rule: Rule, *, strict: bool) -> str:
@@ -75,12 +75,16 @@ def with_goals(decision: Decision, goals: Goals | None, rows: Sequence[GoalRow],
     of_goal = {name: [row.status for row in of_current if row.goal == name] for name in names}
     short = [name for name, statuses in of_goal.items() if set(statuses) != {"attained"}]
     if not short and not goals.problems:
-        return replace(decision, action="stop", reason=f"All goals are attained. {decision.reason}")
+        return _stop(decision, "All goals are attained.")
     if goals.rule.needed is not None and len(of_goal) - len(short) >= goals.rule.needed:
-        told = f"Enough goals are attained: {shown_rule(goals.rule)}."
-        return replace(decision, action="stop", reason=f"{told} {decision.reason}")
+        return _stop(decision, f"Enough goals are attained: {shown_rule(goals.rule)}.")
     if not short:
         return replace(decision, reason=f"{decision.reason} Not all of {clean(goals.path)} is understood.")
     missed = any("missed" in of_goal[name] for name in short)
     verb = "Missed or not yet shown to be attained" if missed else "Not yet shown to be attained"
     return replace(decision, reason=f"{decision.reason} {verb}: {', '.join(map(clean, short))}.")
+
+
+def _stop(decision: Decision, why: str) -> Decision:
+    reason = f"{why} {decision.reason}".rstrip()
+    return replace(decision, action="stop", reason=reason, command="pytest-promptune report")

@@ -26,6 +26,8 @@ from pytest_promptune.core.values import dataclass
 
 #: Up to this many relabellings all of them are looked at.
 ENUMERATE_UP_TO = 65_536
+#: Up to this many ways to label the runs of a case, what they add is looked up (seven runs on each side).
+TABULATE_UP_TO = 3_432
 #: Random relabellings are drawn in blocks, to keep working arrays in the processor's cache.
 BLOCK = 2_048
 #: Multiplications in a matrix product up to which OpenBLAS stays on one thread.
@@ -223,7 +225,7 @@ def _enumerate(column: _Column) -> FloatArray:
 @lru_cache(maxsize=8)
 def _choices(n: int, k: int) -> IntArray:
     """All ways (ways, k) to label k of n values; kept, since thousands of cases of a suite are alike."""
-    ways = np.array(list(combinations(range(n), k)))
+    ways = np.array(list(combinations(range(n), k)), dtype=np.intp)
     ways.flags.writeable = False
     return ways
 
@@ -241,7 +243,7 @@ def n_pairs(resamples: int) -> int:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Part:
+class _Split:
     """One case under one split of its runs, for all columns in which that case varies."""
 
     n_labelled: int
@@ -256,28 +258,77 @@ class _Part:
     #: (columns, 1): weight of the squared contribution of the case.
     bend: FloatArray
 
+    @property
+    def n_ways(self) -> int:
+        """In how many ways its runs can be labelled."""
+        return comb(self.n_pooled, self.n_labelled)
+
+    def contributions(self, labels: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """What labels (runs, n) of the case add to difference and squared error, (columns, n) each."""
+        change = short_product(self.steps, labels)
+        error = -self.bend * change**2
+        if self.squares.any():
+            error += short_product(self.squares, labels)
+        return change, error
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Drawn:
+    """A case that can be labelled in many ways: each relabelling is drawn and computed."""
+
+    split: _Split
+
     def add_to(self, difference: FloatArray, squared_error: FloatArray) -> None:
         """Relabel the case in both arrays (all columns, relabellings)."""
-        labels = self.draw_labels(difference.shape[1])
-        change = short_product(self.steps, labels)
-        difference[self.columns] += change
-        if self.squares.any():
-            squared_error[self.columns] += short_product(self.squares, labels)
-        np.square(change, out=change)
-        change *= self.bend
-        squared_error[self.columns] -= change
+        split = self.split
+        labels = draw_labels(split.rng, split.n_labelled, split.n_pooled, difference.shape[1])
+        change, error = split.contributions(labels)
+        difference[split.columns] += change
+        squared_error[split.columns] += error
 
-    def draw_labels(self, size: int) -> FloatArray:
-        """Random labels (runs, size), each column with the case's number of labelled runs."""
-        return draw_labels(self.rng, self.n_labelled, self.n_pooled, size)
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Tabulated:
+    """A case that can be labelled in few ways: what each of them adds is computed once, and one is drawn."""
+
+    split: _Split
+    #: (columns, ways)
+    change: FloatArray
+    error: FloatArray
+
+    def add_to(self, difference: FloatArray, squared_error: FloatArray) -> None:
+        """Relabel the case in both arrays (all columns, relabellings)."""
+        drawn = self.split.rng.integers(0, self.change.shape[1], size=difference.shape[1])
+        difference[self.split.columns] += np.take(self.change, drawn, axis=1)
+        squared_error[self.split.columns] += np.take(self.error, drawn, axis=1)
+
+
+def _part(split: _Split) -> _Drawn | _Tabulated:
+    if split.n_ways > TABULATE_UP_TO:
+        return _Drawn(split=split)
+    change, error = split.contributions(_labels(split.n_pooled, split.n_labelled))
+    return _Tabulated(split=split, change=change, error=error)
+
+
+@lru_cache(maxsize=32)
+def _labels(n: int, k: int) -> FloatArray:
+    """All labels (n, ways) of 0 and 1 with k ones each."""
+    ways = _choices(n, k)
+    labels = np.zeros((n, len(ways)))
+    labels[ways.T, np.arange(len(ways))] = 1
+    labels.flags.writeable = False
+    return labels
 
 
 def draw_labels(rng: np.random.Generator, n_labelled: int, n_pooled: int, size: int) -> FloatArray:
     """Random labels (n_pooled, size) of 0 and 1, each column with `n_labelled` ones.
 
-    Selection sampling (Knuth, The Art of Computer Programming 2, algorithm 3.4.2 S): run by run, take it
-    with probability still needed / still left.
+    One of all ways, where these are few; else by selection sampling (Knuth, The Art of Computer
+    Programming 2, algorithm 3.4.2 S): run by run, take it with probability still needed / still left.
     """
+    if comb(n_pooled, n_labelled) <= TABULATE_UP_TO:
+        table = _labels(n_pooled, n_labelled)
+        return np.take(table, rng.integers(0, table.shape[1], size=size), axis=1)
     uniform = rng.random((n_pooled, size), dtype=np.float32)
     labels = np.empty((n_pooled, size))
     needed = np.full(size, n_labelled, dtype=np.float32)
@@ -300,7 +351,7 @@ def short_product(left: FloatArray, right: FloatArray) -> FloatArray:
     return result
 
 
-def _parts(columns: list[_Column], seed: int) -> list[_Part]:
+def _parts(columns: list[_Column], seed: int) -> list[_Drawn | _Tabulated]:
     """Group what can share labels: the same case number, split in the same way."""
     groups: dict[tuple[int, int, int], list[int]] = defaultdict(list)
     for index, column in enumerate(columns):
@@ -313,17 +364,16 @@ def _parts(columns: list[_Column], seed: int) -> list[_Part]:
         slope = np.array([[column.slope[case]] for column in chosen])
         bend = np.array([[column.bend[case]] for column in chosen])
         lean = np.array([[column.lean[case]] for column in chosen])
-        parts.append(
-            _Part(
-                n_labelled=n_labelled,
-                n_pooled=n_pooled,
-                rng=np.random.default_rng([seed, case, n_labelled, n_pooled]),
-                columns=np.array(indices),
-                steps=slope * values,
-                squares=lean * values**2,
-                bend=bend / slope**2,
-            )
+        split = _Split(
+            n_labelled=n_labelled,
+            n_pooled=n_pooled,
+            rng=np.random.default_rng([seed, case, n_labelled, n_pooled]),
+            columns=np.array(indices),
+            steps=slope * values,
+            squares=lean * values**2,
+            bend=bend / slope**2,
         )
+        parts.append(_part(split))
     return parts
 
 

@@ -6,7 +6,7 @@ package is cheap: SQLAlchemy loads in the writer's thread, or when a log is open
 
 from pytest_promptune.store.log.checking import check_writable
 from pytest_promptune.store.log.lists import Measured, SampleLine, TestOutcome, Wanted
-from pytest_promptune.store.log.location import Location, locate, locate_existing
+from pytest_promptune.store.log.location import STORE_OPTION, Location, locate, locate_existing
 from pytest_promptune.store.log.reader import ExperimentLog
 from pytest_promptune.store.log.rows import sample_from_json, sample_to_json
 from pytest_promptune.store.log.values import (
@@ -23,6 +23,7 @@ from pytest_promptune.store.log.values import (
 from pytest_promptune.store.log.writer import LogWriter
 
 __all__ = [
+    "STORE_OPTION",
     "Adoption",
     "ExperimentLog",
     "ExperimentSummary",

@@ -36,5 +36,5 @@ def _check_folder(location: Location, path: Path) -> None:
     if obstacle:
         raise StoreError(
             f"{location}: the experiment log can't be made ({obstacle}). Check the permissions of the "
-            "folder, or give --promptune-store another place."
+            f"folder, or give {location.option} another place."
         )

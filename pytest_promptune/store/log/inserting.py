@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -14,6 +15,7 @@ from pytest_promptune.core.codec import to_jsonable
 from pytest_promptune.core.errors import StoreError
 from pytest_promptune.core.model import Usage
 from pytest_promptune.core.redaction import Redactor
+from pytest_promptune.installed import library_versions
 from pytest_promptune.store.log import rows, schema
 from pytest_promptune.store.log.location import Location
 from pytest_promptune.store.log.opening import open_for_writing
@@ -53,7 +55,10 @@ class Inserter:
         self._process = ""
         self._gathered: dict[Table, list[Row]] = defaultdict(list)
         self._changes: Row = {}
-        self._document: Row | None = None
+        #: Columns of the manifest that change.
+        self._of_manifest: Row = {}
+        #: Versions of libraries, once they are known.
+        self._libraries: Mapping[str, str] | None = None
         #: Keys of the samples that were there before, as they are stored.
         self._known: set[tuple[Any, ...]] = set()
         self._next_sample = 0
@@ -96,6 +101,11 @@ class Inserter:
             contents, cases = rows.case_rows(manifest)
             self._insert(schema.contents, [self._plain(content) for content in contents])
             self._insert(schema.cases, [self._mine(case) for case in cases])
+        # it takes a while on some machines, and no sample waits for it
+        threading.Thread(target=self._look_around, name="promptune-versions", daemon=True).start()
+
+    def _look_around(self) -> None:
+        self._libraries = library_versions()
 
     def past(self, series: str) -> list[Mapping[str, Any]]:
         """What was measured before in a series, see `past_of`."""
@@ -143,7 +153,7 @@ class Inserter:
         self._gathered[schema.metrics] += [self._mine(metric) for metric in rows.metric_rows(document)]
         self._gathered[schema.comparisons] += [self._mine(each) for each in rows.comparison_rows(document)]
         rest = {name: value for name, value in document.items() if name not in ("metrics", "comparisons")}
-        self._document = self._plain(rest)
+        self._of_manifest = {"results": self._plain(rest)}
 
     def commit(self) -> None:
         """Write everything that was gathered, and a sign of life.
@@ -158,17 +168,19 @@ class Inserter:
             )
         usage = {name: getattr(self._usage, name) for name in Usage.__dataclass_fields__}
         changes = self._changes | self._counts | usage | {"heartbeat": self._clock()}
+        libraries, self._libraries = self._libraries, None
+        if libraries is not None:
+            self._of_manifest["libraries"] = self._plain(dict(libraries))
         with self._connection.begin():
             for table in _ORDER:
                 self._insert(table, self._gathered[table])
             mine = schema.experiments.c.experiment == self._experiment
             self._connection.execute(update(schema.experiments).where(mine).values(**changes))
-            if self._document is not None:
+            if self._of_manifest:
                 mine = schema.manifests.c.experiment == self._experiment
-                self._connection.execute(update(schema.manifests).where(mine).values(results=self._document))
+                self._connection.execute(update(schema.manifests).where(mine).values(**self._of_manifest))
         self._gathered.clear()
-        self._changes = {}
-        self._document = None
+        self._changes, self._of_manifest = {}, {}
 
     def _take_over(self, id_: str, row: Row) -> None:
         experiments = schema.experiments
@@ -188,8 +200,10 @@ class Inserter:
             )
         self._experiment = old["experiment"]
         mine = experiments.c.experiment == self._experiment
+        git = ("commit", "branch", "dirty")  # the old ones stay until it has answered
+        known = {name: value for name, value in row.items() if name not in git or value is not None}
         self._connection.execute(
-            update(experiments).where(mine).values(**row | {"finished": None, "exit_code": None})
+            update(experiments).where(mine).values(**known | {"finished": None, "exit_code": None})
         )
         self._forget_what_is_written_again()
         self._count_what_is_there()

@@ -10,11 +10,12 @@ from contextlib import AbstractContextManager
 from dataclasses import field
 from typing import TYPE_CHECKING, Any
 
+from pytest_promptune.core.model import NodeRun
 from pytest_promptune.core.results import GRAVEST
 from pytest_promptune.core.values import dataclass
 
 if TYPE_CHECKING:
-    from sqlalchemy import ColumnElement, Connection, Select
+    from sqlalchemy import Column, ColumnElement, Connection, Select
 
 #: Ids in one question; databases have a limit.
 _AT_ONCE = 500
@@ -66,7 +67,7 @@ class TestOutcome:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SampleLine:
-    """One sample without its nodes; the output where it was asked for."""
+    """One sample; its output and its nodes where they were asked for."""
 
     app: str
     scope: str
@@ -83,6 +84,8 @@ class SampleLine:
     cost_usd: float | None
     attempts: int
     output: Any = None
+    #: With prompts and answers; ``None`` where nobody asked for them.
+    nodes: tuple[NodeRun, ...] | None = None
     tests: tuple[TestOutcome, ...] = ()
 
     @property
@@ -103,6 +106,8 @@ class Wanted:
     missed: bool = False
     limit: int | None = None
     outputs: bool = False
+    #: The nodes with rendered prompts and answers, too.
+    traces: bool = False
 
 
 class Lists:
@@ -136,6 +141,40 @@ class Lists:
         """How many samples `samples` would have without a limit."""
         with self._reading() as connection:
             return count_samples(connection, self._find(connection, name), wanted)
+
+    def planned_cases(self, name: str) -> set[str]:
+        """Ids of the cases that an experiment was to measure; of older ones none are known."""
+        from pytest_promptune.store.log.schema import cases
+
+        return self._distinct(name, cases.c.case_id)
+
+    def sampled_cases(self, name: str) -> set[str]:
+        """Ids of the cases of its samples."""
+        from pytest_promptune.store.log.schema import samples
+
+        return self._distinct(name, samples.c.case_id)
+
+    def sampled_variants(self, name: str) -> set[str]:
+        """Names of the variants of its samples."""
+        from pytest_promptune.store.log.schema import samples
+
+        return self._distinct(name, samples.c.variant)
+
+    def _distinct(self, name: str, column: Column[str]) -> set[str]:
+        from sqlalchemy import select
+
+        with self._reading() as connection:
+            mine = column.table.c.experiment == self._find(connection, name)
+            return set(connection.execute(select(column).where(mine).distinct()).scalars())
+
+    def measured_variants(self) -> set[str]:
+        """Names of all variants that any experiment has metrics of."""
+        from sqlalchemy import select
+
+        from pytest_promptune.store.log.schema import metrics
+
+        with self._reading() as connection:
+            return set(connection.execute(select(metrics.c.variant).distinct()).scalars())
 
     def case_hashes(self, module: str, *, since: str, most: int = 20) -> dict[str, str] | None:
         """Hashes by id of the cases of a test module that newer experiments measured; the newest counts.
@@ -222,18 +261,27 @@ def sample_lines(connection: Connection, number: int, wanted: Wanted) -> list[Sa
     """By case, variant and run."""
     from sqlalchemy import select
 
+    from pytest_promptune.store.log.rows import node_from
     from pytest_promptune.store.log.schema import outputs, samples
 
     c = samples.c
-    names = [name for name in SampleLine.__dataclass_fields__ if name not in ("output", "tests")]
-    query = select(*(c[name] for name in names))
-    if wanted.outputs:
+    apart = ("output", "nodes", "tests")
+    names = [name for name in SampleLine.__dataclass_fields__ if name not in apart]
+    large: dict[str, ColumnElement[Any]] = {"output": outputs.c.output} if wanted.outputs else {}
+    if wanted.traces:
+        large |= {"nodes": c.nodes, "prompts": outputs.c.prompts}
+    query = select(*(c[name] for name in names), *large.values())
+    if large:
         here = (outputs.c.experiment == c.experiment) & (outputs.c.sample == c.sample)
-        query = query.add_columns(outputs.c.output).join_from(samples, outputs, here, isouter=True)
-        names.append("output")
+        query = query.join_from(samples, outputs, here, isouter=True)
+        names += large
     order = (c.case_id, c.variant, c.run, c.app, c.sample)
     query = query.where(*_conditions(number, wanted)).order_by(*order).limit(wanted.limit)
     rows = [dict(zip(names, row, strict=True)) for row in connection.execute(query)]
+    if wanted.traces:
+        for row in rows:
+            said = row.pop("prompts") or {}
+            row["nodes"] = tuple(node_from(node, said.get(node["node"])) for node in row["nodes"])
     few = {row["case_id"] for row in rows} if wanted.limit is not None or wanted.cases else None
     tests: dict[tuple[Any, ...], list[TestOutcome]] = {}
     for test in outcomes(connection, number, cases=few):

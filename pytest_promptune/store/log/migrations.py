@@ -7,6 +7,7 @@ from collections.abc import Callable
 from sqlalchemy import Connection, func, insert, inspect, select, text
 
 from pytest_promptune.core.errors import StoreError
+from pytest_promptune.store.log.location import Location
 from pytest_promptune.store.log.schema import metadata, versions
 
 
@@ -28,9 +29,14 @@ def _series_cases_and_adoptions(connection: Connection) -> None:
         connection.execute(text(statement))
 
 
+def _libraries(connection: Connection) -> None:
+    """2 to 3: experiments know the versions of libraries also when they don't finish."""
+    connection.execute(text("ALTER TABLE promptune_manifests ADD COLUMN libraries JSON"))
+
+
 #: Step n turns version n + 1 into version n + 2. Steps say what they do in SQL or with tables of their
 #: own, never with those of `schema`, which are always the newest.
-STEPS: tuple[Callable[[Connection], None], ...] = (_series_cases_and_adoptions,)
+STEPS: tuple[Callable[[Connection], None], ...] = (_series_cases_and_adoptions, _libraries)
 
 #: Any number of our own: PostgreSQL locks by numbers.
 _LOCK = 7_276_421
@@ -49,7 +55,7 @@ def version_of(connection: Connection) -> int | None:
     return version
 
 
-def check(found: int, *, where: str) -> None:
+def check(found: int, location: Location) -> None:
     """Refuse a store of a newer version.
 
     Raises:
@@ -57,12 +63,12 @@ def check(found: int, *, where: str) -> None:
     """
     if found > latest():
         raise StoreError(
-            f"{where}: written by a newer pytest-promptune (store version {found}; this one knows "
-            f"{latest()}). Upgrade pytest-promptune, or give --promptune-store another place."
+            f"{location}: written by a newer pytest-promptune (store version {found}; this one knows "
+            f"{latest()}). Upgrade pytest-promptune, or give {location.option} another place."
         )
 
 
-def upgrade(connection: Connection, *, where: str) -> None:
+def upgrade(connection: Connection, location: Location) -> None:
     """Make the tables, or bring old ones up to date; the caller commits.
 
     Raises:
@@ -74,7 +80,7 @@ def upgrade(connection: Connection, *, where: str) -> None:
     if found is None:
         metadata.create_all(connection)
     else:
-        check(found, where=where)
+        check(found, location)
         for step in STEPS[found - 1 :]:
             step(connection)
     if found != latest():

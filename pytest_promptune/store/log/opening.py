@@ -71,7 +71,7 @@ def open_for_writing(location: Location) -> Engine:
                 found = migrations.version_of(connection)
             if found is None or found != migrations.latest():
                 with connection.begin():
-                    migrations.upgrade(connection, where=str(location))
+                    migrations.upgrade(connection, location)
     except BaseException:
         engine.dispose()
         raise
@@ -86,7 +86,7 @@ def open_for_reading(location: Location) -> Engine:
         OSError, ImportError, sqlalchemy.exc.DBAPIError: for what `explained` puts into words.
     """
     none_yet = StoreError(
-        f"{location}: there is no experiment log yet. Run pytest first, or check --promptune-store."
+        f"{location}: there is no experiment log yet. Run pytest first, or check {location.option}."
     )
     if location.path is not None and not location.path.exists():
         raise none_yet
@@ -96,7 +96,7 @@ def open_for_reading(location: Location) -> Engine:
             found = migrations.version_of(connection)
         if found is None:
             raise none_yet
-        migrations.check(found, where=str(location))
+        migrations.check(found, location)
         if found < migrations.latest():
             open_for_writing(location).dispose()
     except BaseException:
@@ -117,7 +117,7 @@ def try_to_write(location: Location) -> None:
         with engine.connect() as connection, connection.begin() as transaction:
             found = migrations.version_of(connection)
             if found is not None:
-                migrations.check(found, where=str(location))
+                migrations.check(found, location)
             transaction.rollback()
     finally:
         engine.dispose()
@@ -133,7 +133,7 @@ def explained(error: Exception, location: Location) -> str:
     remedies = [remedy for words, remedy in _REMEDIES if words in lowered]
     remedy = remedies[0] if remedies else "Check it"
     return Redactor().text(
-        f"{location}: the experiment log can't be used ({lines[0]}). {remedy}, or give --promptune-store "
+        f"{location}: the experiment log can't be used ({lines[0]}). {remedy}, or give {location.option} "
         "another place."
     )
 

@@ -20,8 +20,10 @@ def needed(connection: Connection, newest_first: Sequence[_Numbered]) -> set[int
     if measured:
         last, newest = measured[0]
         found.add(last)
-        baselines = [n for n, one in measured if one.mode == "baseline" and one.series == newest.series]
-        found.update(baselines[:1])
+        of_series = [(n, one) for n, one in measured if one.series == newest.series]
+        baselines = [n for n, one in of_series if one.mode == "baseline" and one.status == "finished"]
+        resumable = [n for n, one in measured if one.status == "interrupted" and one.samples]
+        found.update(baselines[:1], resumable[:1])
     return found
 
 

@@ -150,20 +150,10 @@ class ExperimentLog:
 
     def adoptions_of(self, series: str) -> list[Adoption]:
         """The variants of a series that were adopted, oldest first."""
-        from sqlalchemy import select
+        from pytest_promptune.store.log import adoptions
 
-        experiments, adoptions = self._schema.experiments, self._schema.adoptions
-        query = (
-            select(experiments.c.id, adoptions.c.variant, adoptions.c.at, adoptions.c.commit)
-            .join_from(adoptions, experiments)
-            .where(experiments.c.series == series)
-            .order_by(adoptions.c.at, adoptions.c.experiment)
-        )
         with self._reading() as connection:
-            return [
-                Adoption(experiment=id_, variant=variant, at=at, commit=commit)
-                for id_, variant, at, commit in connection.execute(query)
-            ]
+            return adoptions.of_series(connection, series)
 
     def adopt(self, adoption: Adoption) -> None:
         """Note that a variant was adopted; a second time, the newest counts.
@@ -171,24 +161,15 @@ class ExperimentLog:
         Raises:
             StoreError: when there is no such experiment, or the store can't be written to.
         """
-        from sqlalchemy import delete, insert
+        from pytest_promptune.store.log import adoptions
 
-        adoptions = self._schema.adoptions
         with self._reading() as connection:
             number, _ = self._find(connection, adoption.experiment)
-        row = {
-            "experiment": number,
-            "variant": adoption.variant,
-            "at": adoption.at,
-            "commit": adoption.commit,
-        }
-        same = (adoptions.c.experiment == number) & (adoptions.c.variant == adoption.variant)
         with self._explaining():
             engine = self._opening.open_for_writing(self._location)
             try:
                 with engine.begin() as connection:
-                    connection.execute(delete(adoptions).where(same))
-                    connection.execute(insert(adoptions).values(**row))
+                    adoptions.note(connection, number, adoption)
             finally:
                 engine.dispose()
 
@@ -201,6 +182,10 @@ class ExperimentLog:
     def options_of(self, name: str) -> Mapping[str, Any]:
         """Its options."""
         return self._manifest(name)["options"] or {}
+
+    def libraries_of(self, name: str) -> Mapping[str, str]:
+        """Versions of what stood between the app and its models, as far as they are known."""
+        return self._manifest(name)["libraries"] or {}
 
     def results_of(self, name: str) -> dict[str, Any]:
         """Its results document, as ``--promptune-json`` has it; empty when it didn't finish."""
@@ -327,8 +312,9 @@ class ExperimentLog:
         """Throw experiments away, one short transaction for each.
 
         What runs stays, and what a later session may ask for: the newest experiment that isn't a replay
-        (`last`), of its series the newest recorded baseline, and experiments of which a variant was adopted.
-        The text of prompts and cases goes with the last experiment that has it.
+        (`last`), of its series the newest baseline that was finished, the newest interrupted experiment that
+        can be resumed, and experiments of which a variant was adopted. The text of prompts and cases goes
+        with the last experiment that has it.
 
         Args:
             keep: how many of the newest stay.
@@ -343,15 +329,10 @@ class ExperimentLog:
         Raises:
             StoreError: when the store can't be written to.
         """
-        if keep is None and older_than is None:
-            return []
-        from pytest_promptune.store.log import pruning
-
-        everything = self._all()
-        with self._reading() as connection:
-            needed = set() if force else pruning.needed(connection, everything)
-        gone = pruning.chosen(everything, needed, keep=keep, older_than=older_than)
+        gone = self._chosen(keep=keep, older_than=older_than, force=force)
         if not dry_run:
+            from pytest_promptune.store.log import pruning
+
             with self._explaining():
                 engine = self._opening.open_for_writing(self._location)
                 try:
@@ -359,6 +340,22 @@ class ExperimentLog:
                 finally:
                     engine.dispose()
         return [found.id for _, found in gone]
+
+    def still_needed(self, *, keep: int | None = None, older_than: str | None = None) -> list[str]:
+        """The ids of those that stay for later sessions alone: `prune` with `force` throws them away."""
+        gone = self._chosen(keep=keep, older_than=older_than, force=False)
+        everything = self._chosen(keep=keep, older_than=older_than, force=True)
+        return [found.id for number, found in everything if number not in dict(gone)]
+
+    def _chosen(self, *, keep: int | None, older_than: str | None, force: bool) -> list[_Summary]:
+        if keep is None and older_than is None:
+            return []
+        from pytest_promptune.store.log import pruning
+
+        everything = self._all()
+        with self._reading() as connection:
+            needed = set() if force else pruning.needed(connection, everything)
+        return pruning.chosen(everything, needed, keep=keep, older_than=older_than)
 
     # --- inside -------------------------------------------------------------------------------------
 
@@ -418,6 +415,5 @@ class ExperimentLog:
         manifests = self._schema.manifests
         with self._reading() as connection:
             number, _ = self._find(connection, name)
-            query = select(manifests.c.conditions, manifests.c.options)
-            conditions, options = connection.execute(query.where(manifests.c.experiment == number)).one()
-            return {"conditions": conditions, "options": options}
+            query = select(manifests.c.conditions, manifests.c.options, manifests.c.libraries)
+            return dict(connection.execute(query.where(manifests.c.experiment == number)).mappings().one())

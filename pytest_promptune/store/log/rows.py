@@ -93,7 +93,7 @@ def sample_from(row: Stored, *, prompts: Mapping[str, Any], output: Any) -> Logg
         error=error,
         latency_s=row["latency_s"],
         usage=_usage_from(row),
-        nodes=tuple(_node_from(node, prompts.get(node["node"])) for node in row["nodes"]),
+        nodes=tuple(node_from(node, prompts.get(node["node"])) for node in row["nodes"]),
         silent=tuple(node for node, said in prompts.items() if said is None),
         scorings=tuple(_scoring_from(scoring) for scoring in row["scorings"]),
     )
@@ -162,7 +162,8 @@ def _answer_from(stored: Sequence[Any]) -> Answer:
 _ANSWER = ("text", "length", "way", "tools", "broken", "retried")
 
 
-def _node_from(row: Mapping[str, Any], stored: Any) -> NodeRun:
+def node_from(row: Mapping[str, Any], stored: Any) -> NodeRun:
+    """What one node did: its entry in `nodes`, and what `prompts` has of it."""
     said = stored if isinstance(stored, Mapping) else {"prompt": stored or ()}
     return NodeRun(
         node=row["node"],
@@ -266,8 +267,12 @@ def result_from(row: Stored, scores: Sequence[Stored]) -> Result:
 def experiment_row(manifest: Manifest, *, hashed: str) -> Row:
     """What a row of `experiments` says from its beginning."""
     names = ("id", "mode", "started", "note", "commit", "branch", "dirty", "promptune", "python")
-    more = ("replay_of", "series")
-    return {name: getattr(manifest, name) for name in names + more} | {"conditions_hash": hashed}
+    more = ("replay_of", "series", "runs")
+    return {name: getattr(manifest, name) for name in names + more} | {
+        "conditions_hash": hashed,
+        "cases": len({(case.id, case.hash) for case in manifest.cases}) or None,  # counted as in the end
+        "variants": list(manifest.variants) or None,
+    }
 
 
 def prompt_rows(manifest: Manifest) -> tuple[list[Row], list[Row]]:
@@ -296,15 +301,13 @@ def case_rows(manifest: Manifest) -> tuple[list[Row], list[Row]]:
 
 
 def end_row(results: Mapping[str, Any]) -> Row:
-    """What a row of `experiments` takes from the results document."""
+    """What a row of `experiments` takes from the results document; without one the plan stays."""
     experiment, comparisons = results.get("experiment", {}), results.get("comparisons", [])
     verdicts = [row["verdict"] for row in comparisons]
     return {
         **{verdict: verdicts.count(verdict) for verdict in _VERDICTS},
         "gate_failed": sum(row.get("gate") == "failed" for row in comparisons),
-        "cases": experiment.get("cases"),
-        "runs": experiment.get("runs"),
-        "variants": experiment.get("variants"),
+        **{name: experiment[name] for name in ("cases", "runs", "variants") if name in experiment},
     }
 
 

@@ -112,6 +112,8 @@ manifests = Table(
     _experiment(),
     Column("conditions", _json, nullable=False),
     Column("options", _json, nullable=False),
+    # versions by name, of what stands between the app and its models
+    Column("libraries", _json),
     # the results document, without its metrics and comparisons
     Column("results", _json),
 )

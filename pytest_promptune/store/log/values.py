@@ -81,6 +81,10 @@ class Manifest:
     #: See `series_hash`; ``None`` where there are no cases.
     series: str | None = None
     cases: Sequence[LoggedCase] = ()
+    #: The most runs that any module has, ``None`` where unknown.
+    runs: int | None = None
+    #: That are measured, the one in place of `current` first.
+    variants: Sequence[str] = ()
     #: Texts by variant and name.
     prompts: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     note: str | None = None
@@ -114,7 +118,7 @@ class ExperimentSummary:
     replay_of: str | None
     conditions_hash: str
     series: str | None
-    #: ``None`` until the experiment has finished.
+    #: As planned until the experiment has finished, then as measured; ``None`` where unknown.
     cases: int | None
     runs: int | None
     variants: tuple[str, ...]

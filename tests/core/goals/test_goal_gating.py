@@ -52,22 +52,22 @@ def next_step(goals: Goals | None, *rows: GoalRow) -> tuple[str, str]:
 def test_missed_fails_and_unclear_does_under_strict_alone():
     """STATISTICS 2.7."""
     rows = [row("A", "missed"), row("B", "unclear"), row("C", "attained")]
-    assert failed(rows) == ["goal[A]-current"]
-    assert failed(rows, strict=True) == ["goal[A]-current", "goal[B]-current"]
+    assert failed(rows) == ["goal[A-current]"]
+    assert failed(rows, strict=True) == ["goal[A-current]", "goal[B-current]"]
 
 
 def test_any_number_of_goals():
     """Where two of three are enough, one may be missed; where two are missed, both are named."""
     rows = [row("A", "missed"), row("B", "unclear"), row("C", "attained")]
     assert failed(rows, Rule(needed=2)) == []
-    assert failed(rows, Rule(needed=2), strict=True) == ["goal[A]-current", "goal[B]-current"]
-    assert failed(rows, Rule(needed=3)) == ["goal[A]-current"]
+    assert failed(rows, Rule(needed=2), strict=True) == ["goal[A-current]", "goal[B-current]"]
+    assert failed(rows, Rule(needed=3)) == ["goal[A-current]"]
 
 
 def test_the_rule_holds_for_each_variant():
     """What one variant reaches doesn't help another."""
     rows = [row("A"), row("B"), row("A", "attained", variant="new"), row("B", variant="new")]
-    assert failed(rows, Rule(needed=1)) == ["goal[A]-current", "goal[B]-current"]
+    assert failed(rows, Rule(needed=1)) == ["goal[A-current]", "goal[B-current]"]
 
 
 def test_ids_are_unique():
@@ -75,8 +75,8 @@ def test_ids_are_unique():
     other = metric_name("helper::latency_s", kind="latency", direction="lower", unit="s")
     items = goal_items([row("L::x", name=LATENCY), row("L::x", name=other)], Rule(), strict=False)
     assert [item.nodeid for item in items] == [
-        f"{MODULE}::goal[L:x]-support_bot.latency_s-current",
-        f"{MODULE}::goal[L:x]-helper.latency_s-current",
+        f"{MODULE}::goal[L:x-support_bot.latency_s-current]",
+        f"{MODULE}::goal[L:x-helper.latency_s-current]",
     ]
 
 
@@ -180,7 +180,7 @@ def test_the_next_step_follows_the_passing_rule():
 def test_a_goal_of_two_metrics_counts_once_for_the_gate():
     """Both of its metrics reach it, and yet it is one goal of the two that are needed."""
     both = [row("A", "attained"), row("A", "attained", name=metric_name("test_other"))]
-    assert failed([*both, row("B", "missed")], Rule(needed=2)) == ["goal[B]-current"]
+    assert failed([*both, row("B", "missed")], Rule(needed=2)) == ["goal[B-current]"]
     half = [row("A", "attained"), row("A", "missed", name=metric_name("test_other"))]
     assert len(failed([*half, row("B", "missed")], Rule(needed=1))) == 2
     assert failed([*half, row("B", "attained")], Rule(needed=1)) == []
