@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from pytest_promptune.adopted_commits import WIDTH, origin, subject
 from pytest_promptune.adopting.measured import Measured
-from pytest_promptune.core.display import adjusted, clean, cut, effect, mean, probability, some, wrap
+from pytest_promptune.core.display import adjusted, clean, effect, mean, probability, some, wrap
 from pytest_promptune.core.redaction import Redactor
 from pytest_promptune.core.view import ComparisonRow
 from pytest_promptune.core.wording import VERDICTS
 
-WIDTH = 72
 #: Cases that are named for each metric.
 _MOST_CASES = 10
 
@@ -25,7 +25,7 @@ def commit_message(measured: Measured, files: Sequence[str], redactor: Redactor)
     """
     variant = measured.variant
     paragraphs = [
-        [cut(f"Adopt prompt variant {clean(variant.name)}", WIDTH)],
+        [subject(variant.name)],
         wrap(clean(variant.description), WIDTH),
         [line for text in files for line in _item(text)],
         [line for text in _numbers(measured) for line in _item(text)],
@@ -76,6 +76,6 @@ def _origin(measured: Measured) -> Iterator[str]:
     found = measured.experiment
     scope = next((row.scope for row in measured.comparisons), "suite")
     commit = f", at {clean(found.commit)}{' with changes' if found.dirty else ''}" if found.commit else ""
-    yield f"Experiment {clean(found.id)}: {found.cases} cases, {found.runs} runs{commit}, scope {scope}."
+    yield f"{origin(found.id)} {found.cases} cases, {found.runs} runs{commit}, scope {scope}."
     if found.note:
         yield f"Note: {clean(found.note)}"

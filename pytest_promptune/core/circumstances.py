@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import field
 from typing import Literal
 
+from pytest_promptune.core.display import UNKNOWN
+from pytest_promptune.core.model import ModelCall
 from pytest_promptune.core.values import dataclass
 
-What = Literal["models", "concurrency", "tests", "prompts", "commit"]
+What = Literal["models", "parameters", "libraries", "concurrency", "tests", "prompts", "commit"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,6 +28,10 @@ class Circumstances:
     branch: str | None = None
     dirty: bool | None = None
     models: tuple[str, ...] = ()
+    #: With what nodes call their models, as ``temperature=0.3, max_tokens=256``; empty where nothing is set.
+    parameters: Mapping[str, str] = field(default_factory=dict)
+    #: Versions of what stands between the app and its models, by name.
+    libraries: Mapping[str, str] = field(default_factory=dict)
     concurrency: int | None = None
     #: Hashes of test modules and their ``conftest.py``, by path; of the app's own prompts, by name.
     tests: Mapping[str, str] = field(default_factory=dict)
@@ -60,6 +66,17 @@ def differences(before: Circumstances, after: Circumstances) -> list[Difference]
 def _differences(before: Circumstances, after: Circumstances) -> Iterator[Difference]:
     if before.models and after.models and set(before.models) != set(after.models):
         yield Difference(what="models", before=_listed(before.models), after=_listed(after.models))
+    if nodes := _changed_names(before.parameters, after.parameters):
+        old, new = (
+            "; ".join(told_parameters({node: each.parameters[node] for node in nodes}))
+            for each in (before, after)
+        )
+        yield Difference(what="parameters", before=old, after=new)
+    if libraries := _changed_names(before.libraries, after.libraries):
+        old, new = (
+            _listed(f"{name} {each.libraries[name]}" for name in libraries) for each in (before, after)
+        )
+        yield Difference(what="libraries", before=old, after=new)
     if None not in (before.concurrency, after.concurrency) and before.concurrency != after.concurrency:
         yield Difference(what="concurrency", before=f"{before.concurrency:,}", after=f"{after.concurrency:,}")
     if names := _changed(before.tests, after.tests):
@@ -75,5 +92,42 @@ def _listed(names: Iterable[str]) -> str:
 
 
 def _changed(before: Mapping[str, str], after: Mapping[str, str]) -> str:
+    return _listed(_changed_names(before, after))
+
+
+def _changed_names(before: Mapping[str, str], after: Mapping[str, str]) -> list[str]:
     """Names under which both have something else; what one of them doesn't have isn't known to differ."""
-    return _listed(name for name in before if name in after and before[name] != after[name])
+    return [name for name in before if name in after and before[name] != after[name]]
+
+
+def told_parameters(parameters: Mapping[str, str]) -> list[str]:
+    """``classify: temperature=0.3``, with a dash for a node that sets none."""
+    return [f"{node}: {told or UNKNOWN}" for node, told in sorted(parameters.items())]
+
+
+def parameters_of(calls: Iterable[tuple[str, Sequence[ModelCall]]]) -> dict[str, str]:
+    """What nodes set of their models, by node; ways of one node that differ are told beside each other.
+
+    Args:
+        calls: the ways in which nodes called models, by node, as they were seen.
+    """
+    found: dict[str, dict[str, None]] = {}
+    for node, ways in calls:
+        for way in ways:
+            found.setdefault(node, {})[_set(way)] = None
+    return {node: _beside(sorted(every)) for node, every in found.items()}
+
+
+def _beside(ways: Sequence[str]) -> str:
+    return ways[0] if len(ways) == 1 else " / ".join(told or UNKNOWN for told in ways)
+
+
+def _set(way: ModelCall) -> str:
+    told = []
+    if way.temperature is not None:
+        told.append(f"temperature={way.temperature:g}")
+    if way.max_tokens is not None:
+        told.append(f"max_tokens={way.max_tokens}")
+    if way.is_structured:
+        told.append("response_format")
+    return ", ".join(told)

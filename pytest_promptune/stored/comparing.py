@@ -25,6 +25,8 @@ from pytest_promptune.stored.sides import Stored, metrics_of, read, split
 
 _DIFFERENT = {
     "models": "models {before} in A, {after} in B",
+    "parameters": "model parameters {before} in A, {after} in B",
+    "libraries": "{before} in A, {after} in B",
     "concurrency": "{before} samples in flight in A, {after} in B",
     "tests": "the text of {before}",
     "prompts": "the app's own prompts {before}",

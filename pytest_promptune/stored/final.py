@@ -11,6 +11,7 @@ from pytest_promptune.core.circumstances import differences
 from pytest_promptune.core.comparison import Rules
 from pytest_promptune.core.errors import StoreError
 from pytest_promptune.core.goals.model import Goals
+from pytest_promptune.core.series.building import agree
 from pytest_promptune.core.series.changes import (
     case_changes,
     gated_places,
@@ -22,13 +23,12 @@ from pytest_promptune.core.series.final import (
     FinalReport,
     GoalChange,
     IterationReport,
-    MetricChange,
-    Progress,
-    ProgressPoint,
     Remark,
+    RemarkKind,
     Tried,
 )
 from pytest_promptune.core.series.model import Iteration, Point, Series
+from pytest_promptune.core.series.progress import progress
 from pytest_promptune.core.series.recommending import Findings, recommend
 from pytest_promptune.core.series.rows import Mean, change_from, comparison_from, mean_from, node_from
 from pytest_promptune.core.sides import Beside, beside
@@ -65,13 +65,13 @@ def final_report(wishes: Wishes) -> FinalReport:
     """
     settings = wishes.settings
     with ExperimentLog(locate_existing(settings.store, root=wishes.root)) as log:
-        found = read_series(log, of=wishes.series, begin=wishes.begin)
+        found = read_series(log, root=wishes.root, of=wishes.series, begin=wishes.begin)
         series = found.series
         start = _read(log, found, series.start, _START)
-        present = _read(log, found, series.present, _PRESENT) if series.adoption else start
-        documents = {
-            each.session.experiment: log.results_of(each.session.experiment) for each in series.iterations
-        }
+        present = _read(log, found, series.present, _PRESENT) if series.is_changed else start
+        measured = {each.session.experiment for each in series.iterations}
+        measured |= {each.adopted.experiment for each in series.iterations if each.adopted}
+        documents = {experiment: log.results_of(experiment) for experiment in sorted(measured)}
         tags = [case.tags for case in log.cases_of(series.present.experiment)]
     goals = find_goals(settings.goals, root=wishes.root)
     return _Gathering(settings, found, start, present, documents, goals).report(tags)
@@ -149,6 +149,7 @@ class _Gathering:
             nodes=nodes,
             iterations=iterations,
             present=self.present.circumstances,
+            is_outdated=self._is_outdated(),
             tags=tags,
         )
         return FinalReport(
@@ -168,10 +169,17 @@ class _Gathering:
             cases=case_changes(self.beside.rows) if self.beside else (),
             nodes=nodes,
             iterations=iterations,
-            progress=self._progress(metrics, goals),
+            progress=progress(self.series, metrics, goals, self._means),
             recommendations=recommend(findings),
             remarks=tuple(self._remarks()),
         )
+
+    def _is_outdated(self) -> bool:
+        """Whether somebody changed the prompts after the last iteration, perhaps to what it suggests."""
+        if not self.series.strayed or not self.series.iterations:
+            return False
+        measured = self.series.iterations[-1].session.current
+        return not agree(measured, self.present.circumstances.prompts)
 
     # --- iterations -------------------------------------------------------------------------------
 
@@ -187,68 +195,49 @@ class _Gathering:
             dirty=session.dirty,
             note=session.note,
             repeats=iteration.repeats,
+            by_hand=iteration.by_hand,
             tried=_understood(_tried, document, iteration.tried, session.experiment),
             adopted=iteration.adopted,
             suggested=decision.get("action"),
             suggested_variant=decision.get("variant"),
         )
 
-    def _progress(self, metrics: Sequence[MetricChange], goals: Sequence[GoalChange]) -> tuple[Progress, ...]:
-        """Gated metrics, and those with a goal, at the start and after every adoption."""
-        after = {
-            each.number: _understood(
-                _means, self.documents[each.session.experiment], each.adopted.variant, ""
-            )
-            for each in self.series.iterations
-            if each.adopted is not None
-        }
-        targets = {
-            (goal.name.module, goal.name.metric): goal.final.target
-            for goal in goals
-            if goal.final.percentile is None
-        }
-        found = []
-        for metric in metrics:
-            place = (metric.name.module, metric.name.metric)
-            if metric.initial is None or not (metric.gated or place in targets):
-                continue
-            states = {0: metric.initial} | {number: means.get(place) for number, means in after.items()}
-            if after and metric.final is not None:  # perhaps measured again since
-                states[max(after)] = metric.final
-            points = [
-                ProgressPoint(iteration=number, mean=state.mean, ci=state.ci)
-                for number, state in states.items()
-                if state is not None
-            ]
-            found.append(Progress(name=metric.name, points=tuple(points), target=targets.get(place)))
-        return tuple(found)
+    def _means(self, point: Point) -> Mapping[tuple[str, str], Mean]:
+        document = self.documents.get(point.experiment, {})
+        return dict(_understood(_means, document, point.variant, point.experiment))
 
     # --- remarks ----------------------------------------------------------------------------------
 
     def _remarks(self) -> Iterable[Remark]:
         series = self.series
-        if not series.iterations:
-            yield Remark(kind="no_iteration")
-        elif series.adoption is None:
-            yield Remark(kind="nothing_adopted")
-        elif series.is_remeasured:
-            yield Remark(kind="remeasured", values={"experiment": series.present.experiment})
-        else:
-            yield Remark(kind="chosen_by_these", values={"experiment": series.present.experiment})
-        if series.strayed:
-            yield Remark(kind="strayed", values={"experiment": series.strayed})
+        yield self._origin()
         for kind in ("running", "interrupted"):
             if ids := getattr(series, kind):
                 yield Remark(
                     kind="running" if kind == "running" else "interrupted", values={"experiments": ids}
                 )
         if series.earlier:
-            yield Remark(
-                kind="earlier", values={"experiment": series.earlier[0], "count": len(series.earlier)}
-            )
+            first = series.earlier[0]
+            command = f"pytest-promptune report --from {first}"
+            values = {"experiment": first, "count": len(series.earlier), "command": command}
+            yield Remark(kind="earlier", values=values)
         if self.found.others:
             yield Remark(kind="other_series", values={"experiments": self.found.others})
         yield from self._limits()
+
+    def _origin(self) -> Remark:
+        """Where the final numbers are from."""
+        series, present = self.series, self.series.present.experiment
+        if series.strayed:
+            if series.adoption is not None:
+                return Remark(kind="strayed", values={"experiment": series.strayed})
+            return Remark(kind="by_hand", values={"start": series.start.experiment, "experiment": present})
+        if not series.iterations:
+            return Remark(kind="no_iteration")
+        if series.adoption is None:
+            return Remark(kind="nothing_adopted")
+        kind: RemarkKind = "remeasured" if series.is_remeasured else "chosen_by_these"
+        return Remark(kind=kind, values={"experiment": present})
 
     def _limits(self) -> Iterable[Remark]:
         """What the comparison of start and present leaves out."""

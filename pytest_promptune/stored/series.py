@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
+from pytest_promptune.adopted_commits import find_commits
 from pytest_promptune.core.codec import sha256
 from pytest_promptune.core.errors import StoreError
 from pytest_promptune.core.model import CURRENT
@@ -29,25 +32,29 @@ class StoredSeries:
     others: tuple[str, ...] = ()
 
 
-def read_series(log: ExperimentLog, *, of: str | None = None, begin: str | None = None) -> StoredSeries:
+def read_series(
+    log: ExperimentLog, *, root: Path, of: str | None = None, begin: str | None = None
+) -> StoredSeries:
     """The series of an experiment, or the one that was worked on last.
 
     A comparison of a few cases in between (``-k``) has no baseline of its own: series that have one go first.
 
     Args:
         log: that has it.
+        root: of the project; its repository is asked for commits of adoptions that the log doesn't know.
         of: an experiment of it; ``None`` for the above.
         begin: the experiment that it is to begin with, instead of the newest baseline.
 
     Raises:
         StoreError: when there is none, or the experiments contradict each other.
     """
-    beginnings = [summary for summary in log.history(_MOST) if _may_begin(summary)]
-    chosen = _chosen(log, beginnings, of, begin)
+    newest = list(log.history(_MOST))
+    beginnings = [summary for summary in newest if _may_begin(summary)]
+    chosen = _chosen(log, beginnings, of, begin, _remedy(newest[0] if newest else None))
     summaries = log.series_of(chosen)
     beginning = log.experiment(begin).id if begin is not None else None
     sessions = _sessions(log, summaries, beginning)
-    adoptions = [_adopted(log, each) for each in log.adoptions_of(chosen)]
+    adoptions = _with_commits([_adopted(log, each) for each in log.adoptions_of(chosen)], root)
     return StoredSeries(
         series=series_of(sessions, adoptions, begin=beginning),
         summaries={summary.id: summary for summary in summaries},
@@ -64,12 +71,30 @@ def _newest_of_others(beginnings: Sequence[ExperimentSummary], chosen: str) -> d
     return found
 
 
+def _remedy(newest: ExperimentSummary | None) -> str:
+    """What makes a series begin: going on with what ended early, as its samples are there, or a baseline."""
+    if newest is not None and newest.status == "interrupted" and newest.samples and newest.replay_of is None:
+        option = f" --promptune-{newest.mode}" if newest.mode in _BEGINNINGS else ""
+        return (
+            f"experiment {newest.id} ended early. Go on with it with pytest --promptune-resume{option}, and "
+            "else as you ran it."
+        )
+    return (
+        "record a baseline with pytest --promptune-baseline, then compare variants with pytest "
+        "--promptune-compare."
+    )
+
+
 def _may_begin(summary: ExperimentSummary) -> bool:
     return summary.mode in _BEGINNINGS and summary.status == "finished" and summary.replay_of is None
 
 
 def _chosen(
-    log: ExperimentLog, beginnings: Sequence[ExperimentSummary], of: str | None, begin: str | None
+    log: ExperimentLog,
+    beginnings: Sequence[ExperimentSummary],
+    of: str | None,
+    begin: str | None,
+    remedy: str,
 ) -> str:
     asked = [log.experiment(name) for name in (begin, of) if name is not None]
     series = {summary.series for summary in asked}
@@ -91,10 +116,7 @@ def _chosen(
             if beginnings
             else "nothing was measured"
         )
-        raise StoreError(
-            f"There is nothing to report yet ({why}): record a baseline with pytest "
-            "--promptune-baseline, then compare variants with pytest --promptune-compare."
-        )
+        raise StoreError(f"There is nothing to report yet ({why}): {remedy}")
     recorded = {each.series for each in known if each.mode == "baseline"}
     return str(next((each.series for each in known if each.series in recorded), known[0].series))
 
@@ -142,6 +164,15 @@ def _adopted(log: ExperimentLog, adoption: Adoption) -> Adopted:
         if adoption.variant != CURRENT
         else current,
     )
+
+
+def _with_commits(adoptions: Sequence[Adopted], root: Path) -> list[Adopted]:
+    """``adopt`` without ``--commit`` prints the command that makes one: the log never hears of it."""
+    found = find_commits(root, (each for each in adoptions if each.commit is None))
+    return [
+        each if each.commit else replace(each, commit=found.get((each.experiment, each.variant)))
+        for each in adoptions
+    ]
 
 
 def _texts(found: Any) -> dict[str, str]:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import field
 from typing import Any
 
-from pytest_promptune.core.circumstances import Circumstances
+from pytest_promptune.core.circumstances import Circumstances, parameters_of
 from pytest_promptune.core.display import some
 from pytest_promptune.core.errors import SettingsError, StoreError
 from pytest_promptune.core.model import CURRENT
@@ -116,9 +116,11 @@ def _circumstances(
         branch=summary.branch,
         dirty=summary.dirty,
         models=counts.models,
+        parameters=parameters_of(log.calls_of(summary.id, variant)),
+        libraries=_texts(about.get("libraries")),
         concurrency=concurrency if isinstance(concurrency, int) else None,
-        tests=_hashes(conditions.get("tests")),
-        prompts=_hashes(conditions.get("prompts")),
+        tests=_texts(conditions.get("tests")),
+        prompts=_texts(conditions.get("prompts")),
         runs=counts.runs,
         cases=counts.cases,
         samples=counts.samples,
@@ -130,7 +132,7 @@ def _circumstances(
     )
 
 
-def _hashes(found: Any) -> Mapping[str, str]:
+def _texts(found: Any) -> dict[str, str]:
     return {str(k): str(v) for k, v in found.items()} if isinstance(found, Mapping) else {}
 
 

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from pytest_promptune.core.circumstances import Circumstances, differences
+from pytest_promptune.core.circumstances import Circumstances, differences, parameters_of
+from pytest_promptune.core.model import ModelCall
 
 
 def circumstances(**changes: Any) -> Circumstances:
@@ -18,6 +19,8 @@ def circumstances(**changes: Any) -> Circumstances:
         "mode": "baseline",
         "commit": "aaaa",
         "models": ("m1",),
+        "parameters": {"a": "temperature=0.3", "b": ""},
+        "libraries": {"langgraph": "1.0", "openai": "3.0"},
         "concurrency": 16,
         "tests": {"test_a.py": "1"},
         "prompts": {"a.j2": "1", "b.j2": "1"},
@@ -29,6 +32,13 @@ def circumstances(**changes: Any) -> Circumstances:
     ("changes", "what", "before", "after"),
     [
         ({"models": ("m2",)}, "models", "m1", "m2"),
+        (
+            {"parameters": {"a": "", "b": "", "c": "max_tokens=9"}},
+            "parameters",
+            "a: temperature=0.3",
+            "a: –",
+        ),
+        ({"libraries": {"langgraph": "1.1", "openai": "3.0"}}, "libraries", "langgraph 1.0", "langgraph 1.1"),
         ({"concurrency": 4}, "concurrency", "16", "4"),
         ({"tests": {"test_a.py": "2"}}, "tests", "test_a.py", "test_a.py"),
         ({"prompts": {"a.j2": "2", "b.j2": "1"}}, "prompts", "a.j2", "a.j2"),
@@ -43,7 +53,15 @@ def test_each_difference_is_named(changes, what, before, after):
 
 @pytest.mark.parametrize(
     "changes",
-    [{"models": ()}, {"concurrency": None}, {"tests": {}}, {"prompts": {"c.j2": "1"}}, {"commit": None}],
+    [
+        {"models": ()},
+        {"parameters": {}},
+        {"libraries": {"anthropic": "2"}},
+        {"concurrency": None},
+        {"tests": {}},
+        {"prompts": {"c.j2": "1"}},
+        {"commit": None},
+    ],
 )
 def test_the_unknown_is_no_difference(changes):
     """What one side doesn't know can't be said to differ."""
@@ -53,3 +71,15 @@ def test_the_unknown_is_no_difference(changes):
 def test_variants_of_one_experiment_share_its_circumstances():
     """They were measured interleaved."""
     assert differences(circumstances(), circumstances(variant="b", concurrency=4)) == []
+
+
+def test_parameters_of_nodes_are_those_that_calls_had():
+    """What is set, by node; a node that calls in several ways has them all, once each."""
+    cold, free = ModelCall(model="m", temperature=0.0, max_tokens=256), ModelCall(model="m", site="a.py:1")
+    form = ModelCall(model="m", temperature=0.7, is_structured=True)
+    calls = [("a", (cold,)), ("b", (free,)), ("c", (form, free)), ("a", (cold,)), ("d", ())]
+    assert parameters_of(calls) == {
+        "a": "temperature=0, max_tokens=256",
+        "b": "",
+        "c": "– / temperature=0.7, response_format",
+    }

@@ -146,8 +146,72 @@ def test_an_adopted_variant_that_was_measured_again():
 
 
 def test_a_present_that_is_not_what_was_adopted():
-    """Somebody changed the prompts since: the adopted variant's samples stay, and that is told."""
+    """Somebody changed the prompts since: the app is as the newest session measured it, and that is told."""
     later = session(3, "check", current={"a.j2": "by hand"})
     found = series_of([BASELINE, session(2, "compare", "b"), later], [adopted(2, "b")])
-    assert found.present == Point(experiment="e2", variant="b")
-    assert found.strayed == "e3"
+    assert found.present == Point(experiment="e3", variant="current")
+    assert (found.strayed, found.is_remeasured) == ("e3", False)
+    assert found.adoption == adopted(2, "b")
+
+
+@pytest.mark.parametrize("mode", ["compare", "check"])
+def test_prompts_that_changed_by_hand_without_any_adoption(mode):
+    """The newest `current` is the present state, whatever kind of session measured it."""
+    by_hand = {"current": {"a.j2": "2"}}
+    sessions = [BASELINE, session(2, "compare", "b", **by_hand), session(3, mode, **by_hand)]
+    found = series_of(sessions, [])
+    assert found.present == Point(experiment="e3", variant="current")
+    assert (found.strayed, found.adoption, found.is_changed) == ("e3", None, True)
+
+
+def test_prompts_that_are_as_at_the_start():
+    """The state is that of the start, although it was another in between; so where prompts are unknown."""
+    for last in ({"a.j2": "1"}, {}):
+        sessions = [BASELINE, session(2, "check", current={"a.j2": "2"}), session(3, "check", current=last)]
+        found = series_of(sessions, [])
+        assert (found.present, found.strayed, found.is_changed) == (found.start, None, False)
+
+
+def by_hand(*sessions: Session, adoptions: tuple[Adopted, ...] = ()) -> list[tuple[str, ...]]:
+    return [each.by_hand for each in series_of(sessions, adoptions).iterations]
+
+
+def test_prompts_that_changed_by_hand_between_iterations():
+    """They are named where they changed, and only there; so before the first one."""
+    two = {"a.j2": "1", "b.j2": "1", "c.j2": "1"}
+    sessions = [
+        session(1, "baseline", current=two),
+        session(2, "compare", "b", current=two | {"b.j2": "2"}),
+        session(3, "compare", "c", current=two | {"b.j2": "2"}),
+        session(4, "compare", "d", current=two | {"a.j2": "2", "c.j2": "2"}),
+    ]
+    assert by_hand(*sessions) == [("b.j2",), (), ("a.j2", "b.j2", "c.j2")]
+    assert by_hand(*sessions[1:]) == [(), (), ("a.j2", "b.j2", "c.j2")]
+
+
+def test_an_adoption_between_iterations_is_no_change_by_hand():
+    """Neither is that the adopted prompts were taken back; another text than both is one."""
+    first = (BASELINE, session(2, "compare", "b"))
+    for text, names in (("b", ()), ("1", ()), ("2", ("a.j2",))):
+        later = session(3, "compare", "c", current={"a.j2": text})
+        assert by_hand(*first, later, adoptions=(adopted(2, "b"),)) == [(), names]
+
+
+def test_a_variant_that_was_adopted_before_explains_nothing_later():
+    """Between these two iterations nothing was adopted."""
+    sessions = [
+        BASELINE,
+        session(2, "compare", "b"),
+        session(3, "compare", "c", current={"a.j2": "b"}),
+        session(4, "compare", "d", current={"a.j2": "2"}),
+        session(5, "compare", "e", current={"a.j2": "b"}),
+    ]
+    assert by_hand(*sessions, adoptions=(adopted(2, "b"),)) == [(), (), ("a.j2",), ("a.j2",)]
+
+
+def test_a_session_that_ended_early_says_nothing_of_the_present():
+    """Nor does one that didn't measure `current`."""
+    by_hand = {"current": {"a.j2": "2"}}
+    ended = session(2, "check", status="interrupted", **by_hand)
+    found = series_of([BASELINE, ended, session(3, "compare", variants={"b": "b"}, **by_hand)], [])
+    assert (found.present, found.strayed) == (found.start, None)

@@ -143,7 +143,12 @@ def test_a_suggested_variant_that_was_not_adopted():
         "variant": "fewshot",
         "numbers": "test_intent 75.0 % → 86.0 %",
         "iteration": 1,
+        "command": "pytest-promptune adopt fewshot",
     }
+    odd = finals.iteration(adopted=None, suggested="adopt", suggested_variant="a b")
+    command = recommend(findings(iterations=(odd,)))[0].values["command"]
+    assert command == "pytest-promptune adopt 'a b'"
+    assert kinds(recommend(findings(iterations=(suggested,), is_outdated=True))) == ["none"]
     assert kinds(recommend(findings(iterations=(finals.iteration(),)))) == ["none"]
     other = finals.iteration(adopted=None, suggested="continue")
     assert kinds(recommend(findings(iterations=(suggested, other)))) == ["none"]
@@ -170,8 +175,8 @@ def test_flaky_cases_and_errors():
     assert found[1].values == {"count": 3, "of": 100}
 
 
-def test_nodes_with_half_of_cost_or_time():
-    """Of one node alone there is nothing to say."""
+def test_nodes_with_more_than_half_of_cost_or_time():
+    """Of one node alone there is nothing to say, nor of two that have half each."""
 
     def node(name: str, cost: float, time: float) -> NodeChange:
         row = views.node_row(name, share_of_cost=cost, share_of_latency=time)
@@ -182,6 +187,8 @@ def test_nodes_with_half_of_cost_or_time():
     assert named == {"cost_share": "a", "latency_share": "b"}
     even = tuple(node(name, 0.34, 0.34) for name in "abc")
     assert kinds(recommend(findings(nodes=even))) == ["none"]
+    halves = (node("a", 0.5, 0.5), node("b", 0.5, 0.5))
+    assert kinds(recommend(findings(nodes=halves))) == ["none"]
     assert kinds(recommend(findings(nodes=(node("a", 1.0, 1.0),)))) == ["none"]
 
 

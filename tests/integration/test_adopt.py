@@ -224,8 +224,8 @@ def test_the_whole_way(adopting, way: str):
     assert [(a.variant, a.commit) for a in adoptions] == [("new", found["commit"])]
 
 
-def test_without_commit_the_command_is_printed(ready):
-    """What is printed makes the same commit when it is typed."""
+def test_without_commit_the_command_is_printed(ready, capsys):
+    """What is printed makes the same commit when it is typed, and the report finds it."""
     said = ready.adopt()
     assert "The commit, with the message below:" in said
     command = next(line.strip() for line in said.splitlines() if "git commit" in line)
@@ -238,6 +238,9 @@ def test_without_commit_the_command_is_printed(ready):
     assert done.returncode == 0, done.stderr
     assert ready.status == []
     assert git(ready.path, "log", "-1", "--format=%s") == "Adopt prompt variant new\n"
+    assert main(["report", "--json", f"--root={ready.path}"]) == 0
+    adopted = json.loads(capsys.readouterr().out)["iterations"][0]["adopted"]
+    assert (adopted["variant"], adopted["commit"]) == ("new", git(ready.path, "rev-parse", "HEAD").strip())
 
 
 def test_dry_run_writes_nothing(ready):

@@ -115,6 +115,33 @@ def test_no_metric_in_common(bot, ask):
     assert "test_answer" in said
 
 
+def test_another_temperature_and_another_library_are_told(bot, ask):
+    """As nodes were seen to call their models, and as the results have the versions."""
+    first, second = (bot.run().json["experiment"]["id"] for _ in range(2))
+    nodes = '[{"node": "say", "ways": [{"model": "m", "temperature": %s, "max_tokens": 64, "tools": []}]}]'
+    with sqlite3.connect(bot.path / ".promptune" / "promptune.db") as log:
+        ids = dict(log.execute("SELECT id, experiment FROM promptune_experiments"))
+        for id_, temperature, version in ((first, 0.3, "1.0"), (second, 0.7, "1.1")):
+            log.execute(
+                "UPDATE promptune_samples SET nodes = ? WHERE experiment = ?", [nodes % temperature, ids[id_]]
+            )
+            log.execute(
+                "UPDATE promptune_manifests "
+                "SET results = json_set(results, '$.experiment.libraries.langgraph', ?) WHERE experiment = ?",
+                [version, ids[id_]],
+            )
+    text = " ".join(ask("compare", first, second).split())
+    before, after = "say: temperature=0.3, max_tokens=64", "say: temperature=0.7, max_tokens=64"
+    assert f"model parameters {before} in A, {after} in B; langgraph 1.0 in A, langgraph 1.1 in B" in text
+    answer = json.loads(ask("compare", first, second, "--json"))
+    assert answer["differences"] == {
+        "parameters": [before, after],
+        "libraries": ["langgraph 1.0", "langgraph 1.1"],
+    }
+    assert answer["b"]["parameters"] == {"say": "temperature=0.7, max_tokens=64"}
+    assert answer["b"]["libraries"]["langgraph"] == "1.1"
+
+
 def test_conditions_that_differ_are_told(bot, ask):
     """The tests' text and the load; times measured under another load have no verdict."""
     first = bot.run().json["experiment"]["id"]

@@ -154,6 +154,7 @@ def test_before_any_iteration(suite, ask):
     text = ask("report", "--out", "-")
     assert "Iterations: 0." in text
     assert "The series has earlier baselines (1)" in text
+    assert re.search(r"All of it: `pytest-promptune report --from \S+`\.", text)
     assert "Iterations: 1." in ask("report", "--out", "-", "--from", first)
 
 
@@ -165,6 +166,7 @@ def test_nothing_adopted_yet(suite, ask):
     assert "No variant was adopted yet" in text
     assert "**Decision: nothing was adopted. Suggested: adopt `kind`.**" in text
     assert "1. **Adopt `kind`**: it was better in iteration 1 (answer 50.0 % → 100.0 %)." in text
+    assert "Run `pytest-promptune adopt kind`." in text
 
 
 def test_an_adopted_variant_that_was_measured_again(suite, ask):
@@ -176,12 +178,43 @@ def test_an_adopted_variant_that_was_measured_again(suite, ask):
     text = ask("report", "--out", "-")
     assert f"The final numbers are of `{later}`, measured after the adoption" in text
     assert "### Iteration 2: `rude`" in text
+    points = json.loads(ask("report", "--json"))["progress"][0]["points"]
+    assert [(each["iteration"], each["adopted"], each["mean"]) for each in points] == [
+        (0, None, 0.5),
+        (1, "kind", 1.0),
+        (2, None, 1.0),
+    ]
     assert "- Answer (`answer`): 50.0 % → 100.0 %" in text
     suite.write({"prompts/ask.j2": "By hand."})
     strayed = suite.run().json["experiment"]["id"]
     text = ask("report", "--out", "-")
     assert f"The prompts in `{strayed}` are not those that were adopted" in text
+    assert f"The final state is `current` of `{strayed}`." in text
+    assert "- Answer (`answer`): 50.0 %, " not in text
+    assert "- Answer (`answer`): 50.0 % → 50.0 %" in text
+
+
+def test_a_variant_that_was_copied_by_hand(suite, ask):
+    """Nothing was adopted, and yet the app is another: the newest session says what it is."""
+    start = suite.record().json["experiment"]["id"]
+    suite.run("--promptune-compare")
+    suite.write({"prompts/ask.j2": "Be kind. Answer."})
+    last = suite.run().json["experiment"]["id"]
+    text = ask("report", "--out", "-")
     assert "- Answer (`answer`): 50.0 % → 100.0 %" in text
+    assert f"> The app's prompts changed between `{start}` and `{last}` without an adoption: " in text
+    assert f"the final state is `current` of `{last}`." in text
+    assert "Adopted: none." in text
+    assert "No variant was adopted yet" not in text
+    assert "- These prompts of the app differ: ask.j2." in text
+    assert "Adopt `kind`" not in text  # it is what stands there
+    data = json.loads(ask("report", "--json"))
+    assert data["series"]["present"] == {"experiment": last, "variant": "current"}
+    assert [(each["iteration"], each["mean"]) for each in data["progress"][0]["points"]] == [
+        (0, 0.5),
+        (1, 0.5),
+        (None, 1.0),
+    ]
 
 
 def test_sessions_that_do_not_count(suite, ask):
@@ -193,6 +226,21 @@ def test_sessions_that_do_not_count(suite, ask):
     text = ask("report", "--out", "-")
     assert "Iterations: 0." in text
     assert f"Ended early, and not counted: `{id_}`." in text
+
+
+def test_a_baseline_that_was_interrupted(suite, ask):
+    """Its samples are there: how to go on is said. An experiment without any is begun again."""
+    id_ = suite.record().json["experiment"]["id"]
+    with sqlite3.connect(suite.path / ".promptune" / "promptune.db") as log:
+        log.execute("UPDATE promptune_experiments SET status = 'interrupted'")
+    said = ask("report", code=2)
+    assert f"experiment {id_} ended early. Go on with it with pytest --promptune-resume " in said
+    assert "--promptune-resume --promptune-baseline" in said
+    with sqlite3.connect(suite.path / ".promptune" / "promptune.db") as log:
+        log.execute("UPDATE promptune_experiments SET samples = 0")
+    said = ask("report", code=2)
+    assert "promptune-resume" not in said
+    assert "record a baseline with pytest --promptune-baseline" in said
 
 
 def test_other_series_are_named(suite, ask):

@@ -99,6 +99,17 @@ def test_nodes_come_back(location):
     writer.close()
 
 
+def test_ways_of_calling_models(location):
+    """Those of a variant's first runs, by node; other runs have the same, and outputs are not read."""
+    cold, warm = ModelCall(model="m", temperature=0.0, tools=("t",)), ModelCall(model="m", temperature=1.0)
+    first = NodeRun(node="a", calls=1, ways=(cold, warm)), NodeRun(node="b", calls=0)
+    again = NodeRun(node="a", calls=1, ways=(warm,))
+    finish(write(location, sample(nodes=first), sample("c1", nodes=(again,)), sample(run=2, nodes=(again,))))
+    with ExperimentLog(location) as log:
+        assert log.calls_of("last", "current") == [("a", (cold, warm)), ("b", ()), ("a", (warm,))]
+        assert log.calls_of("last", "other") == []
+
+
 def test_nodes_of_an_older_version():
     """Logs from before times and retries were kept can be read: what they don't say is unknown."""
     row, texts = sample_to_json(sample())

@@ -31,7 +31,7 @@ def series_of(
     begins = _beginning(finished, begin)
     since = sessions[sessions.index(begins) :]
     compared = [s for s in since if s.status == "finished" and s.mode == "compare"]
-    iterations = _iterations(compared, adoptions)
+    iterations = _with_changes(begins, _iterations(compared, adoptions), adoptions)
     start = Point(experiment=begins.experiment, variant=_first(begins))
     found = Series(
         start=start,
@@ -43,7 +43,7 @@ def series_of(
         earlier=tuple(s.experiment for s in finished[: finished.index(begins)] if s.mode == "baseline"),
     )
     adopted = [each.adopted for each in iterations if each.adopted is not None]
-    return _present(found, max(adopted, key=lambda each: each.at), since) if adopted else found
+    return _present(found, max(adopted, key=lambda each: each.at) if adopted else None, since)
 
 
 def _beginning(finished: Sequence[Session], begin: str | None) -> Session:
@@ -97,29 +97,49 @@ def _iteration(number: int, group: Sequence[Session], adoptions: Sequence[Adopte
     )
 
 
-def _present(found: Series, adopted: Adopted, since: Sequence[Session]) -> Series:
-    """The state with the last adopted variant; newer samples of it than those that spoke for it count.
+def _with_changes(
+    begins: Session, iterations: Sequence[Iteration], adoptions: Sequence[Adopted]
+) -> tuple[Iteration, ...]:
+    """The iterations with the prompts that changed by hand before each of them."""
+    found, before = [], begins
+    for each in iterations:
+        found.append(replace(each, by_hand=_by_hand(before, each.session, adoptions)))
+        before = each.session
+    return tuple(found)
 
-    Numbers by which a variant was chosen flatter it a little (of several, the luckiest is taken).
+
+def _by_hand(before: Session, now: Session, adoptions: Sequence[Adopted]) -> tuple[str, ...]:
+    """Names of the prompts that changed between two sessions, and not by an adoption."""
+    adopted = [each for each in adoptions if before.started <= each.at <= now.started]
+    known = [before.current, *(each.prompts for each in sorted(adopted, key=lambda each: each.at))]
+    if any(agree(prompts, now.current) for prompts in known):
+        return ()
+    last = known[-1]
+    return tuple(sorted(name for name, text in last.items() if now.current.get(name, text) != text))
+
+
+def _present(found: Series, adopted: Adopted | None, since: Sequence[Session]) -> Series:
+    """The state with the last adopted variant, or else the starting point; or what became of it by hand.
+
+    Newer samples of an adopted variant than those that spoke for it count: numbers by which a variant was
+    chosen flatter it a little (of several, the luckiest is taken).
     """
-    found = replace(
-        found,
-        present=Point(experiment=adopted.experiment, variant=adopted.variant),
-        adoption=adopted,
-    )
-    later = [
-        session
-        for session in since
-        if session.status == "finished" and session.started > adopted.at and CURRENT in session.variants
-    ]
+    later = [each for each in since[1:] if each.status == "finished" and CURRENT in each.variants]
+    prompts = found.begins.current
+    if adopted is not None:
+        point = Point(experiment=adopted.experiment, variant=adopted.variant)
+        found = replace(found, present=point, adoption=adopted)
+        later = [each for each in later if each.started > adopted.at]
+        prompts = adopted.prompts
     if not later:
         return found
     newest = later[-1]
-    if not _agree(adopted.prompts, newest.current):
-        return replace(found, strayed=newest.experiment)
-    return replace(found, present=Point(experiment=newest.experiment, variant=CURRENT), is_remeasured=True)
+    measured = Point(experiment=newest.experiment, variant=CURRENT)
+    if not agree(prompts, newest.current):
+        return replace(found, present=measured, strayed=newest.experiment)
+    return replace(found, present=measured, is_remeasured=True) if adopted is not None else found
 
 
-def _agree(adopted: Mapping[str, str], current: Mapping[str, str]) -> bool:
-    """As far as both are known."""
-    return all(current.get(name, text) == text for name, text in adopted.items())
+def agree(before: Mapping[str, str], now: Mapping[str, str]) -> bool:
+    """Whether the prompts are the same, as far as both are known."""
+    return all(now.get(name, text) == text for name, text in before.items())

@@ -45,6 +45,7 @@ RemarkKind = Literal[
     "remeasured",
     "chosen_by_these",
     "strayed",
+    "by_hand",
     "running",
     "interrupted",
     "earlier",
@@ -154,6 +155,8 @@ class IterationReport:
     note: str | None
     #: Ids of earlier measurements of the same.
     repeats: tuple[str, ...]
+    #: Prompts of `current` that changed by hand since the iteration before.
+    by_hand: tuple[str, ...] = ()
     tried: tuple[Tried, ...]
     adopted: Adopted | None
     #: What the session suggested: ``adopt``, ``continue``, …; and which variant.
@@ -163,17 +166,22 @@ class IterationReport:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProgressPoint:
-    """A metric of the state after an iteration."""
+    """A metric of the state after an iteration: with the variant that was adopted, or else `current`."""
 
-    #: 0: the starting point.
-    iteration: int
+    #: 0: the starting point; ``None``: at present, where that was measured after the last iteration.
+    iteration: int | None
+    #: The variant that made the state, ``None`` where none was adopted.
+    adopted: str | None = None
+    #: What was measured.
+    experiment: str
+    variant: str
     mean: float | None
     ci: Interval | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Progress:
-    """A metric over the iterations that changed the app; the goal's line where there is one."""
+    """A metric over the iterations; the goal's line where there is one."""
 
     name: MetricName
     points: tuple[ProgressPoint, ...]
@@ -225,7 +233,7 @@ class FinalReport:
     @property
     def is_changed(self) -> bool:
         """Whether the present state is another than the starting point."""
-        return self.series.adoption is not None
+        return self.series.is_changed
 
     def verdicts(self, verdict: Verdict) -> list[MetricChange]:
         """The gated metrics that have it."""

@@ -62,6 +62,9 @@ class Iteration:
     adopted: Adopted | None = None
     #: Ids of earlier measurements of the same variants.
     repeats: tuple[str, ...] = ()
+    #: Prompts of `current` that are neither as the iteration before measured them, for the first one as the
+    #: starting point, nor as what was adopted since has them: changed by hand.
+    by_hand: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,16 +75,22 @@ class Series:
     #: Of the starting point: a recorded baseline, or the first comparison.
     begins: Session
     iterations: tuple[Iteration, ...] = ()
-    #: The starting point until something is adopted.
+    #: The starting point until something is adopted or the prompts change by hand.
     present: Point
-    #: What made the present state, ``None`` while that is the starting point.
+    #: The last one; it made the present state, unless that `strayed`.
     adoption: Adopted | None = None
     #: The present state's samples are newer than those that spoke for it.
     is_remeasured: bool = False
-    #: A newer session whose `current` is not what was adopted: changed by hand since.
+    #: The newest session, where its `current` is neither what was adopted nor, without an adoption, the
+    #: starting point: it was changed by hand, and is the present state.
     strayed: str | None = None
     #: Sessions that don't count: they run still, or ended early.
     running: tuple[str, ...] = ()
     interrupted: tuple[str, ...] = ()
     #: Recorded baselines of the series before this beginning, oldest first.
     earlier: tuple[str, ...] = ()
+
+    @property
+    def is_changed(self) -> bool:
+        """Whether the present state is another than the starting point."""
+        return self.adoption is not None or self.strayed is not None

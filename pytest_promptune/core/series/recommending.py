@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 from pytest_promptune.core.case_checks import thin_categories
 from pytest_promptune.core.circumstances import Circumstances
 from pytest_promptune.core.display import change, clean, interval, mean, money, seconds
+from pytest_promptune.core.gate import ADOPT
 from pytest_promptune.core.nodes.wording import share
 from pytest_promptune.core.series.final import (
     GoalChange,
@@ -22,9 +24,9 @@ from pytest_promptune.core.values import dataclass
 from pytest_promptune.core.view import NodeRow
 from pytest_promptune.core.wording import label
 
-#: A node's share of cost or time from which it is worth a look.
+#: A node with a larger share of cost or time is worth a look: of no other one can that be said.
 _LARGE = 0.5
-_ADOPT = "adopt"
+_SUGGESTED = "adopt"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,6 +42,8 @@ class Findings:
     nodes: Sequence[NodeChange]
     iterations: Sequence[IterationReport]
     present: Circumstances
+    #: The prompts are no longer those that the last iteration measured as `current`.
+    is_outdated: bool = False
     #: Tags of the cases.
     tags: Iterable[Mapping[str, Any]]
 
@@ -47,7 +51,7 @@ class Findings:
 def recommend(found: Findings) -> tuple[Recommendation, ...]:
     """Open goals first, then what got worse, what could be settled, and where to look."""
     every = (
-        *_adopt(found.iterations),
+        *(() if found.is_outdated else _adopt(found.iterations)),
         *_open_goals(found.goals),
         *(Recommendation(kind="goal_unmatched", values={"goal": goal}) for goal in found.unmatched_goals),
         *_unread(found),
@@ -65,7 +69,7 @@ def _adopt(iterations: Sequence[IterationReport]) -> Iterator[Recommendation]:
     if not iterations or iterations[-1].adopted is not None:
         return
     last = iterations[-1]
-    if last.suggested != _ADOPT or last.suggested_variant is None:
+    if last.suggested != _SUGGESTED or last.suggested_variant is None:
         return
     rows = [
         row
@@ -78,10 +82,9 @@ def _adopt(iterations: Sequence[IterationReport]) -> Iterator[Recommendation]:
         f"{label(row.name)} {mean(row.name, row.reference_mean)} → {mean(row.name, row.candidate_mean)}"
         for row in rows
     )
-    yield Recommendation(
-        kind="adopt",
-        values={"variant": last.suggested_variant, "numbers": numbers, "iteration": last.number},
-    )
+    values = {"variant": last.suggested_variant, "numbers": numbers, "iteration": last.number}
+    command = f"{ADOPT}{shlex.quote(last.suggested_variant)}"
+    yield Recommendation(kind="adopt", values=values | {"command": command})
 
 
 def _open_goals(goals: Sequence[GoalChange]) -> Iterator[Recommendation]:
@@ -150,11 +153,11 @@ def _shares(nodes: Sequence[NodeChange]) -> Iterator[Recommendation]:
         if len(rows) < 2:
             continue
         cost = max(rows, key=lambda row: row.share_of_cost or 0.0)
-        if (cost.share_of_cost or 0.0) >= _LARGE:
+        if (cost.share_of_cost or 0.0) > _LARGE:
             values = {"app": app, "node": cost.node, "share": share(cost.share_of_cost)}
             yield Recommendation(kind="cost_share", values=values | {"cost": money(cost.cost_usd)})
         time = max(rows, key=lambda row: row.share_of_latency or 0.0)
-        if (time.share_of_latency or 0.0) >= _LARGE:
+        if (time.share_of_latency or 0.0) > _LARGE:
             values = {"app": app, "node": time.node, "share": share(time.share_of_latency)}
             yield Recommendation(kind="latency_share", values=values | {"time": seconds(time.latency_s.mean)})
 

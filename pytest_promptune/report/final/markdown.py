@@ -197,6 +197,8 @@ def _about(each: IterationReport, w: Words) -> list[Markup]:
     found = [w("iteration_of", experiment=each.experiment, date=each.started[:10], commit=commit)]
     if each.repeats:
         found.append(w("iteration_repeats", experiments=each.repeats))
+    if each.by_hand:
+        found.append(w("iteration_by_hand", prompts=each.by_hand))
     return found
 
 

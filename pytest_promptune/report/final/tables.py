@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from markupsafe import Markup
 
-from pytest_promptune.core.circumstances import Circumstances
+from pytest_promptune.core.circumstances import Circumstances, told_parameters
 from pytest_promptune.core.display import (
     UNKNOWN,
     change,
     effect,
+    effect_values,
     interval,
     mean,
     money,
@@ -77,6 +78,9 @@ def results(report: FinalReport, w: Words) -> list[tuple[str, Table]]:
                         _result(each, targets.get((each.name.module, each.name.metric)), report.is_changed, w)
                         for each in metrics
                     ),
+                    notes=_note_apart(
+                        (each.name for each in metrics if _is_apart(each.comparison, *_means(each))), w
+                    ),
                 )
             ),
         )
@@ -86,12 +90,11 @@ def results(report: FinalReport, w: Words) -> list[tuple[str, Table]]:
 
 def _result(each: MetricChange, goal: GoalChange | None, is_changed: bool, w: Words) -> tuple[str, ...]:
     name, row = each.name, each.comparison
-    before = None if each.initial is None else each.initial.mean
+    before, after = _means(each)
     cells: list[str] = [code(label(name)), w.units(mean(name, before))]
     if is_changed:
-        after = None if each.final is None else each.final.mean
         cells += [w.units(mean(name, after)), w.units(_change(each, before, after))]
-        cells += [relative(before, after), *_probabilities(row)]
+        cells += [UNKNOWN if _is_apart(row, before, after) else relative(before, after), *_probabilities(row)]
     else:
         cells += [w.units(interval(name, each.initial.ci if each.initial else None))]
     cells += [target(goal.final, w), goals.achievement(goal.final)] if goal else [UNKNOWN, UNKNOWN]
@@ -101,6 +104,24 @@ def _result(each: MetricChange, goal: GoalChange | None, is_changed: bool, w: Wo
 def _change(each: MetricChange, before: float | None, after: float | None) -> str:
     row = each.comparison
     return effect(row) if row is not None and row.ci is not None else change(each.name, before, after)
+
+
+def _is_apart(row: ComparisonRow | None, before: float | None, after: float | None) -> bool:
+    """Whether the means moved one way and the effect the other, as where outliers pull the means of times."""
+    if row is None or row.ci is None or before is None or after is None:
+        return False
+    return (effect_values(row)[0] or 0.0) * (after - before) < 0
+
+
+def _means(each: MetricChange) -> tuple[float | None, float | None]:
+    before, after = (None if row is None else row.mean for row in (each.initial, each.final))
+    return before, after
+
+
+def _note_apart(names: Iterable[MetricName], w: Words) -> tuple[Markup, ...]:
+    """The note for a table with rows of which `_is_apart` is true."""
+    labels = list(dict.fromkeys(map(label, names)))
+    return (w("note_apart", metrics=labels),) if labels else ()
 
 
 def relative(before: float | None, after: float | None) -> str:
@@ -198,10 +219,12 @@ def _conditions(about: Circumstances, w: Words) -> dict[str, str]:
         "k_started": about.started[:16].replace("T", " "),
         "k_commit": commit or UNKNOWN,
         "k_models": codes(about.models) or UNKNOWN,
+        "k_parameters": codes(told_parameters(about.parameters)) or UNKNOWN,
         "k_size": f"{about.cases:,} × {about.runs:,}",
         "k_samples": samples,
         "k_concurrency": UNKNOWN if about.concurrency is None else f"{about.concurrency:,}",
         "k_versions": w("versions", promptune=about.promptune, python=about.python),
+        "k_libraries": codes(f"{name} {version}" for name, version in about.libraries.items()) or UNKNOWN,
     }
 
 
@@ -224,7 +247,9 @@ def tried_table(tried: Sequence[Tried], report: FinalReport, w: Words) -> Table:
             cells += [mean(name, row.candidate_mean), effect(row), *_probabilities(row)]
             shown = (c if isinstance(c, Markup) else w.units(c) for c in cells)
             rows.append((*shown, verdict(row, w, gated=row.gated)))
-    return Table(title="", header=header, rows=tuple(rows))
+    compared = [row for each in tried for row in each.comparisons]
+    apart = (r.name for r in compared if _is_apart(r, r.reference_mean, r.candidate_mean))
+    return Table(title="", header=header, rows=tuple(rows), notes=_note_apart(apart, w))
 
 
 # -- cases -----------------------------------------------------------------------------------------

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from pytest_promptune.core import wording
 from pytest_promptune.core.display import mean, scale, scaled
-from pytest_promptune.core.series.final import FinalReport, Progress
+from pytest_promptune.core.series.final import FinalReport, Progress, ProgressPoint
 from pytest_promptune.report.plots import drawings, preparing
 from pytest_promptune.report.plots.canvas import Plot
 from pytest_promptune.report.plots.drawings import Goal, Latency, Point
@@ -25,7 +25,7 @@ def draw_final(report: FinalReport, *, language: str = "en") -> tuple[Plot, ...]
     """
     w = Words(language)
     found = [
-        *(_progress(each, report, w, number) for number, each in enumerate(_moving(report), 1)),
+        *(_progress(each, w, number) for number, each in enumerate(_moving(report), 1)),
         _differences(report, w),
         *_heat_maps(report, w),
         drawings.latency(list(_latencies(report, w)), w),
@@ -41,12 +41,11 @@ def _moving(report: FinalReport) -> Iterator[Progress]:
             yield each
 
 
-def _progress(each: Progress, report: FinalReport, w: Words, number: int) -> Plot | None:
+def _progress(each: Progress, w: Words, number: int) -> Plot | None:
     factor, unit = scale(each.name, [*(point.mean for point in each.points), each.target])
-    adopted = {it.number: it.adopted.variant for it in report.iterations if it.adopted is not None}
     points = [
         Point(
-            label=f"{point.iteration}: {adopted[point.iteration]}" if point.iteration else w.text("p_start"),
+            label=_label(point, w),
             value=point.mean * factor,
             interval=scaled(point.ci, factor),
             text=w.units(mean(each.name, point.mean)),
@@ -60,6 +59,14 @@ def _progress(each: Progress, report: FinalReport, w: Words, number: int) -> Plo
         goal = Goal(value=each.target * factor, text=w.text(key, value=w.units(mean(each.name, each.target))))
     shown = w.units(f" {unit}").strip()
     return drawings.progress(wording.label(each.name), shown, points, w, goal, name=f"progress-{number}")
+
+
+def _label(point: ProgressPoint, w: Words) -> str:
+    """``0: start``, ``1: VARIANT``, ``2`` where nothing was adopted, and the final state after them."""
+    if point.iteration is None:
+        return w.text("c_final")
+    told = point.adopted if point.iteration else w.text("p_start")
+    return f"{point.iteration}: {told}" if told is not None else f"{point.iteration}"
 
 
 def _differences(report: FinalReport, w: Words) -> Plot | None:

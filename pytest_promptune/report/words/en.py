@@ -83,6 +83,9 @@ WORDS: Mapping[str, str] = {
     "status_unclear": "unclear",
     "status_reached": "reached, but that may be chance",
     "status_not_reached": "not reached, but that may be chance",
+    "note_apart": "Mean and difference point in opposite directions in: {metrics}. The difference is that of typical "
+    "cases (for latencies by geometric means), while a few outliers pull the means: the relative change of "
+    "the means says nothing there.",
     "note_goals": "Attained: the whole interval reaches the target; missed: none of it does; else it holds the "
     "target, and chance may have decided. Gap is value minus target.",
     # conditions
@@ -91,15 +94,19 @@ WORDS: Mapping[str, str] = {
     "k_started": "Measured (UTC)",
     "k_commit": "Commit",
     "k_models": "Models",
+    "k_parameters": "Model parameters",
     "k_size": "Cases × runs",
     "k_samples": "Samples",
     "k_concurrency": "Samples in flight",
     "k_versions": "Versions",
+    "k_libraries": "Libraries",
     "with_changes": "{commit} with uncommitted changes",
     "on_branch": "{commit} on {branch}",
     "lost": "{samples} ({errored} errored, {missing} missing)",
     "versions": "pytest-promptune {promptune}, {python}",
     "d_models": "Models differ: {before} before, {after} after.",
+    "d_parameters": "Model parameters differ: {before} before, {after} after.",
+    "d_libraries": "Libraries differ: {before} before, {after} after.",
     "d_concurrency": "Samples in flight differ: {before} before, {after} after.",
     "d_tests": "The text of these tests differs: {after}.",
     "d_prompts": "These prompts of the app differ: {after}.",
@@ -108,6 +115,8 @@ WORDS: Mapping[str, str] = {
     "iteration": "Iteration {number}: {variants}",
     "iteration_of": "Experiment {experiment} of {date}, commit {commit}.",
     "iteration_repeats": "Measured before in {experiments}; the newest counts.",
+    "iteration_by_hand": "**Changed by hand before it**, without an adoption: {prompts}. That is part of what "
+    "differs from the iteration before.",
     "iteration_level": "Its intervals hold at {level}, the level of the look by which it was judged.",
     "note": "Note: {note}",
     "changed": "What {variant} changes",
@@ -149,8 +158,7 @@ WORDS: Mapping[str, str] = {
     "under `promptune_goal_metrics`.",
     "r_goals_unread": "**Mend the goals file**: not understood in {path}: {count}. What stands there is not judged; `pytest-promptune goals` names it.",
     "r_regressed": "**{metric} got worse**: {before} → {after}. Cases: {cases}.",
-    "r_adopt": "**Adopt {variant}**: it was better in iteration {iteration} ({numbers}). Run "
-    "`pytest-promptune adopt NAME` with its name.",
+    "r_adopt": "**Adopt {variant}**: it was better in iteration {iteration} ({numbers}). Run {command}.",
     "r_more_runs": "**Measure more runs**: {metrics} can't be told apart with {now} runs per case; about {runs} would "
     "do.",
     "r_cost_share": "**{node} costs most**: {share} of the cost of {app} ({cost}). Shorten its prompt or take a "
@@ -169,12 +177,14 @@ WORDS: Mapping[str, str] = {
     "does not flatter them.",
     "m_chosen_by_these": "The final numbers are those by which the variant was chosen ({experiment}), which flatters "
     "them a little. Measure again to confirm them.",
-    "m_strayed": "The prompts in {experiment} are not those that were adopted: they were changed since. The final "
-    "numbers are of the adopted variant.",
+    "m_strayed": "The prompts in {experiment} are not those that were adopted: they were changed since, without an "
+    "adoption. The final state is `current` of {experiment}.",
+    "m_by_hand": "The app's prompts changed between {start} and {experiment} without an adoption: the final state is "
+    "`current` of {experiment}.",
     "m_running": "Still running, and not counted: {experiments}.",
     "m_interrupted": "Ended early, and not counted: {experiments}.",
     "m_earlier": "The series has earlier baselines ({count}); this report begins with the newest one. All of it: "
-    "`pytest-promptune report --from` {experiment}.",
+    "{command}.",
     "m_other_series": "The log has other series, on other apps or cases. Ask for one by an experiment of its own, with `--series`: {experiments}.",
     "m_times_not_comparable": "Latencies were measured with {before} samples in flight at first and {after} at the "
     "end: they are not comparable, and stand side by side without a verdict.",
@@ -200,8 +210,8 @@ WORDS: Mapping[str, str] = {
     "discovery rate of 10 %.",
     "w_apart": "Initial and final state were measured in different sessions: whatever else changed between them is "
     "part of the difference.",
-    "w_recommendations": "Recommendations follow from the numbers that they name: a node is named from half of cost "
-    "or latency on, a category with less than half of the cases that each would have if all had as many.",
+    "w_recommendations": "Recommendations follow from the numbers that they name: a node is named from more than "
+    "half of cost or latency on, a category with less than half of the cases that each would have if all had as many.",
     "w_unknown": "Unknown is shown as –.",
     # plots
     "plots_hint": "Plots need an extra: pip install pytest-promptune[plots]",

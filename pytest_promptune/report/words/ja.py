@@ -83,6 +83,8 @@ WORDS: Mapping[str, str] = {
     "status_unclear": "不明確",
     "status_reached": "到達（偶然の可能性あり）",
     "status_not_reached": "未到達（偶然の可能性あり）",
+    "note_apart": "平均の変化と差の向きが逆の指標: {metrics}。差は典型的なケースのもの（レイテンシは幾何平均による）で、平均は"
+    "少数の外れ値に引かれるため、平均の相対変化には意味がない。",
     "note_goals": "達成: 信頼区間全体が目標値を満たす。未達: 信頼区間全体が目標値を満たさない。信頼区間が目標値をまたぐ"
     "場合は、偶然の可能性が残る。目標との差は、測定値から目標値を引いたもの。",
     # conditions
@@ -91,15 +93,19 @@ WORDS: Mapping[str, str] = {
     "k_started": "測定日時（UTC）",
     "k_commit": "コミット",
     "k_models": "モデル",
+    "k_parameters": "モデルのパラメータ",
     "k_size": "ケース数 × 実行回数",
     "k_samples": "サンプル数",
     "k_concurrency": "同時実行数",
     "k_versions": "バージョン",
+    "k_libraries": "ライブラリ",
     "with_changes": "{commit}（未コミットの変更あり）",
     "on_branch": "{commit}（ブランチ {branch}）",
     "lost": "{samples}（エラー {errored}、欠測 {missing}）",
     "versions": "pytest-promptune {promptune}、{python}",
     "d_models": "モデルが異なる: 初期は {before}、最終は {after}。",
+    "d_parameters": "モデルのパラメータが異なる: 初期は {before}、最終は {after}。",
+    "d_libraries": "ライブラリが異なる: 初期は {before}、最終は {after}。",
     "d_concurrency": "同時実行数が異なる: 初期は {before}、最終は {after}。",
     "d_tests": "次のテストの内容が異なる: {after}。",
     "d_prompts": "アプリの次のプロンプトが異なる: {after}。",
@@ -108,6 +114,8 @@ WORDS: Mapping[str, str] = {
     "iteration": "イテレーション {number}: {variants}",
     "iteration_of": "実験 {experiment}（{date}、コミット {commit}）。",
     "iteration_repeats": "{experiments} でも測定済み。最新の測定を採用。",
+    "iteration_by_hand": "**この前に、採用の手続きなしで変更されたプロンプト**: {prompts}。"
+    "前のイテレーションとの差にはこの変更も含まれる。",
     "iteration_level": "信頼区間は、判定を行った中間解析時点の水準 {level} による。",
     "note": "メモ: {note}",
     "changed": "{variant} の変更点",
@@ -150,7 +158,7 @@ WORDS: Mapping[str, str] = {
     "r_goals_unread": "**目標ファイルを修正する**: {path} に解釈できない箇所が {count} 件あり、判定されていない。`pytest-promptune goals` で確認できる。",
     "r_regressed": "**{metric} が悪化**: {before} → {after}。該当ケース: {cases}。",
     "r_adopt": "**{variant} を採用する**: イテレーション {iteration} で改善が確認された（{numbers}）。"
-    "`pytest-promptune adopt NAME` に名前を指定して実行する。",
+    "{command} を実行する。",
     "r_more_runs": "**実行回数を増やす**: {metrics} は 1 ケース {now} 回の実行では判定できない。約 {runs} 回で判定"
     "できる見込み。",
     "r_cost_share": "**{node} のコストが最大**: {app} のコストの {share}（{cost}）を占める。まずプロンプトの短縮か、より"
@@ -168,12 +176,14 @@ WORDS: Mapping[str, str] = {
     "m_remeasured": "最終の数値は採用後に測定した {experiment} のもの。バリアントの選択による過大評価は含まれない。",
     "m_chosen_by_these": "最終の数値は、バリアントの選択に用いた測定（{experiment}）のもので、やや過大評価になる。"
     "再測定による確認が望ましい。",
-    "m_strayed": "{experiment} のプロンプトは採用されたものと異なる（採用後に変更された）。最終の数値は採用された"
-    "バリアントのもの。",
+    "m_strayed": "{experiment} のプロンプトは採用されたものと異なる（採用後に、採用の手続きなしで変更された）。最終状態は "
+    "{experiment} の `current`。",
+    "m_by_hand": "アプリのプロンプトは {start} と {experiment} の間に、採用の手続きなしで変更された。最終状態は "
+    "{experiment} の `current`。",
     "m_running": "実行中のため集計対象外: {experiments}。",
     "m_interrupted": "途中で終了したため集計対象外: {experiments}。",
     "m_earlier": "このシリーズにはより古いベースラインが {count} 件あり、本報告は最新のものから始まる。全体を見るには: "
-    "`pytest-promptune report --from` {experiment}。",
+    "{command}。",
     "m_other_series": "ログには別のアプリまたはケースのシリーズもある。報告するには、そのシリーズの実験を `--series` に指定する: {experiments}。",
     "m_times_not_comparable": "レイテンシの測定時の同時実行数が異なる（初期 {before}、最終 {after}）ため、比較できない。"
     "値を並べて示すが、判定はしない。",
@@ -196,7 +206,7 @@ WORDS: Mapping[str, str] = {
     "各イテレーションの比較は、それぞれ独立した検定の族として扱う。",
     "w_cases": "ケースの改善・悪化は平均値で数える。太字は、偽発見率 10 % で偶然を超える変化。",
     "w_apart": "初期と最終の状態は別のセッションで測定されたため、その間のほかの変化も差に含まれる。",
-    "w_recommendations": "推奨事項は、併記された数値から導かれる。ノードはコストまたはレイテンシの半分以上を占める"
+    "w_recommendations": "推奨事項は、併記された数値から導かれる。ノードはコストまたはレイテンシの半分を超える"
     "もの、カテゴリは均等な場合の件数の半分に満たないものを挙げる。",
     "w_unknown": "不明な値は – で示す。",
     # plots

@@ -10,11 +10,12 @@ from json import JSONDecodeError
 from typing import TYPE_CHECKING, Any
 
 from pytest_promptune.core.errors import PromptuneError, StoreError
+from pytest_promptune.core.model import ModelCall
 from pytest_promptune.core.results import Result
 from pytest_promptune.store.log.lists import Lists, chosen
 from pytest_promptune.store.log.location import Location
 from pytest_promptune.store.log.processes import is_alive
-from pytest_promptune.store.log.rows import result_from, sample_from, summary_from
+from pytest_promptune.store.log.rows import calls_from, result_from, sample_from, summary_from
 from pytest_promptune.store.log.values import Adoption, ExperimentSummary, LoggedCase, LoggedSample
 
 if TYPE_CHECKING:
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 
 #: Rows that are in memory at a time where there may be many.
 _PAGE = 500
+#: Cases by which the ways of calling models are known.
+_MOST_CASES = 1000
 
 _Summary = tuple[int, ExperimentSummary]
 
@@ -255,6 +258,26 @@ class ExperimentLog:
                 for row in rows.mappings():
                     prompts = row["prompts"] if outputs else {}
                     yield sample_from(row, prompts=prompts, output=row["output"] if outputs else None)
+
+    def calls_of(self, name: str, variant: str) -> list[tuple[str, tuple[ModelCall, ...]]]:
+        """In which ways nodes called models in the first run of each case; of a thousand cases at most.
+
+        Args:
+            name: of the experiment.
+            variant: that was measured.
+        """
+        from sqlalchemy import select
+
+        samples = self._schema.samples
+        with self._reading() as connection:
+            number, _ = self._find(connection, name)
+            query = (
+                select(samples.c.nodes)
+                .where(samples.c.experiment == number, samples.c.variant == variant, samples.c.run == 1)
+                .order_by(samples.c.sample)
+                .limit(_MOST_CASES)
+            )
+            return [calls for nodes in connection.execute(query).scalars() for calls in calls_from(nodes)]
 
     def finished_samples(self, name: str) -> Iterator[LoggedSample]:
         """Samples that need not run again: those that the infrastructure lost are left out."""

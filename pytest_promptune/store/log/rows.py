@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -178,10 +178,19 @@ def node_from(row: Mapping[str, Any], stored: Any) -> NodeRun:
         part_s=row.get("part_s"),
         retries=row.get("retries", 0),
         error_types=row.get("error_types", {}),
-        ways=tuple(ModelCall(**(way | {"tools": tuple(way["tools"])})) for way in row.get("ways", ())),
+        ways=_ways_from(row),
         prompts=tuple(map(_prompt_from, said.get("prompts", ()))),
         answers=tuple(map(_answer_from, said.get("answers", ()))),
     )
+
+
+def _ways_from(row: Mapping[str, Any]) -> tuple[ModelCall, ...]:
+    return tuple(ModelCall(**(way | {"tools": tuple(way["tools"])})) for way in row.get("ways", ()))
+
+
+def calls_from(nodes: Iterable[Mapping[str, Any]]) -> list[tuple[str, tuple[ModelCall, ...]]]:
+    """In which ways the nodes of one sample called models, by node."""
+    return [(row["node"], _ways_from(row)) for row in nodes]
 
 
 def _scoring_row(scoring: Scoring) -> Row:

@@ -157,6 +157,35 @@ def test_results_have_initial_and_final():
     assert "no significant change (not gated) |" in text
 
 
+def test_means_that_outliers_turn_around():
+    """The difference of typical cases stands alone, and a note says why; otherwise there is none."""
+    base = finals.report()
+    assert "opposite directions" not in render_final(base)
+    moved = {"reference_mean": 2.4, "candidate_mean": 2.6, "ratio": 0.7, "ratio_ci": (0.5, 0.9)}
+    row = replace(base.metrics[1].comparison, **moved)
+    latency = replace(
+        base.metrics[1],
+        initial=replace(base.metrics[1].initial, mean=2.4),
+        final=replace(base.metrics[1].final, mean=2.6),
+        comparison=row,
+    )
+    text = render_final(replace(base, metrics=(base.metrics[0], latency)))
+    assert "| `latency_s` | 2.40 s | 2.60 s | −30.0 [−50.0, −10.0] % | – |" in text
+    assert "Mean and difference point in opposite directions in: `latency_s`." in text
+    assert text.count("+14.7 %") == 1  # the other row keeps its own
+    variant = finals.tried(comparisons=(row,))
+    text = render_final(replace(base, iterations=(finals.iteration(tried=(variant,)),)))
+    assert text.count("opposite directions in: `latency_s`.") == 1
+
+
+def test_conditions_have_parameters_and_libraries():
+    """Of both states, as code; unknown ones are a dash."""
+    start = finals.circumstances(parameters={"a": "temperature=0.3", "b": ""}, libraries={"langgraph": "1.0"})
+    text = render_final(finals.report(start=start))
+    assert "| Model parameters | `a: temperature=0.3`, `b: –` | – |" in text
+    assert "| Libraries | `langgraph 1.0` | – |" in text
+
+
 def test_iterations_tell_what_changed_and_what_was_decided():
     """The note, results, the diff of the prompt in a fence, the decision with its commit."""
     text = render_final(finals.report())
@@ -173,6 +202,13 @@ def test_iterations_tell_what_changed_and_what_was_decided():
     text = render_final(finals.report(iterations=(finals.iteration(tried=(variant,)),)))
     assert "| `temperature` | `0.7` | `0.2` |" in text
     assert "More than one thing is changed at a time" in text
+
+
+def test_prompts_that_changed_by_hand_are_named_at_the_iteration():
+    """Where any did."""
+    assert "by hand" not in render_final(finals.report())
+    text = render_final(finals.report(iterations=(finals.iteration(by_hand=("a.j2", "b|c.j2")),)))
+    assert "**Changed by hand before it**, without an adoption: `a.j2`, <code>b\\|c.j2</code>." in text
 
 
 def test_levels_of_looks_are_told():

@@ -108,13 +108,19 @@ def test_progress_shows_its_goal():
     assert "start: 70.0 %; 1: new: 90.0 %; target: 85.0 % or higher." in plot.alternative
 
 
+def point(**values) -> ProgressPoint:
+    return ProgressPoint(**({"experiment": "e", "variant": "current", "ci": None} | values))
+
+
 def final(language: str) -> dict[str, plots.Plot]:
     """Of a final report with a latency in milliseconds and another in seconds, by name."""
     name = views.metric_name()
     points = (
-        ProgressPoint(iteration=0, mean=0.75, ci=(0.66, 0.84)),
-        ProgressPoint(iteration=1, mean=0.86, ci=None),
-        ProgressPoint(iteration=2, mean=None, ci=None),
+        point(iteration=0, mean=0.75, ci=(0.66, 0.84)),
+        point(iteration=1, mean=0.86, adopted="fewshot"),
+        point(iteration=2, mean=None),
+        point(iteration=3, mean=0.86),
+        point(iteration=None, mean=0.875),
     )
     progress = (
         Progress(name=name, points=points[:1]),
@@ -127,8 +133,11 @@ def final(language: str) -> dict[str, plots.Plot]:
 def test_a_final_report_shows_the_series_and_both_states():
     found = final("en")
     assert list(found) == ["progress-1", "progress-2", "differences", "cases-1", "latency", "nodes"]
-    assert "start: 75.0 %; 1: fewshot: 86.0 %; target: 90.0 % or higher." in found["progress-1"].alternative
-    assert "start: 750 ms" in found["progress-2"].alternative
+    assert (
+        "0: start: 75.0 %; 1: fewshot: 86.0 %; 3: 86.0 %; Final: 87.5 %; target: 90.0 % or higher."
+        in found["progress-1"].alternative
+    )
+    assert "0: start: 750 ms" in found["progress-2"].alternative
     assert "target: 800 ms or less" in found["progress-2"].svg
     assert ">ms<" in found["progress-2"].svg
     assert "Changed most: TC002, TC001." in found["cases-1"].alternative
