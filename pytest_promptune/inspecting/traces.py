@@ -19,7 +19,6 @@ from pytest_promptune.core.nodes.traces import Trace, TraceBuilder
 from pytest_promptune.core.redaction import Redactor
 from pytest_promptune.core.results import Result
 from pytest_promptune.core.values import dataclass
-from pytest_promptune.inspecting.efforts import efforts
 from pytest_promptune.inspecting.finding import Inspection
 from pytest_promptune.store.log import STORE_OPTION, ExperimentLog, locate
 
@@ -130,6 +129,8 @@ def with_trace(found: Inspection, stored: Stored, *, root: Path, settings: Setti
     if trace.is_fake:
         return together
     unmet = unmet_goals(stored.document.get("goals", ()), stored.results, variant=trace.variant)
+    from pytest_promptune.inspecting.efforts import efforts  # with numpy, for what was measured alone
+
     costs = efforts(trace, stored.results, unmet.measures, alpha=settings.alpha)
     return replace(
         together,
