@@ -310,6 +310,7 @@ class Session:
             is_whole=self._catalogue.is_whole,
             is_everything=self._catalogue.is_everything,
             selection=self._selection,
+            looked_at=self._recording.looked_at(self.variants[0].name),
             unpaid=self._unpaid_items,
             recorded=self._recorded(),
             given=self.aggregates.given(),

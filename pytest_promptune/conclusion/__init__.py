@@ -57,7 +57,13 @@ def conclude(evidence: Evidence) -> Conclusion:
     if runs == 1 and found.comparisons:
         found.notes.append(ONE_RUN_HINT)
     if settings.mode != "check":
-        found.ranking = ranked(evidence.experiment, found.goals, variant=evidence.variants[0], runs=runs)
+        found.ranking = ranked(
+            evidence.experiment,
+            found.goals,
+            variant=evidence.variants[0],
+            runs=runs,
+            looked_at=evidence.looked_at,
+        )
     samples = list(evidence.experiment.distinct_samples.values())
     found.decision = decide(
         Situation(

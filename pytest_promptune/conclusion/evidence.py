@@ -14,6 +14,7 @@ from pytest_promptune.core.baseline import (
 )
 from pytest_promptune.core.experiment import Experiment
 from pytest_promptune.core.goals.model import Goals
+from pytest_promptune.core.model import SampleRecord
 from pytest_promptune.core.values import dataclass
 from pytest_promptune.core.view import (
     BaselineView,
@@ -49,6 +50,8 @@ class Evidence:
     is_whole: bool = False
     #: Whether that were all tests of the project, and not those of some folders or modules.
     is_everything: bool = False
+    #: Some samples of the first variant, each with its app.
+    looked_at: Sequence[tuple[str, SampleRecord]] = ()
     #: Arguments that select the same tests again, as one types them after a blank.
     selection: str = ""
     #: By test module: items that were not run since the budget was spent.

@@ -15,7 +15,7 @@ from pytest_promptune.core.nodes.findings import find
 from pytest_promptune.core.nodes.headroom import failed_cases
 from pytest_promptune.core.nodes.merging import Places, merge
 from pytest_promptune.core.nodes.priority import priorities, unmet_goals
-from pytest_promptune.core.nodes.traces import Trace, TraceBuilder
+from pytest_promptune.core.nodes.traces import Trace, TraceBuilder, labels_of
 from pytest_promptune.core.redaction import Redactor
 from pytest_promptune.core.results import Result
 from pytest_promptune.core.values import dataclass
@@ -92,18 +92,8 @@ def _read(log: ExperimentLog, found: ExperimentSummary, *, is_fake: bool) -> Sto
         return None
     variant = CURRENT if CURRENT in builders else next(iter(builders))
     results = tuple(result for result in log.results(found.id) if result.variant == variant)
-    trace = builders[variant].trace(found.id, variant, labels=_labels(results), is_fake=is_fake)
+    trace = builders[variant].trace(found.id, variant, labels=labels_of(results), is_fake=is_fake)
     return Stored(trace=trace, results=results, document=log.results_of(found.id))
-
-
-def _labels(results: tuple[Result, ...]) -> dict[tuple[str, str], tuple[str, ...]]:
-    """By app and case, what its tests expect."""
-    found: dict[tuple[str, str], dict[str, None]] = {}
-    for result in results:
-        if result.classification is not None:
-            expected = str(result.classification.expected)
-            found.setdefault((result.app, result.case_id), {})[expected] = None
-    return {place: tuple(labels) for place, labels in found.items()}
 
 
 def with_trace(found: Inspection, stored: Stored, *, root: Path, settings: Settings) -> Inspection:

@@ -94,7 +94,7 @@ class PriorityRow:
     impact: float | None
     #: Its measured shares of ``quality`` (failed cases), ``latency`` and ``cost``, as far as they count.
     shares: Mapping[str, float] = field(default_factory=dict)
-    #: Findings that a parameter mends: a session reads no source, so it doesn't know.
+    #: Findings that a parameter or another form mends, in the samples that were looked at.
     feasibility: int | None = None
     #: Runs per case of the session, and what they cost over all cases: what one more variant takes.
     runs: int | None = None

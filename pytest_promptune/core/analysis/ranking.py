@@ -1,15 +1,17 @@
 """The priority matrix of a session: where its own samples say that work promises most.
 
-The rule is that of `core.nodes.priority`. No source is read, so feasibility isn't known; the cost is that of
-measuring one more variant with as many runs.
+The rule is that of `core.nodes.priority`. No source is read: feasibility counts what the samples themselves
+show (`core.analysis.fixes`); the cost is that of measuring one more variant with as many runs.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
+from pytest_promptune.core.analysis.fixes import fixes
 from pytest_promptune.core.analysis.model import PriorityRow, leading
 from pytest_promptune.core.experiment import Experiment
+from pytest_promptune.core.model import SampleRecord
 from pytest_promptune.core.nodes.model import Node
 from pytest_promptune.core.nodes.priority import Effort, Unmet, priorities, unmet_goals
 from pytest_promptune.core.nodes.traces import TracedNode
@@ -36,7 +38,14 @@ class Ranking:
         return None if row is None else row.node
 
 
-def ranked(experiment: Experiment, goals: Sequence[GoalRow], *, variant: str, runs: int) -> Ranking:
+def ranked(
+    experiment: Experiment,
+    goals: Sequence[GoalRow],
+    *,
+    variant: str,
+    runs: int,
+    looked_at: Sequence[tuple[str, SampleRecord]] = (),
+) -> Ranking:
     """The nodes of apps with several that call models.
 
     Args:
@@ -44,6 +53,7 @@ def ranked(experiment: Experiment, goals: Sequence[GoalRow], *, variant: str, ru
         goals: judged.
         variant: whose samples and goals count.
         runs: per case.
+        looked_at: some of the variant's samples with their apps: prompts, parameters and answers.
     """
     found = _traced(experiment, variant)
     apps = [traced.app for traced in found]
@@ -53,6 +63,7 @@ def ranked(experiment: Experiment, goals: Sequence[GoalRow], *, variant: str, ru
     results = [result for result in experiment.results if result.variant == variant]
     unmet = unmet_goals([_plain(goal) for goal in goals], results, variant=variant)
     efforts = {app: Effort(runs=runs, run_usd=_run_usd(app, experiment, variant)) for app in set(apps)}
+    mended = fixes(looked_at, results) if looked_at else {}
     rows: list[PriorityRow] = []
     for app in dict.fromkeys(traced.app for traced in found):
         nodes = [_node(traced) for traced in found if traced.app == app]
@@ -62,22 +73,23 @@ def ranked(experiment: Experiment, goals: Sequence[GoalRow], *, variant: str, ru
                 app=app,
                 impact=row.impact,
                 shares={str(name): share for name, share in row.shares.items()},
+                feasibility=mended.get((app, row.node)),
                 runs=row.effort.runs,
                 cost_usd=row.effort.usd,
             )
             for row in priorities(nodes, unmet, efforts)
         ]
-    rows.sort(key=lambda row: -(row.impact or 0.0))
+    rows.sort(key=lambda row: (-(row.impact or 0.0), -(row.feasibility or 0)))
     return Ranking(rows=tuple(rows), rule=rule_of(unmet))
 
 
 def rule_of(unmet: Unmet) -> str:
     """What the columns are."""
     return (
-        f"{impact_rule(unmet)} Feasibility: not known to a session, which reads no source; pytest-promptune "
-        "nodes counts the findings that a parameter or another form mends. Cost: the runs per case of this "
-        "session, and what they cost over all cases of the app; one more variant costs that much. "
-        "Order: impact."
+        f"{impact_rule(unmet)} Feasibility: findings of prompts, parameters and answers that a parameter or "
+        "another form mends, in the samples that were looked at (– where none was); pytest-promptune nodes "
+        "names them, and reads the source, too. Cost: the runs per case of this session, and what they cost "
+        "over all cases of the app; one more variant costs that much. Order: impact, then feasibility."
     )
 
 

@@ -153,10 +153,11 @@ def _priority(node: Node, unmet: Unmet, efforts: Mapping[str, Effort]) -> Priori
         node=node.node,
         impact=sum(shares.values()) / len(shares) if shares else None,
         shares=shares,
-        feasibility=_mechanical(node.findings),
+        feasibility=mechanical(node.findings),
         effort=next((efforts[each.app] for each in node.traced if each.app in efforts), Effort()),
     )
 
 
-def _mechanical(findings: Collection[Any]) -> int:
+def mechanical(findings: Collection[Any]) -> int:
+    """How many of these findings a parameter or another form mends."""
     return sum(finding.rule in MECHANICAL for finding in findings)

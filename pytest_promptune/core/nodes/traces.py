@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import field, replace
 
 from pytest_promptune.core.display import clean, cut
 from pytest_promptune.core.model import Answer, ModelCall, NodeRun, Prompt, SampleRecord
 from pytest_promptune.core.nodes.facts import facts_of_node
 from pytest_promptune.core.nodes.usage import NodeUsage
+from pytest_promptune.core.results import Result
 from pytest_promptune.core.values import dataclass
 from pytest_promptune.core.view import NodeRow
 
@@ -150,6 +151,16 @@ class TraceBuilder:
             errors=dict(self._errors.most_common()),
             is_fake=is_fake,
         )
+
+
+def labels_of(results: Iterable[Result]) -> dict[tuple[str, str], tuple[str, ...]]:
+    """By app and case, what the tests that classify expect."""
+    found: dict[tuple[str, str], dict[str, None]] = {}
+    for result in results:
+        if result.classification is not None:
+            expected = str(result.classification.expected)
+            found.setdefault((result.app, result.case_id), {})[expected] = None
+    return {place: tuple(labels) for place, labels in found.items()}
 
 
 def _without_answers(node: TracedNode) -> TracedNode:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -12,7 +13,7 @@ from pytest_promptune.core.analysis.outliers import FEWEST, fences_of, outlier_r
 from pytest_promptune.core.analysis.ranking import Ranking, ranked
 from pytest_promptune.core.analysis.trouble import trouble_rows
 from pytest_promptune.core.experiment import Experiment
-from pytest_promptune.core.model import SampleError, Usage
+from pytest_promptune.core.model import ModelCall, NodeRun, SampleError, SampleRecord, Usage
 from pytest_promptune.core.nodes.facts import NodeFacts
 from pytest_promptune.core.results import Result, SampleFacts
 from pytest_promptune.core.scoring import Classification
@@ -152,7 +153,24 @@ def test_the_node_with_most_comes_first():
     assert write.shares == pytest.approx({"latency": 0.9, "cost": 0.75})
     assert (write.impact, ask.impact) == pytest.approx((0.825, 0.175))
     assert (write.feasibility, write.runs, write.cost_usd) == (None, 2, pytest.approx(0.08))
-    assert "Feasibility: not known" in found.rule
+    assert "Feasibility: findings of prompts" in found.rule
+
+
+def test_feasibility_counts_what_samples_show():
+    """A decision at a high temperature, with a high limit and no form, beside one that lacks none of it."""
+    way = ModelCall(model="m", provider="p", temperature=0.7, max_tokens=4000)
+    text = "Decide which of the categories billing or delivery the message belongs to."
+    asks = NodeRun(node="ask", calls=1, ways=(way,), prompt=(("system", text),))
+    set_ = replace(way, temperature=0.0, max_tokens=20, is_structured=True)
+    writes = NodeRun(node="write", calls=1, ways=(set_,), prompt=(("system", text),))
+    record = SampleRecord(case_id="c1", variant="current", run=1, latency_s=1.0, nodes=(asks, writes))
+    found = ranked(took(1.0, 1.0), (), variant="current", runs=1, looked_at=[("bot", record)])
+    assert {row.node: row.feasibility for row in found.rows} == {"ask": 3, "write": 0}
+    other = replace(record, nodes=())
+    assert (
+        ranked(took(1.0), (), variant="current", runs=1, looked_at=[("bot", other)]).rows[0].feasibility
+        is None
+    )
 
 
 def test_one_node_is_no_choice():
