@@ -8,7 +8,6 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pytest_promptune.core.casebook import CaseBook
 from pytest_promptune.core.errors import PlotsError, PromptuneError
 from pytest_promptune.core.shards.shard import Shard
 from pytest_promptune.core.view import View
@@ -17,6 +16,7 @@ from pytest_promptune.settings import Settings
 from pytest_promptune.store.files import append_text, write_text
 
 if TYPE_CHECKING:
+    from pytest_promptune.core.casebook import CaseBook
     from pytest_promptune.plot_files import Plots
 
 

@@ -7,10 +7,9 @@ from collections import deque
 from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pytest_promptune.conditions import Commit, own_version, python_version
-from pytest_promptune.core.casebook import CaseBook, build_case_book
 from pytest_promptune.core.errors import StoreError
 from pytest_promptune.core.model import SampleRecord
 from pytest_promptune.core.redaction import Redactor
@@ -34,6 +33,9 @@ from pytest_promptune.store.log import (
     sample_to_json,
 )
 from pytest_promptune.store.writing import WritingProcess
+
+if TYPE_CHECKING:
+    from pytest_promptune.core.casebook import CaseBook
 
 #: Samples whose prompts and answers are kept until the end, to draw findings from.
 _MOST_LOOKED_AT = 200
@@ -348,6 +350,7 @@ class Recording:
     def case_book(self, view: View, results: Sequence[Result]) -> CaseBook:
         """Every case of the session with its outputs, as far as the log has them."""
         from pytest_promptune.case_books import contents_of, read_case_book
+        from pytest_promptune.core.casebook import build_case_book
 
         why = "Outputs are not shown: nothing was stored, since --promptune-store is empty."
         if self._writer is not None and self._location is not None:

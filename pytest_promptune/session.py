@@ -14,7 +14,6 @@ from pytest_promptune.choosing import known_variants, measured_variants, too_man
 from pytest_promptune.conditions import Commit, CommitReader, own_version, timestamp
 from pytest_promptune.core.baseline import Baseline, Recorded
 from pytest_promptune.core.case_checks import case_notes
-from pytest_promptune.core.casebook import CaseBook
 from pytest_promptune.core.checks import refuse_contradictions, refuse_unknown_metrics
 from pytest_promptune.core.course import Course, unpriced
 from pytest_promptune.core.experiment import Experiment
@@ -45,6 +44,7 @@ from pytest_promptune.user_aggregates import UserAggregates
 
 if TYPE_CHECKING:
     from pytest_promptune.conclusion import Conclusion
+    from pytest_promptune.core.casebook import CaseBook
 
 
 class Session:

@@ -5,13 +5,15 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pytest_promptune.core.display import clean, clean_lines
 from pytest_promptune.core.results import GRAVEST, Result
-from pytest_promptune.core.series.final import FinalReport
 from pytest_promptune.core.values import dataclass
 from pytest_promptune.core.view import View
+
+if TYPE_CHECKING:
+    from pytest_promptune.core.series.final import FinalReport
 
 #: Characters of an output, input or expected that are shown.
 LONGEST = 20_000
