@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_promptune.conditions import Commit, own_version, python_version
 from pytest_promptune.core.errors import StoreError
-from pytest_promptune.core.model import SampleRecord
 from pytest_promptune.core.redaction import Redactor
 from pytest_promptune.core.results import Result
 from pytest_promptune.core.sharing import Share
@@ -37,8 +36,6 @@ from pytest_promptune.store.writing import WritingProcess
 if TYPE_CHECKING:
     from pytest_promptune.core.casebook import CaseBook
 
-#: Samples whose prompts and answers are kept until the end, to draw findings from.
-_MOST_LOOKED_AT = 200
 #: How many differences between two experiments are named.
 _MOST_DIFFERENCES = 8
 
@@ -87,7 +84,6 @@ class Recording:
         self._commit = commit
         self._has_commit = False
         self._writer: LogWriter | None = None
-        self._looked_at: list[LoggedSample] = []
         #: Of items that ended before the first sample was asked for.
         self._early: list[Result] = []
 
@@ -276,20 +272,10 @@ class Recording:
 
     def sample(self, sample: LoggedSample) -> None:
         """Store a finished sample; callable from any thread."""
-        if self._draws_findings and sample.record.nodes and len(self._looked_at) < _MOST_LOOKED_AT:
-            self._looked_at.append(sample)
         if self._writer is not None:
             if not self._has_commit:
                 self._tell_commit(self._writer)
             self._writer.sample(sample)
-
-    @property
-    def _draws_findings(self) -> bool:
-        return self._settings.mode != "check"
-
-    def looked_at(self, variant: str) -> list[tuple[str, SampleRecord]]:
-        """Some samples of this session with what their nodes asked and were answered, each with its app."""
-        return [(each.key.app, each.record) for each in self._looked_at if each.key.variant == variant]
 
     def _tell_commit(self, writer: LogWriter) -> None:
         commit = self._commit()

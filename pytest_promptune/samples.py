@@ -18,6 +18,8 @@ from pytest_promptune.sampling import Budget, Sampler
 from pytest_promptune.settings import Settings
 from pytest_promptune.store.log import LoggedSample, SampleKey
 
+#: Samples whose prompts and answers are kept until the end, to draw findings from.
+_MOST_LOOKED_AT = 200
 #: Seconds that the modules for the end wait for those of the log.
 _PATIENCE_S = 5.0
 
@@ -26,13 +28,20 @@ class Samples:
     """Gives the items their samples; use `plan` first where they are generated."""
 
     def __init__(
-        self, settings: Settings, recording: Recording, *, careful: bool, while_waiting: Callable[[], None]
+        self,
+        settings: Settings,
+        recording: Recording,
+        *,
+        first: str,
+        careful: bool,
+        while_waiting: Callable[[], None],
     ) -> None:
         """Nothing runs yet.
 
         Args:
             settings: what the user asked for.
             recording: has stored samples, and stores new ones.
+            first: the variant in place of `current`, whose samples say what to work on.
             careful: the session stops at the first failures.
             while_waiting: called several times a second while an item waits for its sample.
         """
@@ -41,6 +50,9 @@ class Samples:
         self._careful = careful
         self._while_waiting = while_waiting
         self._sampler: Sampler | None = None
+        #: Some of the first variant, with prompts and answers, in sessions that say what to work on.
+        self.looked_at: list[LoggedSample] = []
+        self._first = first
         #: In an xdist worker, whose controller stores what it generates.
         self._outbox: Outbox | None = None
         self._has_opened = False
@@ -95,7 +107,7 @@ class Samples:
             mine=share.mine if share else None,
             ahead=share.ahead if share else None,
             stored=self._recording.stored,
-            finished=self._outbox.put if self._outbox else self._recording.sample,
+            finished=self._outbox.put if self._outbox else self._take_in,
             while_waiting=self._while_waiting,
         )
 
@@ -181,6 +193,17 @@ class Samples:
         if self._settings.report and self._settings.compare:
             yield lambda: import_module("pytest_promptune.report.plots").load_ahead()
 
+    def _take_in(self, sample: LoggedSample) -> None:
+        """A finished sample; callable from any thread."""
+        if (
+            self._settings.mode != "check"
+            and len(self.looked_at) < _MOST_LOOKED_AT
+            and sample.key.variant == self._first
+            and sample.record.nodes
+        ):
+            self.looked_at.append(sample)
+        self._recording.sample(sample)
+
     # --- told between the processes of a session --------------------------------------------------
 
     def packed(self) -> str | None:
@@ -191,7 +214,7 @@ class Samples:
         """Take in `packed` samples."""
         self.open()
         for sample in unpacked(text):
-            self._recording.sample(sample)
+            self._take_in(sample)
 
     @property
     def progress(self) -> Progress:

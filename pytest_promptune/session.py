@@ -119,7 +119,13 @@ class Session:
             commit=self._git.so_far,
         )
         #: Those that the items ask for.
-        self.samples = Samples(settings, self._recording, careful=careful, while_waiting=while_waiting)
+        self.samples = Samples(
+            settings,
+            self._recording,
+            first=self.variants[0].name,
+            careful=careful,
+            while_waiting=while_waiting,
+        )
 
     # --- plan -------------------------------------------------------------------------------------
 
@@ -310,7 +316,7 @@ class Session:
             is_whole=self._catalogue.is_whole,
             is_everything=self._catalogue.is_everything,
             selection=self._selection,
-            looked_at=self._recording.looked_at(self.variants[0].name),
+            looked_at=[(sample.key.app, sample.record) for sample in self.samples.looked_at],
             unpaid=self._unpaid_items,
             recorded=self._recorded(),
             given=self.aggregates.given(),

@@ -197,6 +197,14 @@ def test_workers(suite):
     assert costs(ran.json) == costs(serial.json)
 
 
+@pytest.mark.parametrize("workers", [(), ("-n", "2")], ids=["alone", "workers"])
+def test_what_could_be_mended(suite, workers):
+    """Eight answers that are all yes are a decision, as free text (P103); four are too few to tell."""
+    ran = suite.run("--promptune-baseline", *workers, plugins=XDIST if workers else ())
+    rows = {row["node"]: row["feasibility"] for row in ran.json["analysis"]["priorities"]}
+    assert rows == {"classify": 1, "facts": 0, "writer/draft": 1}
+
+
 def test_replay(suite):
     """Stored samples have the nodes they had, with their times."""
     first = suite.run("--promptune-baseline")

@@ -6,9 +6,8 @@ show (`core.analysis.fixes`); the cost is that of measuring one more variant wit
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
-from pytest_promptune.core.analysis.fixes import fixes
 from pytest_promptune.core.analysis.model import PriorityRow, leading
 from pytest_promptune.core.experiment import Experiment
 from pytest_promptune.core.model import SampleRecord
@@ -63,7 +62,11 @@ def ranked(
     results = [result for result in experiment.results if result.variant == variant]
     unmet = unmet_goals([_plain(goal) for goal in goals], results, variant=variant)
     efforts = {app: Effort(runs=runs, run_usd=_run_usd(app, experiment, variant)) for app in set(apps)}
-    mended = fixes(looked_at, results) if looked_at else {}
+    mended: Mapping[tuple[str, str], int] = {}
+    if looked_at:
+        from pytest_promptune.core.analysis.fixes import fixes  # with rules that a check has no use for
+
+        mended = fixes(looked_at, results)
     rows: list[PriorityRow] = []
     for app in dict.fromkeys(traced.app for traced in found):
         nodes = [_node(traced) for traced in found if traced.app == app]
