@@ -78,8 +78,8 @@ def _keep_context() -> None:
         setattr(self, "run", functools.partial(context.run, own))  # noqa: B010 - mypy refuses a method's name
         start(self)
 
-    setattr(ThreadPoolExecutor, "submit", kept)  # noqa: B010
-    setattr(threading.Thread, "start", started)  # noqa: B010
+    setattr(ThreadPoolExecutor, "submit", kept)  # noqa: B010 - as above
+    setattr(threading.Thread, "start", started)  # noqa: B010 - as above
 
 
 def _close_network() -> None:

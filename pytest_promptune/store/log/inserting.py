@@ -59,6 +59,7 @@ class Inserter:
         self._of_manifest: Row = {}
         #: Versions of libraries, once they are known.
         self._libraries: Mapping[str, str] | None = None
+        self._has_libraries = False
         #: Keys of the samples that were there before, as they are stored.
         self._known: set[tuple[Any, ...]] = set()
         self._next_sample = 0
@@ -168,9 +169,9 @@ class Inserter:
             )
         usage = {name: getattr(self._usage, name) for name in Usage.__dataclass_fields__}
         changes = self._changes | self._counts | usage | {"heartbeat": self._clock()}
-        libraries, self._libraries = self._libraries, None
-        if libraries is not None:
-            self._of_manifest["libraries"] = self._plain(dict(libraries))
+        if self._libraries is not None and not self._has_libraries:
+            self._of_manifest["libraries"] = self._plain(dict(self._libraries))
+            self._has_libraries = True
         with self._connection.begin():
             for table in _ORDER:
                 self._insert(table, self._gathered[table])
