@@ -13,21 +13,18 @@ sample under exchangeability, and exchanging the two variants exchanges the two 
 
 from collections import defaultdict
 from collections.abc import Sequence
-from functools import lru_cache
-from itertools import combinations
 from math import comb, prod
 from typing import TypeAlias
 
 import numpy as np
 
 from pytest_promptune.core.stats.cells import ROUNDING, BoolArray, FloatArray, IntArray, PairedCells
+from pytest_promptune.core.stats.run_labels import TABULATE_UP_TO, all_labels, choices, draw_labels
 from pytest_promptune.core.stats.variance import noise_weights
 from pytest_promptune.core.values import dataclass
 
 #: Up to this many relabellings all of them are looked at.
 ENUMERATE_UP_TO = 65_536
-#: Up to this many ways to label the runs of a case, what they add is looked up (seven runs on each side).
-TABULATE_UP_TO = 3_432
 #: Random relabellings are drawn in blocks, to keep working arrays in the processor's cache.
 BLOCK = 2_048
 #: Multiplications in a matrix product up to which OpenBLAS stays on one thread.
@@ -214,20 +211,12 @@ def _enumerate(column: _Column) -> FloatArray:
     difference, squared_error = np.zeros(1), np.full(1, column.constant)
     for case in _varying(column):
         n, k = int(column.n_pooled[case]), int(column.n_labelled[case])
-        splits = column.values[case][_choices(n, k)]
+        splits = column.values[case][choices(n, k)]
         sums = splits.sum(axis=1)
         noise = column.lean[case] * (splits**2).sum(axis=1) - column.bend[case] * sums**2
         difference = (difference[:, None] + column.slope[case] * sums).ravel()
         squared_error = (squared_error[:, None] + noise).ravel()
     return column.statistic(difference, squared_error)
-
-
-@lru_cache(maxsize=8)
-def _choices(n: int, k: int) -> IntArray:
-    """All ways (ways, k) to label k of n values; kept, since thousands of cases of a suite are alike."""
-    ways = np.array(list(combinations(range(n), k)), dtype=np.intp)
-    ways.flags.writeable = False
-    return ways
 
 
 def _count(column: _Column, statistics: FloatArray) -> Counts:
@@ -306,37 +295,8 @@ class _Tabulated:
 def _part(split: _Split) -> _Drawn | _Tabulated:
     if split.n_ways > TABULATE_UP_TO:
         return _Drawn(split=split)
-    change, error = split.contributions(_labels(split.n_pooled, split.n_labelled))
+    change, error = split.contributions(all_labels(split.n_pooled, split.n_labelled))
     return _Tabulated(split=split, change=change, error=error)
-
-
-@lru_cache(maxsize=32)
-def _labels(n: int, k: int) -> FloatArray:
-    """All labels (n, ways) of 0 and 1 with k ones each."""
-    ways = _choices(n, k)
-    labels = np.zeros((n, len(ways)))
-    labels[ways.T, np.arange(len(ways))] = 1
-    labels.flags.writeable = False
-    return labels
-
-
-def draw_labels(rng: np.random.Generator, n_labelled: int, n_pooled: int, size: int) -> FloatArray:
-    """Random labels (n_pooled, size) of 0 and 1, each column with `n_labelled` ones.
-
-    One of all ways, where these are few; else by selection sampling (Knuth, The Art of Computer
-    Programming 2, algorithm 3.4.2 S): run by run, take it with probability still needed / still left.
-    """
-    if comb(n_pooled, n_labelled) <= TABULATE_UP_TO:
-        table = _labels(n_pooled, n_labelled)
-        return np.take(table, rng.integers(0, table.shape[1], size=size), axis=1)
-    uniform = rng.random((n_pooled, size), dtype=np.float32)
-    labels = np.empty((n_pooled, size))
-    needed = np.full(size, n_labelled, dtype=np.float32)
-    for run in range(n_pooled):
-        taken = uniform[run] * np.float32(n_pooled - run) < needed
-        labels[run] = taken
-        needed -= taken
-    return labels
 
 
 def short_product(left: FloatArray, right: FloatArray) -> FloatArray:

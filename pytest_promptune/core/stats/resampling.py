@@ -24,10 +24,10 @@ from pytest_promptune.core.stats.permutation import (
     ENUMERATE_UP_TO,
     TIE,
     TailProbabilities,
-    draw_labels,
     n_pairs,
     short_product,
 )
+from pytest_promptune.core.stats.run_labels import draw_labels
 from pytest_promptune.core.values import dataclass
 
 
