@@ -11,6 +11,7 @@ import os
 import pkgutil
 import re
 import sys
+import threading
 import warnings
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -182,11 +183,22 @@ class Ran:
         return True
 
 
+#: Threads in which an app's code runs.
+_OF_APPS = ("promptune-app", "promptune-node")
+
+
 class _Reports:
-    """Listens to the reports of a session in this process."""
+    """Listens to the reports of a session in this process, and looks at what it leaves behind."""
 
     def __init__(self) -> None:
         self.items: dict[str, str] = {}
+        #: Threads of ours that outlive the session; those of a blocked app can't be ended.
+        self.left: list[str] = []
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_unconfigure(self) -> None:
+        names = [thread.name for thread in threading.enumerate()]
+        self.left = [n for n in names if n.startswith("promptune-") and n not in _OF_APPS]
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         if report.when == "call" or report.outcome != "passed":
@@ -309,6 +321,8 @@ class Project:
                     if "xdist.plugin" in plugins:  # its workers' pipes must not be found by a later test
                         warnings.simplefilter("ignore", ResourceWarning)
                         gc.collect()
+        # pytester takes the modules away that a session imported: a thread that imports meanwhile gets two
+        assert not reports.left, f"threads outlive the session: {reports.left}"
         return Ran(
             code=int(done.ret),
             out=done.stdout.str(),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import email
+import importlib
 import json
 import sys
 from collections.abc import Callable
@@ -90,10 +90,11 @@ def test_two_graphs_of_one_file(scan):
 
 def test_a_file_with_the_name_of_another_module(scan):
     """The app's ``email.py`` is meant, and Python's own is still there afterwards."""
+    pythons = importlib.import_module("email")
     assert scan({"post": "./odd-one/email.py:graph"}, {"odd-one/email.py": graph_file("Say hello")}) == [
         ("node", "odd-one/email.py", ["Say hello"])
     ]
-    assert sys.modules["email"] is email
+    assert sys.modules["email"] is pythons
 
 
 def test_a_folder_with_the_name_of_another_module(scan):

@@ -192,6 +192,24 @@ def test_a_broken_installation(location, monkeypatch):
     assert "Install sqlalchemy" in problem_of(LogWriter(location, manifest()))
 
 
+def test_nothing_of_a_writer_outlives_it(location, monkeypatch):
+    """Looking up versions imports, and a process that goes on may change its modules."""
+    begun, may_end = threading.Event(), threading.Event()
+
+    def look_for_long():
+        begun.set()
+        may_end.wait(10)
+        return {"langgraph": "1.0"}
+
+    monkeypatch.setattr("pytest_promptune.store.log.inserting.library_versions", look_for_long)
+    writing = write(location, sample())
+    assert begun.wait(10)
+    threading.Timer(0.2, may_end.set).start()
+    finish(writing)
+    assert may_end.is_set()
+    assert "promptune-versions" not in {thread.name for thread in threading.enumerate()}
+
+
 def test_the_same_id_twice(location):
     """A writer that can't begin says so; the first one isn't touched."""
     finish(write(location, sample()))

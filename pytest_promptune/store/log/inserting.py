@@ -37,6 +37,9 @@ _ORDER = (
     schema.comparisons,
 )
 
+#: How long to wait for what looks around, on a machine where it doesn't end.
+_PATIENCE_S = 10.0
+
 _KEY = ("app", "scope", "case_id", "case_hash", "variant", "run")
 
 
@@ -60,6 +63,7 @@ class Inserter:
         #: Versions of libraries, once they are known.
         self._libraries: Mapping[str, str] | None = None
         self._has_libraries = False
+        self._looking: threading.Thread | None = None
         #: Keys of the samples that were there before, as they are stored.
         self._known: set[tuple[Any, ...]] = set()
         self._next_sample = 0
@@ -71,6 +75,8 @@ class Inserter:
         """Let go of the store."""
         self._connection.close()
         self._engine.dispose()
+        if self._looking is not None:  # it imports: a process that goes on may change its modules
+            self._looking.join(_PATIENCE_S)
 
     def begin(self, manifest: Manifest, *, resumes: bool, process: str) -> None:
         """Write what is known of the experiment; from now on it can be resumed.
@@ -103,7 +109,8 @@ class Inserter:
             self._insert(schema.contents, [self._plain(content) for content in contents])
             self._insert(schema.cases, [self._mine(case) for case in cases])
         # it takes a while on some machines, and no sample waits for it
-        threading.Thread(target=self._look_around, name="promptune-versions", daemon=True).start()
+        self._looking = threading.Thread(target=self._look_around, name="promptune-versions", daemon=True)
+        self._looking.start()
 
     def _look_around(self) -> None:
         self._libraries = library_versions()
