@@ -7,12 +7,12 @@ samples, whose quartiles are chance, or where the quartiles are equal, which giv
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator, Sequence
 
 from pytest_promptune.core.analysis.model import Outlier, OutlierRow
 from pytest_promptune.core.experiment import Experiment
 from pytest_promptune.core.nodes.facts import NodeFacts
+from pytest_promptune.core.quantiles import quantile
 from pytest_promptune.core.results import SampleFacts
 
 #: Samples below which nothing is said.
@@ -65,16 +65,8 @@ def fences_of(values: Sequence[float]) -> tuple[float, float] | None:
     if len(values) < FEWEST:
         return None
     ordered = sorted(values)
-    quartiles = _quantile(ordered, 0.25), _quantile(ordered, 0.75)
+    quartiles = quantile(ordered, 0.25), quantile(ordered, 0.75)
     return quartiles if quartiles[0] < quartiles[1] else None
-
-
-def _quantile(ordered: Sequence[float], share: float) -> float:
-    """With linear interpolation (Hyndman and Fan 1996, type 7), as the percentiles of metrics."""
-    place = share * (len(ordered) - 1)
-    low = math.floor(place)
-    high = min(low + 1, len(ordered) - 1)
-    return ordered[low] + (ordered[high] - ordered[low]) * (place - low)
 
 
 def _beyond(

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 
 from pytest_promptune.core.experiment import Experiment
 from pytest_promptune.core.nodes.facts import NodeFacts, short
+from pytest_promptune.core.quantiles import quantile
 from pytest_promptune.core.view import NodeLatency, NodeRow
 
 
@@ -132,13 +133,5 @@ def _latencies(values: Sequence[float]) -> NodeLatency:
     if not values:
         return NodeLatency()
     ordered = sorted(values)
-    p50, p95, p99 = (_percentile(ordered, share) for share in (0.5, 0.95, 0.99))
+    p50, p95, p99 = (quantile(ordered, share) for share in (0.5, 0.95, 0.99))
     return NodeLatency(mean=math.fsum(ordered) / len(ordered), p50=p50, p95=p95, p99=p99)
-
-
-def _percentile(ordered: Sequence[float], share: float) -> float:
-    """With linear interpolation (Hyndman and Fan 1996, type 7), as in the rows of metrics."""
-    place = share * (len(ordered) - 1)
-    low = math.floor(place)
-    high = min(low + 1, len(ordered) - 1)
-    return ordered[low] + (ordered[high] - ordered[low]) * (place - low)

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from pytest_promptune.core.quantiles import quantile
 from pytest_promptune.core.stats.cells import FloatArray, Table, cells, tabulate
 from pytest_promptune.core.stats.goals import estimate_mean
 from pytest_promptune.core.stats.model import Description, Kind, Scores, require_level, require_one_of
@@ -54,7 +55,8 @@ def _measured(row: Description, table: Table, kind: Kind, alpha: float) -> Descr
             pass_all_runs=float(np.mean(summary.mean == 1)),
             flaky_cases=components.flaky_cases or (),
         )
-    p50, p95, p99 = (float(value) for value in np.percentile(summary.flat, [50, 95, 99]))
+    ordered = np.sort(summary.flat).tolist()
+    p50, p95, p99 = (quantile(ordered, share) for share in (0.5, 0.95, 0.99))
     return replace(row, p50=p50, p95=p95, p99=p99)
 
 

@@ -15,7 +15,8 @@ from pytest_promptune.core.stats.model import (
     require_one_of,
 )
 from pytest_promptune.core.stats.multiplicity import benjamini_hochberg
-from pytest_promptune.core.stats.special import log_beta, t_cdf
+from pytest_promptune.core.stats.special import log_beta
+from pytest_promptune.core.stats.tails import tails_of_t
 from pytest_promptune.core.values import dataclass
 
 #: A binary case that lost this share of its runs is worth another look even if chance is not excluded.
@@ -171,11 +172,5 @@ def _moderated_tails(both: PairedCells) -> tuple[list[float | None], list[float 
     # Without any variance a change is certain and no change is no evidence.
     certain = np.where(np.abs(change) > ROUNDING * both.largest, np.copysign(np.inf, change), 0.0)
     t = np.divide(change, error, out=certain, where=error > 0)
-    tails = [_tails_of_t(value, df) for value, df in zip(t.tolist(), (PRIOR_DF + free).tolist(), strict=True)]
-    return [below for below, _ in tails], [above for _, above in tails]
-
-
-def _tails_of_t(t: float, df: float) -> tuple[float, float]:
-    """P(T <= t) and P(T >= t), for the price of the smaller one."""
-    small = t_cdf(-abs(t), df)
-    return (small, 1 - small) if t < 0 else (1 - small, small)
+    below, above = tails_of_t(t, (PRIOR_DF + free).astype(float))
+    return below.tolist(), above.tolist()

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import pytest
 from scipy import special as reference
 
 from pytest_promptune.core.stats import special
+from pytest_promptune.core.stats.tails import tails_of_t
 
 PROBABILITIES = (1e-12, 1e-6, 0.001, 0.0125, 0.025, 0.1, 0.3, 0.5, 0.7, 0.95, 0.975, 0.9995, 1 - 1e-9)
 FREEDOM = (0.5, 1, 1.7, 2, 3.3, 5, 9, 19, 57.25, 99, 1000, 25_000)
@@ -55,3 +57,12 @@ def test_the_ends():
     assert special.t_cdf(1.3, math.inf) == pytest.approx(reference.ndtr(1.3))
     assert (special.beta_quantile(2, 3, 0), special.beta_quantile(2, 3, 1)) == (0, 1)
     assert (special.beta_cdf(2, 3, 0), special.beta_cdf(2, 3, 1)) == (0, 1)
+
+
+def test_tails_of_many_values():
+    """All at once they are what they are one by one, to the ends and at certainty."""
+    t = np.array([-math.inf, -1e6, -40, -8.3, -1.2, -1e-4, 0, 1e-9, 0.3, 2.1, 6, 30, 1e150, math.inf])
+    pairs = [(value, df) for df in (1.0, 4.0, 5.0, 12.0, 57.0, 1000.0) for value in t.tolist()]
+    below, above = tails_of_t(np.array([t for t, _ in pairs]), np.array([df for _, df in pairs]))
+    assert below.tolist() == pytest.approx([special.t_cdf(t, df) for t, df in pairs], rel=1e-12, abs=1e-300)
+    assert above.tolist() == pytest.approx([special.t_cdf(-t, df) for t, df in pairs], rel=1e-12, abs=1e-300)
