@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +21,7 @@ from pytest_promptune.commands.model import (
 if TYPE_CHECKING:
     from pytest_promptune.core.view import View
     from pytest_promptune.settings import Settings
+    from pytest_promptune.stored.reading import Record
 
 _OPTIONS = ("alpha", "margin", "tolerance", "scope", "strict", "gate_cases")
 
@@ -51,19 +54,21 @@ def _compare_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _compare(arguments: argparse.Namespace) -> Answer:
-    from pytest_promptune.outputs import annotation_lines
-    from pytest_promptune.stored.compared import lines_of, to_json
-    from pytest_promptune.stored.comparing import Wishes, compare
+    from pytest_promptune.stored.meanwhile import read_meanwhile
 
     settings = _settings(arguments)
     root = Path(arguments.root).resolve()
-    wishes = Wishes(
-        root=root,
-        settings=settings,
-        gate=arguments.gate,
-        described=bool(arguments.report or arguments.json),
-    )
-    found = compare(arguments.a, arguments.b, wishes)
+    records = read_meanwhile(partial(_records, arguments, settings, root), _load)
+    reference = next(records)
+    from pytest_promptune.outputs import annotation_lines
+    from pytest_promptune.stored.compared import lines_of, to_json
+    from pytest_promptune.stored.comparing import Wishes, compare
+    from pytest_promptune.stored.sides import side_of
+
+    before = side_of(reference, label="A {variant}")  # the other one is being read
+    now = side_of(next(records), label="B {variant}")
+    described = bool(arguments.report or arguments.json)
+    found = compare(before, now, Wishes(settings=settings, gate=arguments.gate, described=described))
     written = _written(arguments, found.view, settings, root)
     text = as_wide_as_the_terminal(lines_of, found, verbosity=arguments.verbose, gate=arguments.gate)
     return Answer(
@@ -72,6 +77,17 @@ def _compare(arguments: argparse.Namespace) -> Answer:
         status=found.view.exit_code,
         annotations=annotation_lines(found.view, root=root) if arguments.gate else (),
     )
+
+
+def _records(arguments: argparse.Namespace, settings: Settings, root: Path) -> Iterator[Record]:
+    from pytest_promptune.stored.reading import read_each
+
+    return read_each((arguments.a, arguments.b), store=settings.store, root=root)
+
+
+def _load() -> None:
+    import pytest_promptune.outputs
+    import pytest_promptune.stored.compared  # noqa: F401 - which imports numpy
 
 
 def _compare_quickly(arguments: argparse.Namespace) -> Answer:

@@ -72,8 +72,8 @@ def _show_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _show(arguments: argparse.Namespace) -> Answer:
+    from pytest_promptune.stored.reading import split
     from pytest_promptune.stored.showing import experiment_lines, read_experiment, to_json
-    from pytest_promptune.stored.sides import split
 
     arguments.experiment, variant = split(arguments.experiment)
     if variant is not None:

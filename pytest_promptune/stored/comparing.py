@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 
 from pytest_promptune.core import remarks
 from pytest_promptune.core.circumstances import Circumstances, Difference, differences
@@ -20,8 +19,7 @@ from pytest_promptune.core.tally import grouped_errors, tally
 from pytest_promptune.core.values import dataclass
 from pytest_promptune.core.view import ComparisonRow, ExperimentView, GateItem, MetricName, View
 from pytest_promptune.settings import Settings
-from pytest_promptune.store.log import ExperimentLog, ExperimentSummary, locate_existing
-from pytest_promptune.stored.sides import Stored, metrics_of, read, split
+from pytest_promptune.stored.sides import Stored, metrics_of
 
 _DIFFERENT = {
     "models": "models {before} in A, {after} in B",
@@ -38,7 +36,6 @@ _DIFFERENT = {
 class Wishes:
     """What the user wants of a comparison."""
 
-    root: Path
     #: As in `Settings`: error level, margins, scope, the gate's rule, …
     settings: Settings
     #: A failed gate makes the exit status 1.
@@ -61,25 +58,18 @@ class Compared:
         return any(item.failed for item in self.view.gate)
 
 
-def compare(reference: str, candidate: str, wishes: Wishes) -> Compared:
-    """Compare two stored variants; nothing of outputs is read.
+def compare(before: Stored, now: Stored, wishes: Wishes) -> Compared:
+    """Compare two stored variants.
 
     Args:
-        reference: ``A``: ``last``, an id, the beginning of one, each with ``:VARIANT`` after it if wanted.
-        candidate: ``B``, likewise.
+        before: ``A``, is subtracted.
+        now: ``B``.
         wishes: how.
 
     Raises:
-        SettingsError: when both are the same, or a variant was not measured.
-        StoreError: when one can't be read, or they have no metric in common.
+        SettingsError: when both are the same.
+        StoreError: when they have no metric in common.
     """
-    names = split(reference), split(candidate)
-    with ExperimentLog(locate_existing(wishes.settings.store, root=wishes.root)) as log:
-        summaries = [log.experiment(experiment) for experiment, _ in names]
-        before, now = (
-            read(log, summary, variant, label=f"{letter} {{variant}}")
-            for summary, (_, variant), letter in zip(summaries, names, "AB", strict=True)
-        )
     _refuse_same(before.circumstances, now.circumstances)
     found = _beside(before, now, wishes.settings)
     if not found.rows:
@@ -88,7 +78,7 @@ def compare(reference: str, candidate: str, wishes: Wishes) -> Compared:
             f"{now.circumstances.experiment} measured {metrics_of(now.measured)}, and no metric of a test "
             "module is the same in both."
         )
-    view = _view(before, now, found, wishes, summaries)
+    view = _view(before, now, found, wishes)
     view = replace(view, exit_code=int(wishes.gate and any(item.failed for item in view.gate)))
     return Compared(reference=before, candidate=now, view=view)
 
@@ -141,9 +131,7 @@ def _refuse_same(before: Circumstances, now: Circumstances) -> None:
 # --- the view -------------------------------------------------------------------------------------
 
 
-def _view(
-    before: Stored, now: Stored, found: Beside, wishes: Wishes, summaries: Sequence[ExperimentSummary]
-) -> View:
+def _view(before: Stored, now: Stored, found: Beside, wishes: Wishes) -> View:
     settings = wishes.settings
     described = (before, now) if wishes.described else ()
     silent = [
@@ -151,7 +139,7 @@ def _view(
     ]
     rows = tuple(failing_rows(found.rows, silent))
     warnings = [
-        *_ended_early(summaries),
+        *_ended_early(before.circumstances, now.circumstances),
         _not_alike(differences(before.circumstances, now.circumstances)),
         _unjudged(found),
         _not_computed(before, now),
@@ -226,12 +214,12 @@ def _experiment(before: Stored, now: Stored, settings: Settings) -> ExperimentVi
 # --- what a reader must know ----------------------------------------------------------------------
 
 
-def _ended_early(summaries: Iterable[ExperimentSummary]) -> list[str]:
+def _ended_early(*sides: Circumstances) -> list[str]:
     return [
-        f"Experiment {found.id} is {found.status}: compared is what it has measured so far."
+        f"Experiment {found.experiment} is running: compared is what it has measured so far."
         if found.status == "running"
-        else f"Experiment {found.id} ended early: compared is what it had measured."
-        for found in {summary.id: summary for summary in summaries}.values()
+        else f"Experiment {found.experiment} ended early: compared is what it had measured."
+        for found in {side.experiment: side for side in sides}.values()
         if found.status != "finished"
     ]
 

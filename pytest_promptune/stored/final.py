@@ -38,8 +38,9 @@ from pytest_promptune.goal_files import find_goals
 from pytest_promptune.settings import Settings
 from pytest_promptune.store.log import ExperimentLog, locate_existing
 from pytest_promptune.stored.comparing import obstacle_to_times
+from pytest_promptune.stored.reading import record_of
 from pytest_promptune.stored.series import StoredSeries, read_series
-from pytest_promptune.stored.sides import Stored, read
+from pytest_promptune.stored.sides import Stored, side_of
 
 _START, _PRESENT = "start", "present"
 Documents = Mapping[str, Mapping[str, Any]]
@@ -78,7 +79,8 @@ def final_report(wishes: Wishes) -> FinalReport:
 
 
 def _read(log: ExperimentLog, found: StoredSeries, point: Point, label: str) -> Stored:
-    return read(log, found.summaries[point.experiment], point.variant, label=label)
+    record = record_of(log, found.summaries[point.experiment], point.variant)
+    return side_of(record, label=label)
 
 
 class _Gathering:

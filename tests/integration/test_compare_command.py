@@ -5,6 +5,8 @@ from __future__ import annotations
 import gc
 import json
 import sqlite3
+import subprocess
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -49,6 +51,23 @@ def test_variants_of_one_experiment_as_in_their_session(tuned, ask):
     assert "tuned: B worse against A current" in text
     assert "test_answer" in text
     assert "conditions" not in text
+
+
+def test_as_a_process_of_its_own(tuned, ask, project):
+    """There a copy of it reads; answers, errors and status are the same."""
+    id_ = tuned.run("--promptune-compare").json["experiment"]["id"]
+    for words in ([id_, f"{id_}:worse"], [id_, f"{id_}:worse", "--json"]):
+        assert typed(project, *words) == (0, ask("compare", *words))
+    for words in ([id_, f"{id_}:other"], [id_, "20990101"], [id_, id_], [id_, ":"]):
+        assert typed(project, *words) == (2, ask("compare", *words, code=2))
+
+
+def typed(project, *words: str) -> tuple[int, str]:
+    """Status and output of the command."""
+    code = "import sys; from pytest_promptune.cli import main; sys.exit(main())"
+    command = [sys.executable, "-c", code, "compare", *words, "--root", str(project.path)]
+    done = subprocess.run(command, capture_output=True, text=True)
+    return done.returncode, done.stdout + done.stderr
 
 
 def test_the_gate_decides_the_exit_status(bot, ask):
