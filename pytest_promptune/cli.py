@@ -30,7 +30,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return command.error_status
     except KeyboardInterrupt:
         return 130
-    if command.answers_json and arguments.json:
+    if arguments.json is True:
         _write(sys.stdout, harmless_json(json.dumps(answer.data, allow_nan=False)))
         for note in answer.beside_data:
             _say(command, note)
@@ -63,7 +63,7 @@ def _parser() -> argparse.ArgumentParser:
             groups[tuple(group)] = of_group.add_subparsers(required=True, metavar="COMMAND")
         one = groups[tuple(group)].add_parser(name, help=command.help, description=command.help)
         command.arguments(one)
-        if command.answers_json:
+        if not command.has_own_json:
             one.add_argument("--json", action="store_true", help="answer in JSON, on one line")
         one.set_defaults(command=command, parser=parser)
     return parser

@@ -14,6 +14,7 @@ from pytest_promptune.core.aggregates.given import Given
 from pytest_promptune.core.analysis.analysing import analyse
 from pytest_promptune.core.baseline import Recorded
 from pytest_promptune.core.display import clean, count
+from pytest_promptune.core.errors import SettingsError
 from pytest_promptune.core.experiment import Experiment
 from pytest_promptune.core.gate import ADOPT, REPLAY
 from pytest_promptune.core.model import CURRENT
@@ -28,7 +29,7 @@ from pytest_promptune.core.shards.combining import (
     spent_twice,
     total_usage,
 )
-from pytest_promptune.core.shards.shard import Circumstances, Document, ShardError, from_json
+from pytest_promptune.core.shards.shard import Circumstances, Document, Shard, ShardError, from_json
 from pytest_promptune.core.tally import Tally, hash_of_tests, tally
 from pytest_promptune.core.values import dataclass
 from pytest_promptune.core.view import Decision, ExperimentView, GateItem, View
@@ -38,6 +39,9 @@ from pytest_promptune.outputs import write_outputs
 from pytest_promptune.settings import SPECS, Gate, Settings
 from pytest_promptune.sharding import settings_from_json
 from pytest_promptune.store.baselines import baseline_path, read_baseline
+
+#: How the ids of merged results begin.
+_MERGED = "merged-"
 
 #: Commands that need pytest's cache or the experiment log: they aren't on the machine that merges.
 _LAST_FAILED = "pytest --lf"
@@ -68,13 +72,24 @@ class Wishes:
     goals: str | None = None
 
 
-def merge(paths: Sequence[str], wishes: Wishes) -> View:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Merged:
+    """Several parts as one."""
+
+    view: View
+    #: What lets them be merged again.
+    shard: Shard
+
+
+def merge(paths: Sequence[str], wishes: Wishes) -> Merged:
     """Conclude several parts of a suite as one; in baseline mode, record them.
 
     Raises:
         PromptuneError: when they can't be read, overlap or contradict each other, the tests are not under the
             root, the root's ini file can't be read, or something can't be written.
     """
+    if wishes.json is not None:
+        _refuse_to_overwrite(wishes.json)
     documents = [read(path) for path in paths]
     of_each = [settings_from_json(document.shard.settings, path=document.path) for document in documents]
     combined = combine(documents, allow_partial=wishes.allow_partial)
@@ -101,7 +116,21 @@ def merge(paths: Sequence[str], wishes: Wishes) -> View:
     )
     # the next merge must find the shards' own rule, and not this one's
     shard = replace(combined.shard, settings=documents[0].shard.settings)
-    return replace(view, written=write_outputs(view, settings, root=wishes.root, shard=shard))
+    written = write_outputs(view, settings, root=wishes.root, shard=shard)
+    return Merged(view=replace(view, written=written), shard=shard)
+
+
+def _refuse_to_overwrite(path: Path) -> None:
+    """After ``--json`` the first of the files to merge would be taken for the one to write."""
+    try:
+        measured = read(str(path)).circumstances.id
+    except ShardError:
+        return
+    if not measured.startswith(_MERGED):
+        raise SettingsError(
+            f"--json: {path.name} holds results that were measured ({measured}) and would be lost. Give the "
+            "files to merge first, and --json alone or with the path of another file after them."
+        )
 
 
 def read(path: str) -> Document:
@@ -198,7 +227,7 @@ def _view(documents: Sequence[Document], combined: Combined, settings: Settings,
     measured = sorted({result.module for result in shard.results})
     identity = hashlib.sha256("\n".join(sorted(part.id for part in parts)).encode()).hexdigest()[:16]
     experiment = ExperimentView(
-        id=f"merged-{identity}",
+        id=f"{_MERGED}{identity}",
         started=min(part.started for part in parts),
         finished=max(part.finished for part in parts),
         commit=_commit(documents),

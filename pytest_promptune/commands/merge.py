@@ -14,7 +14,13 @@ def _merge_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "files", nargs="+", metavar="FILE", help="results of --promptune-json, one per machine"
     )
-    parser.add_argument("--json", metavar="PATH", help="write the results of all, which can be merged again")
+    parser.add_argument(
+        "--json",
+        metavar="PATH",
+        nargs="?",
+        const=True,
+        help="write the results of all, which can be merged again; without PATH: answer in JSON, on one line",
+    )
     parser.add_argument(
         "--report", metavar="PATH", action="append", default=[], help="write the Markdown report (repeatable)"
     )
@@ -46,12 +52,17 @@ def _merge(arguments: argparse.Namespace) -> Answer:
         root=Path(arguments.root).resolve(),
         gate=arguments.gate,
         rule=arguments.gate_rule,
-        json=Path(arguments.json).resolve() if arguments.json else None,
+        json=Path(arguments.json).resolve() if arguments.json not in (None, True) else None,
         report=tuple(Path(path).resolve() for path in arguments.report),
         allow_partial=arguments.allow_partial,
         goals=str(Path(arguments.goals).resolve()) if arguments.goals else arguments.goals,
     )
-    view = merge(arguments.files, wishes)
+    merged = merge(arguments.files, wishes)
+    view = merged.view
+    if arguments.json is True:
+        from pytest_promptune.report.json_results import to_document
+
+        return Answer(text="", data=to_document(view, merged.shard), status=view.exit_code)
     annotated = annotation_lines(view, root=wishes.root) if wishes.gate else ()
     text = as_wide_as_the_terminal(summary, view, verbosity=0)
     return Answer(text=text, data={}, status=view.exit_code, annotations=annotated)
@@ -63,5 +74,5 @@ COMMAND = Command(
     run=_merge,
     arguments=_merge_arguments,
     error_status=2,
-    answers_json=False,
+    has_own_json=True,
 )

@@ -45,8 +45,8 @@ class Command:
     arguments: Callable[[argparse.ArgumentParser], None] = _no_arguments
     #: Exit status of an error that the user can mend.
     error_status: int = 1
-    #: Whether ``--json`` makes the answer JSON; else the option is the command's own.
-    answers_json: bool = True
+    #: The command adds ``--json`` itself, since it may have a value.
+    has_own_json: bool = False
 
 
 def root_argument(parser: argparse.ArgumentParser) -> None:

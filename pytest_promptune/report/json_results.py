@@ -42,6 +42,11 @@ def dumps(view: View, shard: Shard | None = None) -> str:
     return harmless_json(text) + "\n"
 
 
+def to_document(view: View, shard: Shard) -> dict[str, Any]:
+    """The same as plain data: results that can be merged."""
+    return to_results(view) | {"shard": _plain(shard_to_json(shard))}
+
+
 def to_results(view: View, *, case_means: bool = False) -> dict[str, Any]:
     """`view` as plain data that ``json.dumps(…, allow_nan=False)`` accepts.
 

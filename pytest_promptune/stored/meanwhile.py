@@ -17,8 +17,9 @@ _T = TypeVar("_T")
 def read_meanwhile(read: Callable[[], Iterable[_T]], load: Callable[[], object]) -> Iterator[_T]:
     """What `read` gives, each as soon as it is known; `load` imports what is needed with them.
 
-    In a command that has just begun, on Linux, a copy of the process reads and tells this one. Elsewhere, or
-    from where the copy fails for whatever reason, `read` is called here, and raises what it raises.
+    In a command that has just begun, on Linux, a copy of the process reads, tells this one and ends; nobody
+    waits for that, since the command ends soon, too. Elsewhere, or from where the copy fails for whatever
+    reason, `read` is called here, and raises what it raises.
 
     Args:
         read: gives plain values, the same whenever it is called; it changes nothing.
@@ -29,8 +30,7 @@ def read_meanwhile(read: Callable[[], Iterable[_T]], load: Callable[[], object])
         yield from read()
         return
     source, target = os.pipe()
-    child = os.fork()
-    if child == 0:
+    if os.fork() == 0:
         os.close(source)
         _tell(read, target)
     os.close(target)
@@ -40,7 +40,6 @@ def read_meanwhile(read: Callable[[], Iterable[_T]], load: Callable[[], object])
         while message := _next(told):
             given += 1
             yield message[0]
-    os.waitpid(child, 0)
     if message is None:
         yield from islice(read(), given, None)
 

@@ -246,6 +246,32 @@ def test_what_is_merged_can_be_merged_again(suite: Suite):
     assert comparable(step_by_step) == comparable(at_once)
 
 
+def test_json_without_a_path(suite: Suite):
+    """It is the answer then, the same as the file, and nothing else is printed."""
+    suite.project.record()
+    shards = [suite.measure(part, worse=4) for part in PARTS["three"]]
+    for gate in ([], ["--gate"]):
+        answer = suite.merge(*shards, *gate, "--json", code=len(gate))
+        assert answer.count("\n") == 1
+        assert comparable(json.loads(answer)) == comparable(suite.merged(*shards, *gate, code=len(gate)))
+        assert json.loads(answer)["shard"] == suite.merged(*shards, *gate, code=len(gate))["shard"]
+
+
+def test_measured_results_are_not_written_over(suite: Suite):
+    """The path after --json is the file to write: typed before the files to merge it would be the first."""
+    suite.project.record()
+    a, b = (suite.measure(part) for part in PARTS["three"][:2])
+    before = Path(a).read_bytes()
+    said = suite.merge("--json", a, b, code=2)
+    assert f"{Path(a).name} holds results that were measured (" in said
+    assert "Give the files to merge first" in said
+    assert Path(a).read_bytes() == before
+    merged = suite.project.path / "merged.json"
+    suite.merge(a, "--json", merged)
+    suite.merge("--json", merged, b)  # of an earlier merge
+    assert Path(a).read_bytes() == before
+
+
 def test_the_order_of_the_files_does_not_matter(suite: Suite):
     """A shell's glob sorts names, not parts."""
     suite.project.record()
