@@ -35,8 +35,15 @@ _INSTALLED = ("site-packages", "dist-packages")
 class Sources:
     """The files of the app below `root`, read when they are asked for and once."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, *, variants: Path | None = None) -> None:
+        """Know where they are.
+
+        Args:
+            root: of the project.
+            variants: a folder below it whose texts the app itself never has.
+        """
         self.root = root.resolve()
+        self._variants = None if variants is None else (self.root / variants).resolve()
         self._trees: dict[str, ast.Module | None] = {}
         self._definitions: dict[tuple[str, int], list[Definition]] = {}
         self._literals_of: dict[str, tuple[Literal, ...]] = {}
@@ -241,7 +248,8 @@ class Sources:
     def _files(self) -> list[Path]:
         found: list[Path] = []
         for folder, folders, files in os.walk(self.root):
-            folders[:] = sorted(name for name in folders if _is_ours(Path(folder, name)))
+            ours = (Path(folder, name) for name in sorted(folders) if _is_ours(Path(folder, name)))
+            folders[:] = [place.name for place in ours if place != self._variants]
             found += [
                 Path(folder, name)
                 for name in sorted(files)
