@@ -178,10 +178,13 @@ class _Gathering:
 
     def _is_outdated(self) -> bool:
         """Whether somebody changed the prompts after the last iteration, perhaps to what it suggests."""
-        if not self.series.strayed or not self.series.iterations:
+        if not self.series.iterations:
             return False
-        measured = self.series.iterations[-1].session.current
-        return not agree(measured, self.present.circumstances.prompts)
+        last = self.series.iterations[-1].session
+        if set(self.series.partial_strayed) - {last.experiment}:
+            return True
+        measured = last.current
+        return self.series.strayed is not None and not agree(measured, self.present.circumstances.prompts)
 
     # --- iterations -------------------------------------------------------------------------------
 
@@ -218,6 +221,11 @@ class _Gathering:
                 yield Remark(
                     kind="running" if kind == "running" else "interrupted", values={"experiments": ids}
                 )
+        strayed = set(series.partial_strayed)
+        if kept := tuple(each for each in series.partial if each not in strayed):
+            yield Remark(kind="partial", values={"experiments": kept})
+        if strayed:
+            yield Remark(kind="partial_strayed", values={"experiments": series.partial_strayed})
         if series.earlier:
             first = series.earlier[0]
             command = f"pytest-promptune report --from {first}"

@@ -57,6 +57,15 @@ def test_answer(case: Case, sample: Sample):
 """
 
 
+#: Another test, which every answer passes.
+MORE = """
+
+@pytest.mark.promptune(metric="length")
+def test_length(case: Case, sample: Sample):
+    assert len(sample.output["a"]) < 9
+"""
+
+
 @pytest.fixture
 def suite(project, monkeypatch):
     """An app with a prompt in a file, goals, and two variants: one better, one worse."""
@@ -192,6 +201,26 @@ def test_an_adopted_variant_that_was_measured_again(suite, ask):
     assert f"The final state is `current` of `{strayed}`." in text
     assert "- Answer (`answer`): 50.0 %, " not in text
     assert "- Answer (`answer`): 50.0 % → 50.0 %" in text
+
+
+def test_a_check_of_some_tests_is_not_the_final_state(suite, ask):
+    """Goals of the tests that were left out stay judged, by the newest session that measured all; it is told."""
+    suite.write({"test_bot.py": TESTS + MORE, "fine-tune.md": GOALS + "| Length | 80 % or higher |\n"})
+    suite.record()
+    id_ = suite.run("--promptune-compare").json["experiment"]["id"]
+    adopt(suite, "kind")
+    later = suite.run("-k", "test_length").json["experiment"]["id"]
+    text = ask("report", "--out", "-")
+    assert "- Answer (`answer`): 50.0 % → 100.0 %" in text
+    assert "- Length (`length`): 100.0 % → 100.0 %" in text
+    assert f"by which the variant was chosen (`{id_}`)" in text
+    assert f"as only some of the metrics were measured: `{later}`." in text
+    assert "not judged" not in text
+    suite.write({"prompts/ask.j2": "By hand."})
+    suite.run("-k", "test_length")
+    text = ask("report", "--out", "-")
+    assert "- Answer (`answer`): 50.0 % → 100.0 %" in text
+    assert "**The app's prompts changed after the final state was measured**" in text
 
 
 def test_a_variant_that_was_copied_by_hand(suite, ask):

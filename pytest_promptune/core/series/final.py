@@ -46,6 +46,8 @@ RemarkKind = Literal[
     "chosen_by_these",
     "strayed",
     "by_hand",
+    "partial",
+    "partial_strayed",
     "running",
     "interrupted",
     "earlier",

@@ -180,6 +180,10 @@ WORDS: Mapping[str, str] = {
     "{experiment} の `current`。",
     "m_by_hand": "アプリのプロンプトは {start} と {experiment} の間に、採用の手続きなしで変更された。最終状態は "
     "{experiment} の `current`。",
+    "m_partial": "より新しいが、一部の指標しか測定していないため最終状態としない実験: {experiments}。最終状態を更新するには、"
+    "すべての指標を測定する。",
+    "m_partial_strayed": "**最終状態の測定後に、アプリのプロンプトが変更されている**。その後は一部の指標しか測定されていない: "
+    "{experiments}。現在のアプリを報告するには、すべての指標を測定する。",
     "m_running": "実行中のため集計対象外: {experiments}。",
     "m_interrupted": "途中で終了したため集計対象外: {experiments}。",
     "m_earlier": "このシリーズにはより古いベースラインが {count} 件あり、本報告は最新のものから始まる。全体を見るには: "
