@@ -211,7 +211,9 @@ class ExperimentLog:
         metrics = self._schema.metrics
         with self._reading() as connection:
             number, _ = self._find(connection, name)
-            query = select(metrics.c.module, metrics.c.metric).where(metrics.c.experiment == number).distinct()
+            query = (
+                select(metrics.c.module, metrics.c.metric).where(metrics.c.experiment == number).distinct()
+            )
             return frozenset((row.module or "", row.metric) for row in connection.execute(query))
 
     def prompts_of(self, name: str) -> dict[str, dict[str, str]]:
