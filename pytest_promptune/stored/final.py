@@ -26,6 +26,7 @@ from pytest_promptune.core.series.final import (
     Remark,
     RemarkKind,
     Tried,
+    UnjudgedGoal,
 )
 from pytest_promptune.core.series.model import Iteration, Point, Series
 from pytest_promptune.core.series.progress import progress
@@ -130,9 +131,9 @@ class _Gathering:
         gated = gated_places(self.present.measured, self.settings.gate_metrics)
         metrics = metric_changes(rows, now, self.beside, gated=gated)
         goals: tuple[GoalChange, ...] = ()
-        unmatched: tuple[str, ...] = ()
+        unjudged: tuple[UnjudgedGoal, ...] = ()
         if self.goals is not None:
-            goals, unmatched = goal_changes(
+            goals, unjudged = goal_changes(
                 self.goals,
                 (self.start.measured, self.present.measured),
                 (rows, rows if now is None else now),
@@ -145,7 +146,7 @@ class _Gathering:
         findings = Findings(
             metrics=metrics,
             goals=goals,
-            unmatched_goals=unmatched,
+            unjudged=unjudged,
             goals_path=self.goals.path if self.goals else "",
             goals_problems=len(self.goals.problems) if self.goals else 0,
             nodes=nodes,
@@ -166,6 +167,7 @@ class _Gathering:
             scope=scope,
             metrics=metrics,
             goals=goals,
+            unjudged=unjudged,
             goals_path=self.goals.path if self.goals else None,
             goals_needed=self.goals.rule.needed if self.goals else None,
             cases=case_changes(self.beside.rows) if self.beside else (),

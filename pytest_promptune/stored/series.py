@@ -133,10 +133,10 @@ def _sessions(
     for summary in summaries:
         since = since or summary.id == first
         if since and summary.status == "finished":
-            measured = frozenset(filter(_is_of_tests, log.metrics_of(summary.id)))
+            measured = tuple(filter(_is_of_tests, log.metrics_of(summary.id)))
             sessions.append(_session(summary, log.conditions_of(summary.id), measured))
         else:
-            sessions.append(_session(summary, {}, frozenset()))
+            sessions.append(_session(summary, {}, ()))
     return sessions
 
 
@@ -146,7 +146,7 @@ def _is_of_tests(place: Place) -> bool:
 
 
 def _session(
-    summary: ExperimentSummary, conditions: Mapping[str, Any], measured: frozenset[Place]
+    summary: ExperimentSummary, conditions: Mapping[str, Any], measured: tuple[Place, ...]
 ) -> Session:
     fingerprints = _texts(conditions.get("variants"))
     return Session(

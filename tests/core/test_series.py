@@ -217,8 +217,8 @@ def test_a_session_that_ended_early_says_nothing_of_the_present():
     assert (found.present, found.strayed) == (found.start, None)
 
 
-BOTH = frozenset({("test_a.py", "test_a"), ("test_a.py", "test_b")})
-ONE = frozenset({("test_a.py", "test_a")})
+BOTH = (("test_a.py", "test_a"), ("test_a.py", "test_b"))
+ONE = BOTH[:1]
 
 
 def test_a_session_of_some_metrics_is_not_the_present_state():
@@ -230,7 +230,7 @@ def test_a_session_of_some_metrics_is_not_the_present_state():
     found = series_of([*sessions, partial], [adopted(2, "b")])
     assert found.present == Point(experiment="e2", variant="b")
     assert (found.is_remeasured, found.partial, found.partial_strayed) == (False, ("e3",), ())
-    whole = session(4, "check", measured=BOTH | {("test_a.py", "test_c")}, **now)
+    whole = session(4, "check", measured=(*BOTH, ("test_a.py", "test_c")), **now)
     found = series_of([*sessions, partial, whole], [adopted(2, "b")])
     assert (found.present.experiment, found.is_remeasured, found.partial) == ("e4", True, ())
     found = series_of([*sessions, whole, session(5, "check", measured=ONE, **now)], [adopted(2, "b")])

@@ -204,7 +204,7 @@ def test_an_adopted_variant_that_was_measured_again(suite, ask):
 
 
 def test_a_check_of_some_tests_is_not_the_final_state(suite, ask):
-    """Goals of the tests that were left out stay judged, by the newest session that measured all; it is told."""
+    """Goals of tests that were left out stay judged by the newest session that measured all; it is told."""
     suite.write({"test_bot.py": TESTS + MORE, "fine-tune.md": GOALS + "| Length | 80 % or higher |\n"})
     suite.record()
     id_ = suite.run("--promptune-compare").json["experiment"]["id"]
@@ -332,7 +332,10 @@ def test_goals_that_mean_nothing_here(suite, ask):
     """Are told, and not silently left out."""
     suite.write({"fine-tune.md": GOALS.replace("Answer", "Politeness")})
     suite.record()
-    assert "**Politeness is not judged**" in ask("report", "--out", "-")
+    text = ask("report", "--out", "-")
+    assert "**Politeness is not judged**" in text
+    assert "Goals reached: 0 of 1, beyond chance: 0." in text
+    assert "- Politeness: **not judged**, as no metric" in text
     assert "Goals reached" not in ask("report", "--out", "-", "--goals", "")
 
 

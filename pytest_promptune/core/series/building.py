@@ -141,9 +141,9 @@ def _present(found: Series, adopted: Adopted | None, since: Sequence[Session]) -
     return _with_partial(found, later, prompts)
 
 
-def _is_partial(session: Session, compared: frozenset[Place]) -> bool:
+def _is_partial(session: Session, compared: Sequence[Place]) -> bool:
     """Whether metrics are missing in it, as where a few tests were selected (``-k``)."""
-    return bool(session.measured) and not compared <= session.measured
+    return bool(session.measured) and not set(compared) <= set(session.measured)
 
 
 def _measured_again(found: Series, newest: Session, prompts: Mapping[str, str]) -> Series:

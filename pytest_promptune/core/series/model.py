@@ -31,7 +31,7 @@ class Session:
     current: Mapping[str, str] = field(default_factory=dict)
     #: Modules and names of the metrics of its tests, without those that every app has; empty where they
     #: aren't known.
-    measured: frozenset[Place] = frozenset()
+    measured: tuple[Place, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,8 +87,8 @@ class Series:
     adoption: Adopted | None = None
     #: The present state's samples are newer than those that spoke for it.
     is_remeasured: bool = False
-    #: The newest session that counts, where its `current` is neither what was adopted nor, without an adoption, the
-    #: starting point: it was changed by hand, and is the present state.
+    #: The newest session that counts, where its `current` is neither what was adopted nor, without an
+    #: adoption, the starting point: it was changed by hand, and is the present state.
     strayed: str | None = None
     #: Sessions after the one that speaks for the present state, which measured a part of its metrics only,
     #: oldest first; and those of them whose `current` is another.

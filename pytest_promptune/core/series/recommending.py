@@ -18,6 +18,7 @@ from pytest_promptune.core.series.final import (
     MetricChange,
     NodeChange,
     Recommendation,
+    UnjudgedGoal,
     goal_status,
 )
 from pytest_promptune.core.values import dataclass
@@ -35,7 +36,7 @@ class Findings:
 
     metrics: Sequence[MetricChange]
     goals: Sequence[GoalChange]
-    unmatched_goals: Sequence[str]
+    unjudged: Sequence[UnjudgedGoal]
     #: Of the goals file, and how many things in it could not be understood.
     goals_path: str
     goals_problems: int
@@ -53,7 +54,7 @@ def recommend(found: Findings) -> tuple[Recommendation, ...]:
     every = (
         *(() if found.is_outdated else _adopt(found.iterations)),
         *_open_goals(found.goals),
-        *(Recommendation(kind="goal_unmatched", values={"goal": goal}) for goal in found.unmatched_goals),
+        *_unjudged(found.unjudged),
         *_unread(found),
         *_regressed(found.metrics),
         *_undecided(found.metrics, found.present.runs),
@@ -103,6 +104,15 @@ def _open_goals(goals: Sequence[GoalChange]) -> Iterator[Recommendation]:
                     "status": goal_status(row),
                 },
             )
+
+
+def _unjudged(goals: Sequence[UnjudgedGoal]) -> Iterator[Recommendation]:
+    """Goals with two targets are faults of the file, which `_unread` counts."""
+    for each in goals:
+        if each.why == "unmatched":
+            yield Recommendation(kind="goal_unmatched", values={"goal": each.goal})
+        elif each.why == "misfit":
+            yield Recommendation(kind="goal_misfit", values={"goal": each.goal})
 
 
 def _unread(found: Findings) -> Iterator[Recommendation]:

@@ -98,24 +98,26 @@ def _headline(report: FinalReport, w: Words) -> list[Markup]:
     adopted = [each.adopted.variant for each in report.iterations if each.adopted is not None]
     told = _names(adopted, w) if adopted else w("none")
     found = [w("headline", iterations=len(report.iterations), adopted=told)]
-    if report.goals:
-        attained = sum(each.final.status == "attained" for each in report.goals)
-        met = sum(bool(each.final.met) for each in report.goals)
-        found.append(w("headline_goals", met=met, attained=attained, goals=len(report.goals)))
+    if report.goals or report.unjudged:
+        attained = report.goals_with(lambda row: row.status == "attained")
+        met = report.goals_with(lambda row: bool(row.met))
+        found.append(w("headline_goals", met=met, attained=attained, goals=report.number_of_goals))
         needed = report.goals_needed
         found.append(w("rule_all") if needed is None else w("rule_any", needed=needed))
     return found
 
 
 def _lines(report: FinalReport, w: Words) -> list[Markup]:
-    """One for each goal; without goals, for each gated metric that isn't the same throughout."""
+    """One for each goal; where none is judged, for each gated metric that isn't the same throughout."""
+    unjudged = [w(f"unjudged_{each.why}", goal=each.goal) for each in report.unjudged]
     if report.goals:
         metrics = {(each.name.module, each.name.metric): each for each in report.metrics}
         return [
             _goal_line(each, metrics.get((each.name.module, each.name.metric)), report, w)
             for each in report.goals
-        ]
-    return [_metric_line(each, report, w) for each in report.metrics if each.gated and not _is_constant(each)]
+        ] + unjudged
+    changed = [each for each in report.metrics if each.gated and not _is_constant(each)]
+    return unjudged + [_metric_line(each, report, w) for each in changed]
 
 
 def _is_constant(each: MetricChange) -> bool:

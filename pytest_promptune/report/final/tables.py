@@ -35,7 +35,7 @@ from pytest_promptune.core.series.final import (
 )
 from pytest_promptune.core.view import ComparisonRow, GoalRow, MetricName, NodeRow
 from pytest_promptune.core.wording import label
-from pytest_promptune.report.escape import code, codes
+from pytest_promptune.report.escape import code, codes, text
 from pytest_promptune.report.tables import Table
 from pytest_promptune.report.words import Words
 
@@ -169,6 +169,8 @@ def goal_table(report: FinalReport, w: Words) -> Table:
         cells = [row.goal, goal_metric(row, w), target(row, w), *values, mean(name, row.value)]
         cells += [interval(name, row.ci), goals.gap(row), goals.achievement(row)]
         rows.append((*(c if isinstance(c, Markup) else w.units(c) for c in cells), status(row, w)))
+    dashes = (UNKNOWN,) * (len(header) - 2)
+    rows += [(text(each.goal), *dashes, w("not_judged")) for each in report.unjudged]
     return Table(title=w("h_goals"), header=tuple(header), rows=tuple(rows))
 
 

@@ -38,6 +38,9 @@ WORDS: Mapping[str, str] = {
     "result_none": "no target",
     "price": "The price, measured but not gated: {metrics}.",
     "price_of": "{metric} {effect}",
+    "unjudged_unmatched": "{goal}: **not judged**, as no metric that was measured is what this goal means",
+    "unjudged_misfit": "{goal}: **not judged**, as its target can't be one of its metric",
+    "unjudged_contradicted": "{goal}: **not judged**, as the goals file gives it two targets",
     "goal_of": "{goal} ({metric})",
     "percentile_of": "p{percentile} of {metric}",
     # results
@@ -83,6 +86,7 @@ WORDS: Mapping[str, str] = {
     "status_unclear": "unclear",
     "status_reached": "reached, but that may be chance",
     "status_not_reached": "not reached, but that may be chance",
+    "not_judged": "not judged",
     "note_apart": "Mean and difference point in opposite directions in: {metrics}. The difference is that of typical "
     "cases (for latencies by geometric means), while a few outliers pull the means: the relative change of "
     "the means says nothing there.",
@@ -156,6 +160,8 @@ WORDS: Mapping[str, str] = {
     "r_goal_open": "**{goal}: {status}**. {value} {interval}, target {target} (gap {gap}).",
     "r_goal_unmatched": "**{goal} is not judged**: no metric that was measured is what this goal means. Name it "
     "under `promptune_goal_metrics`.",
+    "r_goal_misfit": "**{goal} is not judged**: its target can't be one of its metric, by unit, range or direction. "
+    "`pytest --promptune-plan` says why.",
     "r_goals_unread": "**Mend the goals file**: not understood in {path}: {count}. What stands there is not judged; `pytest-promptune goals` names it.",
     "r_regressed": "**{metric} got worse**: {before} → {after}. Cases: {cases}.",
     "r_adopt": "**Adopt {variant}**: it was better in iteration {iteration} ({numbers}). Run {command}.",

@@ -38,6 +38,9 @@ WORDS: Mapping[str, str] = {
     "result_none": "目標なし",
     "price": "代償（測定のみ、ゲート対象外）: {metrics}。",
     "price_of": "{metric} {effect}",
+    "unjudged_unmatched": "{goal}: **判定なし**（対応する指標が測定されていない）",
+    "unjudged_misfit": "{goal}: **判定なし**（目標値が指標に合わない）",
+    "unjudged_contradicted": "{goal}: **判定なし**（目標ファイルに目標値が二つある）",
     "goal_of": "{goal}（{metric}）",
     "percentile_of": "{metric} の p{percentile}",
     # results
@@ -83,6 +86,7 @@ WORDS: Mapping[str, str] = {
     "status_unclear": "不明確",
     "status_reached": "到達（偶然の可能性あり）",
     "status_not_reached": "未到達（偶然の可能性あり）",
+    "not_judged": "判定なし",
     "note_apart": "平均の変化と差の向きが逆の指標: {metrics}。差は典型的なケースのもの（レイテンシは幾何平均による）で、平均は"
     "少数の外れ値に引かれるため、平均の相対変化には意味がない。",
     "note_goals": "達成: 信頼区間全体が目標値を満たす。未達: 信頼区間全体が目標値を満たさない。信頼区間が目標値をまたぐ"
@@ -155,6 +159,8 @@ WORDS: Mapping[str, str] = {
     "r_goal_open": "**目標 {goal}: {status}**。{value} {interval}、目標値 {target}（差 {gap}）。",
     "r_goal_unmatched": "**目標 {goal} は判定されていない**: 対応する指標が測定されていない。"
     "`promptune_goal_metrics` で指標を指定する。",
+    "r_goal_misfit": "**目標 {goal} は判定されていない**: 目標値の単位、範囲または方向が指標に合わない。"
+    "理由は `pytest --promptune-plan` で確認できる。",
     "r_goals_unread": "**目標ファイルを修正する**: {path} に解釈できない箇所が {count} 件あり、判定されていない。`pytest-promptune goals` で確認できる。",
     "r_regressed": "**{metric} が悪化**: {before} → {after}。該当ケース: {cases}。",
     "r_adopt": "**{variant} を採用する**: イテレーション {iteration} で改善が確認された（{numbers}）。"

@@ -18,7 +18,7 @@ from pytest_promptune.core.casebook import MARKS
 from pytest_promptune.core.circumstances import What
 from pytest_promptune.core.model import Change
 from pytest_promptune.core.results import GRAVEST
-from pytest_promptune.core.series.final import RecommendationKind, RemarkKind
+from pytest_promptune.core.series.final import RecommendationKind, RemarkKind, Unjudged, UnjudgedGoal
 from pytest_promptune.report.final.json import to_json
 from pytest_promptune.report.final.markdown import render_final
 from pytest_promptune.report.markdown import Picture
@@ -68,6 +68,7 @@ def test_every_kind_has_words(language):
     keys = set(Words(language)._words)
     assert {f"r_{kind}" for kind in get_args(RecommendationKind)} <= keys
     assert {f"m_{kind}" for kind in get_args(RemarkKind)} <= keys
+    assert {f"unjudged_{why}" for why in get_args(Unjudged)} <= keys
     assert {f"d_{what}" for what in get_args(What)} <= keys
     assert {f"book_{each}" for each in (*MARKS, *GRAVEST) if each != "skipped"} <= keys
 
@@ -98,6 +99,7 @@ def test_words_that_nobody_uses_are_gone():
         "m_",
         "d_",
         "status_",
+        "unjudged_",
         "verdict_",
         "action_",
         "kind_",
@@ -144,6 +146,34 @@ def test_the_summary_has_a_line_for_each_goal():
         "- Accuracy (`test_intent`): 75.0 % → 86.0 % (+11.0 [+2.9, +19.5] pts, p 0.046), target 90.0 % or "
         "higher: **not reached, but that may be chance**"
     ) in text
+
+
+def test_every_goal_is_counted():
+    """Those that aren't judged as well: a line for each, with why, and a row."""
+    unjudged = (
+        UnjudgedGoal(goal="Kindness", why="unmatched"),
+        UnjudgedGoal(goal="Speed", why="misfit"),
+        UnjudgedGoal(goal="Cost", why="contradicted"),
+    )
+    met = replace(finals.goal(0.95, "attained"), name=views.metric_name())
+    goals = (finals.GoalChange(initial=met, final=met),)
+    text = render_final(finals.report(goals=goals, unjudged=unjudged))
+    assert "Goals reached: 1 of 4, beyond chance: 1. All goals must be reached." in text
+    assert "- Kindness: **not judged**, as no metric that was measured is what this goal means\n" in text
+    assert "- Speed: **not judged**, as its target can't be one of its metric\n" in text
+    assert "- Cost: **not judged**, as the goals file gives it two targets\n" in text
+    assert "| Kindness | – | – | – | – | – | – | – | not judged |" in text
+    text = render_final(finals.report(goals=(), unjudged=unjudged[:1]))
+    assert "Goals reached: 0 of 1" in text
+    assert "- Kindness: **not judged**" in text
+    assert "- `test_intent`: 75.0 % → 86.0 %" in text
+
+
+def test_a_goal_of_several_metrics_is_one():
+    """It is reached where all of them are."""
+    met, missed = finals.goal(0.95, "attained"), finals.goal(0.5, "missed", name=views.WORDS)
+    goals = tuple(finals.GoalChange(initial=row, final=row) for row in (met, missed))
+    assert "Goals reached: 0 of 1, beyond chance: 0." in render_final(finals.report(goals=goals))
 
 
 def test_results_have_initial_and_final():
