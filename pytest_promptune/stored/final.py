@@ -200,7 +200,7 @@ class _Gathering:
             started=session.started,
             commit=session.commit,
             dirty=session.dirty,
-            note=session.note,
+            notes=iteration.notes,
             repeats=iteration.repeats,
             by_hand=iteration.by_hand,
             tried=_understood(_tried, document, iteration.tried, session.experiment),

@@ -61,6 +61,14 @@ def test_measuring_the_same_again_is_the_same_iteration():
     ]
 
 
+def test_notes_of_all_measurements_are_kept():
+    """Oldest first, each once."""
+    notes = ("why", None, "again", "why")
+    sessions = [session(2 + i, "compare", "b", note=note) for i, note in enumerate(notes)]
+    (found,) = series_of([BASELINE, *sessions], []).iterations
+    assert found.notes == ("why", "again")
+
+
 def test_the_same_variant_of_another_app_is_another_iteration():
     """What it is compared with changed."""
     found = series_of(

@@ -328,6 +328,15 @@ def test_what_can_not_be_reported(suite, ask):
     assert "no such goals file" in ask("report", "--goals", "none.md", code=2)
 
 
+def test_notes_of_the_baseline_and_of_repeats(suite, ask):
+    """All that somebody noted in the series stands in it."""
+    suite.record("--promptune-note=as it was")
+    suite.run("--promptune-compare", "--promptune-note=first")
+    suite.run("--promptune-compare", "--promptune-note=second")
+    text = ask("report", "--out", "-")
+    assert re.findall(r"^Note: (.*)$", text, re.MULTILINE) == ["as it was", "first", "second"]
+
+
 def test_goals_that_mean_nothing_here(suite, ask):
     """Are told, and not silently left out."""
     suite.write({"fine-tune.md": GOALS.replace("Answer", "Politeness")})

@@ -94,6 +94,7 @@ def _iteration(number: int, group: Sequence[Session], adoptions: Sequence[Adopte
         tried=tuple(name for name in session.variants if name != CURRENT),
         adopted=max(mine, key=lambda each: each.at) if mine else None,
         repeats=repeats,
+        notes=tuple(dict.fromkeys(each.note for each in group if each.note)),
     )
 
 

@@ -166,7 +166,8 @@ class IterationReport:
     started: str
     commit: str | None
     dirty: bool | None
-    note: str | None
+    #: Of all its measurements, oldest first.
+    notes: tuple[str, ...]
     #: Ids of earlier measurements of the same.
     repeats: tuple[str, ...]
     #: Prompts of `current` that changed by hand since the iteration before.

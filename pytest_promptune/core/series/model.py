@@ -68,6 +68,8 @@ class Iteration:
     adopted: Adopted | None = None
     #: Ids of earlier measurements of the same variants.
     repeats: tuple[str, ...] = ()
+    #: What was noted of all of these measurements, oldest first, each once.
+    notes: tuple[str, ...] = ()
     #: Prompts of `current` that are neither as the iteration before measured them, for the first one as the
     #: starting point, nor as what was adopted since has them: changed by hand.
     by_hand: tuple[str, ...] = ()

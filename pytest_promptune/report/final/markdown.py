@@ -76,6 +76,7 @@ def values(report: FinalReport, w: Words) -> dict[str, Any]:
         "differences": [
             w(f"d_{each.what}", before=each.before, after=each.after) for each in report.differences
         ],
+        "start": _start(report, w),
         "iterations": [_iteration(each, report, w) for each in report.iterations],
         "cases": [_cases(each, w) for each in report.cases if _has_changes(each)],
         "cases_same": _same_cases(report, w),
@@ -185,23 +186,42 @@ def _iteration(each: IterationReport, report: FinalReport, w: Words) -> dict[str
     return {
         "title": w("iteration", number=each.number, variants=_names((t.name for t in each.tried), w)),
         "about": [*_about(each, w), *_level(each, report, w)],
-        "note": w("note", note=each.note) if each.note else "",
+        "notes": _notes(each.notes, w),
         "table": table,
         "changes": [_changes(tried, w) for tried in each.tried],
         "decision": _decision(each, w),
     }
 
 
+def _start(report: FinalReport, w: Words) -> dict[str, Any]:
+    """What is to be said of the starting point where it is no iteration as well: what was noted of it."""
+    begins = report.series.begins
+    is_iteration = any(each.experiment == begins.experiment for each in report.iterations)
+    notes = _notes([begins.note] if begins.note and not is_iteration else [], w)
+    about = _measured_as(begins.experiment, begins.started, begins.commit, w, dirty=begins.dirty)
+    return {"title": w("iteration_start"), "about": [about], "notes": notes}
+
+
+def _notes(notes: Iterable[str], w: Words) -> list[Markup]:
+    return [w("note", note=note) for note in notes]
+
+
 def _about(each: IterationReport, w: Words) -> list[Markup]:
-    commit: Markup | None = code(each.commit) if each.commit else None
-    if commit is not None and each.dirty:
-        commit = w("with_changes", commit=commit)
-    found = [w("iteration_of", experiment=each.experiment, date=each.started[:10], commit=commit)]
+    found = [_measured_as(each.experiment, each.started, each.commit, w, dirty=each.dirty)]
     if each.repeats:
         found.append(w("iteration_repeats", experiments=each.repeats))
     if each.by_hand:
         found.append(w("iteration_by_hand", prompts=each.by_hand))
     return found
+
+
+def _measured_as(
+    experiment: str, started: str, commit: str | None, w: Words, *, dirty: bool | None
+) -> Markup:
+    shown: Markup | None = code(commit) if commit else None
+    if shown is not None and dirty:
+        shown = w("with_changes", commit=shown)
+    return w("iteration_of", experiment=experiment, date=started[:10], commit=shown)
 
 
 def _level(each: IterationReport, report: FinalReport, w: Words) -> list[Markup]:

@@ -117,6 +117,7 @@ WORDS: Mapping[str, str] = {
     "d_commit": "Commits differ: {before} before, {after} after.",
     # iterations
     "iteration": "Iteration {number}: {variants}",
+    "iteration_start": "Iteration 0: the initial state",
     "iteration_of": "Experiment {experiment} of {date}, commit {commit}.",
     "iteration_repeats": "Measured before in {experiments}; the newest counts.",
     "iteration_by_hand": "**Changed by hand before it**, without an adoption: {prompts}. That is part of what "

@@ -116,6 +116,7 @@ WORDS: Mapping[str, str] = {
     "d_commit": "コミットが異なる: 初期は {before}、最終は {after}。",
     # iterations
     "iteration": "イテレーション {number}: {variants}",
+    "iteration_start": "イテレーション 0: 初期状態",
     "iteration_of": "実験 {experiment}（{date}、コミット {commit}）。",
     "iteration_repeats": "{experiments} でも測定済み。最新の測定を採用。",
     "iteration_by_hand": "**この前に、採用の手続きなしで変更されたプロンプト**: {prompts}。"

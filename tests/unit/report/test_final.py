@@ -234,6 +234,20 @@ def test_iterations_tell_what_changed_and_what_was_decided():
     assert "More than one thing is changed at a time" in text
 
 
+def test_every_note_is_told():
+    """Those of repeated measurements, and that of the starting point, unless it is an iteration itself."""
+    each = finals.iteration(notes=("first look", "again, quieter"))
+    noted = replace(finals.series(), begins=replace(finals.series().begins, note="before *all*", dirty=True))
+    text = render_final(finals.report(iterations=(each,), series=noted))
+    assert "\n\nNote: first look\n\nNote: again, quieter\n\n" in text
+    assert f"### Iteration 0: the initial state\n\nExperiment `{finals.FIRST}` of 2026-11-22" in text
+    assert "\n\nNote: before \\*all\\*\n\n### Iteration 1" in text
+    assert "## Iterations" in render_final(finals.report(iterations=(), series=noted))
+    own = finals.iteration(experiment=finals.FIRST, notes=("before *all*",))
+    assert render_final(finals.report(iterations=(own,), series=noted)).count("before \\*all\\*") == 1
+    assert "Iteration 0" not in render_final(finals.report())
+
+
 def test_prompts_that_changed_by_hand_are_named_at_the_iteration():
     """Where any did."""
     assert "by hand" not in render_final(finals.report())
@@ -446,7 +460,7 @@ def test_foreign_text_stays_text(language):
         ),
         cases=(replace(base.cases[0], cases=(replace(base.cases[0].cases[0], case=NASTY),)),),
         nodes=(replace(base.nodes[0], node=NASTY, app=NASTY), replace(base.nodes[0], app="b")),
-        iterations=(finals.iteration(note=NASTY, tried=(variant,), experiment=NASTY, commit=NASTY),),
+        iterations=(finals.iteration(notes=(NASTY,), tried=(variant,), experiment=NASTY, commit=NASTY),),
         recommendations=tuple(
             finals.Recommendation(kind=kind, values=_filled(f"r_{kind}") | _nasty(f"r_{kind}"))
             for kind in get_args(RecommendationKind)
