@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from pytest_promptune.adopted_commits import find_commits
+from pytest_promptune.adopted_commits import find_commits, lost_commits
 from pytest_promptune.core.checks import APP_METRICS
 from pytest_promptune.core.codec import sha256
 from pytest_promptune.core.errors import StoreError
@@ -179,12 +179,20 @@ def _adopted(log: ExperimentLog, adoption: Adoption) -> Adopted:
 
 
 def _with_commits(adoptions: Sequence[Adopted], root: Path) -> list[Adopted]:
-    """``adopt`` without ``--commit`` prints the command that makes one: the log never hears of it."""
-    found = find_commits(root, (each for each in adoptions if each.commit is None))
-    return [
-        each if each.commit else replace(each, commit=found.get((each.experiment, each.variant)))
-        for each in adoptions
-    ]
+    """With the commits that HEAD has.
+
+    ``adopt`` without ``--commit`` prints the command that makes one: the log never hears of it. Nor does it
+    of commits that were amended, rebased or squashed since.
+    """
+    lost = lost_commits(root, (each.commit for each in adoptions if each.commit))
+    found = find_commits(root, (each for each in adoptions if each.commit is None or each.commit in lost))
+    return [_with_commit(each, found.get((each.experiment, each.variant)), lost) for each in adoptions]
+
+
+def _with_commit(adopted: Adopted, found: str | None, lost: Set[str]) -> Adopted:
+    if found is not None:
+        return replace(adopted, commit=found)
+    return replace(adopted, is_elsewhere=adopted.commit in lost)
 
 
 def _texts(found: Any) -> dict[str, str]:

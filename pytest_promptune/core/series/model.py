@@ -43,6 +43,8 @@ class Adopted:
     #: ISO 8601, UTC.
     at: str
     commit: str | None = None
+    #: HEAD hasn't the commit, nor another one of the adoption.
+    is_elsewhere: bool = False
     #: Hashes of the app's prompts as they are with it, by name; empty where they aren't known.
     prompts: Mapping[str, str] = field(default_factory=dict)
 

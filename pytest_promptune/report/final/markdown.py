@@ -262,7 +262,9 @@ def _kind(kind: str, w: Words) -> str:
 
 def _decision(each: IterationReport, w: Words) -> list[Markup]:
     if each.adopted is not None:
-        commit = code(each.adopted.commit[:10]) if each.adopted.commit else None
+        commit: Markup | None = code(each.adopted.commit[:10]) if each.adopted.commit else None
+        if commit is not None and each.adopted.is_elsewhere:
+            commit = w("elsewhere", commit=commit)
         return [w("decided_adopted", variant=each.adopted.variant, date=each.adopted.at[:10], commit=commit)]
     found = [w("decided_nothing")]
     if each.suggested in ("record", "adopt", "continue", "stop", "plateau", "investigate"):

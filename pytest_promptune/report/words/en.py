@@ -136,6 +136,7 @@ WORDS: Mapping[str, str] = {
     "more_lines": "… {rest} more lines",
     "not_compared": "Nothing was compared.",
     "decided_adopted": "Decision: {variant} was adopted on {date} (commit {commit}).",
+    "elsewhere": "{commit}, not in this branch",
     "decided_nothing": "Decision: nothing was adopted.",
     "suggested": "Suggested: {action}.",
     "suggested_variant": "Suggested: {action} {variant}.",

@@ -135,6 +135,7 @@ WORDS: Mapping[str, str] = {
     "more_lines": "… ほか {rest} 行",
     "not_compared": "比較は行われていない。",
     "decided_adopted": "決定: {variant} を {date} に採用（コミット {commit}）。",
+    "elsewhere": "{commit}、このブランチにはない",
     "decided_nothing": "決定: 採用なし。",
     "suggested": "提案: {action}。",
     "suggested_variant": "提案: {variant} の{action}。",

@@ -224,6 +224,9 @@ def test_iterations_tell_what_changed_and_what_was_decided():
     assert "```diff\n--- current/intent.j2\n+++ fewshot/intent.j2\n" in text
     assert "-Classify.\n+Classify:\n+Examples.\n" in text
     assert "**Decision: `fewshot` was adopted on 2026-11-22 (commit `1a2b3c4d5e`).**" in text
+    elsewhere = finals.iteration(adopted=replace(finals.ADOPTED, is_elsewhere=True))
+    text = render_final(finals.report(iterations=(elsewhere,)))
+    assert "2026-11-22 (commit `1a2b3c4d5e`, not in this branch).**" in text
     suggested = finals.iteration(adopted=None, suggested="adopt", suggested_variant="fewshot")
     text = render_final(finals.report(iterations=(suggested,)))
     assert "**Decision: nothing was adopted. Suggested: adopt `fewshot`.**" in text
