@@ -32,6 +32,10 @@ TEMPLATE = "final/report.md.j2"
 _UNFOLDED = 12
 #: And longer diffs.
 _LONG_DIFF = 30
+#: Values of recommendations that are numbers with their units, and no words of users.
+_NUMBERS = frozenset(
+    {"value", "interval", "target", "gap", "before", "after", "cost", "time", "share", "numbers"}
+)
 _KINDS = ("binary", "latency", "cost")
 
 
@@ -156,11 +160,12 @@ def _line(
     w: Words,
 ) -> Markup:
     if not is_changed:
-        return w("line_still", what=what, after=after, result=result)
+        return w("line_still", what=what, after=w.number(after), result=result)
+    moved = {"what": what, "before": w.number(before), "after": w.number(after), "result": result}
     if row is None or row.p is None or row.constant:
-        return w("line_moved", what=what, before=before, after=after, result=result)
+        return w("line_moved", **moved)
     p = probability(row.p_adjusted if row.gated and row.p_adjusted is not None else row.p)
-    return w("line_compared", what=what, before=before, after=after, effect=effect(row), p=p, result=result)
+    return w("line_compared", effect=w.number(effect(row)), p=p, **moved)
 
 
 def _price(report: FinalReport, w: Words) -> Markup | str:
@@ -169,7 +174,7 @@ def _price(report: FinalReport, w: Words) -> Markup | str:
     worse = [r for r in rows if r.name.kind in ("latency", "cost") and r.verdict == "regressed"]
     if not worse:
         return ""
-    told = [w("price_of", metric=label(row.name), effect=effect(row)) for row in worse]
+    told = [w("price_of", metric=label(row.name), effect=w.number(effect(row))) for row in worse]
     return w("price", metrics=Markup(w.plain("list")).join(told))
 
 
@@ -306,6 +311,7 @@ def _cases(found: CaseChanges, w: Words) -> dict[str, Any]:
 
 def _recommended(kind: str, given: Any, w: Words) -> Markup:
     filled = dict(given)
+    filled |= {name: w.number(str(filled[name])) for name in _NUMBERS & set(filled)}
     if "status" in filled:
         filled["status"] = w(f"status_{filled['status']}")
     return w(f"r_{kind}", **filled)

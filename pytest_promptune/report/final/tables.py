@@ -166,7 +166,7 @@ def goal_table(report: FinalReport, w: Words) -> Table:
     for each in report.goals:
         row, name = each.final, each.name
         values = [mean(name, each.initial.value)] if report.is_changed else []
-        cells = [row.goal, goal_metric(row, w), target(row, w), *values, mean(name, row.value)]
+        cells = [text(row.goal), goal_metric(row, w), target(row, w), *values, mean(name, row.value)]
         cells += [interval(name, row.ci), goals.gap(row), goals.achievement(row)]
         rows.append((*(c if isinstance(c, Markup) else w.units(c) for c in cells), status(row, w)))
     dashes = (UNKNOWN,) * (len(header) - 2)
@@ -184,7 +184,7 @@ def goal_metric(row: GoalRow, w: Words) -> Markup:
 def target(row: GoalRow, w: Words) -> str:
     """``90.0 % or higher``."""
     key = "at_least" if row.direction == "higher" else "at_most"
-    return w(key, value=mean(row.name, row.target))
+    return w(key, value=w.number(mean(row.name, row.target)))
 
 
 def status(row: GoalRow, w: Words) -> str:

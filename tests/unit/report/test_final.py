@@ -427,6 +427,36 @@ def test_japanese_has_the_same_numbers():
     assert "**改善**" in text
 
 
+def test_words_of_users_are_not_translated():
+    """Units of our own numbers are; goals, notes, models and descriptions stay as they are."""
+    w = Words("ja")
+    assert w.number("+11.0 [+2.9, +19.5] pts") == "+11.0 [+2.9, +19.5] ポイント"
+    assert (w.units("1,234 tokens"), w.units(" tokens"), w.units("2 min 5 s")) == (
+        "1,234 トークン",
+        " トークン",
+        "2 分 5 s",
+    )
+    base, said = finals.report(), "Input tokens, saved 40 tokens, 3 pts in 2 min all"
+    goals = tuple(
+        finals.GoalChange(initial=replace(g.initial, goal=said), final=replace(g.final, goal=said))
+        for g in base.goals
+    )
+    unjudged = (UnjudgedGoal(goal=said, why="unmatched"),)
+    values = dict(base.recommendations[0].values) | {"goal": said}
+    report = finals.report(
+        goals=goals,
+        unjudged=unjudged,
+        iterations=(finals.iteration(notes=(said,), tried=(finals.tried(description=said),)),),
+        differences=(finals.Difference(what="models", before=said, after="b"),),
+        recommendations=(finals.Recommendation(kind="goal_open", values=values),),
+    )
+    text = render_final(report, language="ja")
+    assert text.count(said) == 8
+    assert "トークン、" not in text
+    assert "+11.0 [+2.9, +19.5] ポイント、p" in text
+    assert "目標値 90.0 %（差 −4.0 ポイント）" in text
+
+
 # -- hostile texts and users' templates -----------------------------------------------------------------
 
 
