@@ -234,24 +234,33 @@ def _conditions(about: Circumstances, w: Words) -> dict[str, str]:
 
 
 def tried_table(tried: Sequence[Tried], report: FinalReport, w: Words) -> Table:
-    """What came of the variants of one iteration: what is gated, and what it costs."""
+    """What came of the variants of one iteration; metrics that none of them changed are named below."""
     header = (
         *(w(key) for key in ("c_variant", "c_metric", "c_reference", "c_candidate")),
         w("c_difference", level=level(report)),
         *(w(key) for key in ("c_p", "c_adjusted", "c_result")),
     )
-    rows = []
-    for each in tried:
-        for row in (row for row in each.comparisons if not row.constant):
-            name = row.name
-            told = label(name) if len(report.apps) < 2 else name.metric
-            cells = [code(each.name), code(told), mean(name, row.reference_mean)]
-            cells += [mean(name, row.candidate_mean), effect(row), *_probabilities(row)]
-            shown = (c if isinstance(c, Markup) else w.units(c) for c in cells)
-            rows.append((*shown, verdict(row, w, gated=row.gated)))
-    compared = [row for each in tried for row in each.comparisons]
-    apart = (r.name for r in compared if _is_apart(r, r.reference_mean, r.candidate_mean))
-    return Table(title="", header=header, rows=tuple(rows), notes=_note_apart(apart, w))
+    compared = [(each, row) for each in tried for row in each.comparisons]
+    kept = {(each.name.module, each.name.metric) for each in report.goals}
+    kept |= {(row.name.module, row.name.metric) for _, row in compared if not row.constant}
+    rows, same = [], []
+    for each, row in compared:
+        told = label(row.name) if len(report.apps) < 2 else row.name.metric
+        if (row.name.module, row.name.metric) in kept:
+            rows.append(_tried_row(each, row, told, w))
+        else:
+            same.append(told)
+    unchanged = (w("unchanged", metrics=list(dict.fromkeys(same))),) if same else ()
+    apart = (row.name for _, row in compared if _is_apart(row, row.reference_mean, row.candidate_mean))
+    return Table(title="", header=header, rows=tuple(rows), notes=(*unchanged, *_note_apart(apart, w)))
+
+
+def _tried_row(tried: Tried, row: ComparisonRow, told: str, w: Words) -> tuple[str, ...]:
+    name = row.name
+    cells = [code(tried.name), code(told), mean(name, row.reference_mean)]
+    cells += [mean(name, row.candidate_mean), effect(row), *_probabilities(row)]
+    shown = (c if isinstance(c, Markup) else w.units(c) for c in cells)
+    return (*shown, verdict(row, w, gated=row.gated))
 
 
 # -- cases -----------------------------------------------------------------------------------------

@@ -76,6 +76,7 @@ WORDS: Mapping[str, str] = {
     "at_least": "{value} or higher",
     "at_most": "{value} or less",
     "not_gated": "{verdict} (not gated)",
+    "unchanged": "Unchanged: {metrics}.",
     "equal": "equal in both",
     "verdict_improved": "improved",
     "verdict_regressed": "regressed",

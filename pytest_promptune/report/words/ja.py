@@ -76,6 +76,7 @@ WORDS: Mapping[str, str] = {
     "at_least": "{value} 以上",
     "at_most": "{value} 以下",
     "not_gated": "{verdict}（ゲート対象外）",
+    "unchanged": "変化のなかった指標: {metrics}。",
     "equal": "両方とも同じ値",
     "verdict_improved": "改善",
     "verdict_regressed": "悪化",

@@ -299,6 +299,25 @@ def test_metrics_without_any_change_are_only_named():
     assert "`K000`" not in text
 
 
+def test_unchanged_metrics_of_an_iteration():
+    """They are named below its table; a goal's stays in it, and so does one that another variant changes."""
+    same = {"reference_mean": 1.0, "candidate_mean": 1.0, "difference": 0.0, "p": None, "p_adjusted": None}
+    same |= {"ci": (-0.1, 0.1), "verdict": "unchanged", "constant": True}
+    goal, error = finals.compared(**same), finals.compared(name=views.ERROR_RATE, **same)
+    still = finals.tried(comparisons=(goal, error))
+    text = render_final(finals.report(iterations=(finals.iteration(tried=(still,)),)))
+    assert "| `fewshot` | `test_intent` | 100.0 % | 100.0 % | 0.0 [−10.0, +10.0] pts | – | – |" in text
+    assert "| `fewshot` | `error_rate`" not in text
+    assert "\n\nUnchanged: `error_rate`.\n\n" in text
+    text = render_final(finals.report(goals=(), iterations=(finals.iteration(tried=(still,)),)))
+    assert "Unchanged: `test_intent`, `error_rate`.\n" in text
+    assert "Nothing was compared" not in text
+    other = finals.tried("other", comparisons=(finals.compared(name=views.ERROR_RATE),))
+    text = render_final(finals.report(iterations=(finals.iteration(tried=(still, other)),)))
+    assert "| `fewshot` | `error_rate` | 100.0 % | 100.0 %" in text
+    assert "Unchanged:" not in text
+
+
 def test_the_price_is_told():
     """What got worse without being gated, as times and cost: nobody adopts a variant without knowing."""
     base = finals.report()
