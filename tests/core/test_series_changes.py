@@ -201,6 +201,18 @@ def test_flaky_cases_and_errors():
     assert found[1].values == {"count": 3, "of": 100}
 
 
+def test_errors_in_some_runs():
+    """They don't pass; where a test of the app is flaky in the same cases, that says it."""
+    rate = views.metric_row(views.ERROR_RATE, flaky_cases=("c1",))
+    errors = metric(name=views.ERROR_RATE, initial=rate, final=rate)
+    flaky = metric(final=views.metric_row(flaky_cases=("c1", "c2")))
+    assert kinds(recommend(findings(metrics=(flaky, errors)))) == ["flaky"]
+    other = metric(final=views.metric_row(flaky_cases=("c2",)))
+    found = recommend(findings(metrics=(other, errors)))
+    assert kinds(found) == ["flaky", "flaky_errors"]
+    assert found[1].values == {"app": views.APP, "count": 1, "of": 20, "cases": ("c1",)}
+
+
 def test_nodes_with_more_than_half_of_cost_or_time():
     """Of one node alone there is nothing to say, nor of two that have half each."""
 

@@ -36,6 +36,7 @@ RecommendationKind = Literal[
     "cost_share",
     "latency_share",
     "flaky",
+    "flaky_errors",
     "thin_category",
     "errored",
     "none",

@@ -22,7 +22,7 @@ from pytest_promptune.core.series.final import (
     goal_status,
 )
 from pytest_promptune.core.values import dataclass
-from pytest_promptune.core.view import NodeRow
+from pytest_promptune.core.view import MetricName, NodeRow
 from pytest_promptune.core.wording import label
 
 #: A node with a larger share of cost or time is worth a look: of no other one can that be said.
@@ -173,18 +173,23 @@ def _shares(nodes: Sequence[NodeChange]) -> Iterator[Recommendation]:
 
 
 def _flaky(metrics: Sequence[MetricChange]) -> Iterator[Recommendation]:
-    for each in metrics:
-        row = each.final or each.initial
-        if row is not None and row.flaky_cases and each.gated:
-            yield Recommendation(
-                kind="flaky",
-                values={
-                    "metric": row.name.metric,
-                    "count": len(row.flaky_cases),
-                    "of": row.n_cases,
-                    "cases": row.flaky_cases,
-                },
-            )
+    """Errors are told once: not where the tests of the app are flaky in the same cases."""
+    gated = [each.final or each.initial for each in metrics if each.gated]
+    rows = [row for row in gated if row is not None and row.flaky_cases]
+    told: dict[str, set[str]] = {}
+    for row in rows:
+        if not _is_of_errors(row.name):
+            told.setdefault(row.name.app, set()).update(row.flaky_cases)
+    for row in rows:
+        numbers = {"count": len(row.flaky_cases), "of": row.n_cases, "cases": row.flaky_cases}
+        if not _is_of_errors(row.name):
+            yield Recommendation(kind="flaky", values={"metric": row.name.metric} | numbers)
+        elif not told.get(row.name.app, set()).issuperset(row.flaky_cases):
+            yield Recommendation(kind="flaky_errors", values={"app": row.name.app} | numbers)
+
+
+def _is_of_errors(name: MetricName) -> bool:
+    return name.metric == f"{name.app}::error_rate"
 
 
 def _errored(present: Circumstances) -> Iterator[Recommendation]:

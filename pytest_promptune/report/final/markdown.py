@@ -19,7 +19,6 @@ from pytest_promptune.core.series.final import (
     Tried,
 )
 from pytest_promptune.core.view import ComparisonRow
-from pytest_promptune.core.wording import label
 from pytest_promptune.report import changes
 from pytest_promptune.report.escape import code
 from pytest_promptune.report.final import tables
@@ -82,7 +81,7 @@ def values(report: FinalReport, w: Words) -> dict[str, Any]:
         ],
         "start": _start(report, w),
         "iterations": [_iteration(each, report, w) for each in report.iterations],
-        "cases": [_cases(each, w) for each in report.cases if _has_changes(each)],
+        "cases": [_cases(each, report, w) for each in report.cases if _has_changes(each)],
         "cases_same": _same_cases(report, w),
         "nodes": tables.node_table(report.nodes, report, w),
         "plots": (),
@@ -132,7 +131,7 @@ def _is_constant(each: MetricChange) -> bool:
 def _goal_line(goal: GoalChange, metric: MetricChange | None, report: FinalReport, w: Words) -> Markup:
     row = goal.final
     result = w("result_goal", target=tables.target(row, w), status=tables.status(row, w))
-    what = w("goal_of", goal=row.goal, metric=tables.goal_metric(row, w))
+    what = w("goal_of", goal=row.goal, metric=tables.goal_metric(row, report, w))
     comparison = metric.comparison if metric is not None and row.percentile is None else None
     before, after = mean(goal.name, goal.initial.value), mean(goal.name, row.value)
     return _line(what, before, after, comparison, result, is_changed=report.is_changed, w=w)
@@ -146,7 +145,9 @@ def _metric_line(each: MetricChange, report: FinalReport, w: Words) -> Markup:
     before, after = (mean(each.name, None if m is None else m.mean) for m in (each.initial, each.final))
     if not report.is_changed:
         after = before
-    return _line(tables.name_of(each.name), before, after, row, result, is_changed=report.is_changed, w=w)
+    return _line(
+        tables.name_of(each.name, report, w), before, after, row, result, is_changed=report.is_changed, w=w
+    )
 
 
 def _line(
@@ -174,7 +175,10 @@ def _price(report: FinalReport, w: Words) -> Markup | str:
     worse = [r for r in rows if r.name.kind in ("latency", "cost") and r.verdict == "regressed"]
     if not worse:
         return ""
-    told = [w("price_of", metric=label(row.name), effect=w.number(effect(row))) for row in worse]
+    told = [
+        w("price_of", metric=tables.name_of(row.name, report, w), effect=w.number(effect(row)))
+        for row in worse
+    ]
     return w("price", metrics=Markup(w.plain("list")).join(told))
 
 
@@ -290,11 +294,11 @@ def _has_changes(found: CaseChanges) -> bool:
 
 
 def _same_cases(report: FinalReport, w: Words) -> Markup | str:
-    same = [tables.name_of(each.name) for each in report.cases if not _has_changes(each)]
+    same = [tables.name_of(each.name, report, w) for each in report.cases if not _has_changes(each)]
     return w("cases_same", metrics=Markup(w.plain("list")).join(same)) if same else ""
 
 
-def _cases(found: CaseChanges, w: Words) -> dict[str, Any]:
+def _cases(found: CaseChanges, report: FinalReport, w: Words) -> dict[str, Any]:
     counts = {name: found.count(name) for name in ("improved", "kept", "degraded")}
     told = [w("cases_counts", confirmed=found.confirmed, **counts)]
     if unknown := found.count("unknown"):
@@ -302,7 +306,7 @@ def _cases(found: CaseChanges, w: Words) -> dict[str, Any]:
     table = tables.case_table(found, w)
     is_folded = len(table.rows) > _UNFOLDED
     return {
-        "title": tables.name_of(found.name),
+        "title": tables.name_of(found.name, report, w),
         "counts": told,
         "table": table,
         "fold": w("show_cases", number=len(table.rows)) if is_folded else "",

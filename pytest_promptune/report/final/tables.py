@@ -166,7 +166,7 @@ def goal_table(report: FinalReport, w: Words) -> Table:
     for each in report.goals:
         row, name = each.final, each.name
         values = [mean(name, each.initial.value)] if report.is_changed else []
-        cells = [text(row.goal), goal_metric(row, w), target(row, w), *values, mean(name, row.value)]
+        cells = [text(row.goal), goal_metric(row, report, w), target(row, w), *values, mean(name, row.value)]
         cells += [interval(name, row.ci), goals.gap(row), goals.achievement(row)]
         rows.append((*(c if isinstance(c, Markup) else w.units(c) for c in cells), status(row, w)))
     dashes = (UNKNOWN,) * (len(header) - 2)
@@ -174,11 +174,12 @@ def goal_table(report: FinalReport, w: Words) -> Table:
     return Table(title=w("h_goals"), header=tuple(header), rows=tuple(rows))
 
 
-def goal_metric(row: GoalRow, w: Words) -> Markup:
-    """The metric, with the percentile if it isn't the mean."""
+def goal_metric(row: GoalRow, report: FinalReport, w: Words) -> Markup:
+    """The metric, with the percentile if it isn't the mean, and the app's name where there are several."""
+    shown = code(row.name.metric) if len(report.apps) < 2 else name_of(row.name, report, w)
     if row.percentile is None:
-        return code(row.name.metric)
-    return w("percentile_of", percentile=f"{row.percentile:g}", metric=row.name.metric)
+        return shown
+    return w("percentile_of", percentile=f"{row.percentile:g}", metric=shown)
 
 
 def target(row: GoalRow, w: Words) -> str:
@@ -338,6 +339,7 @@ def _cost(row: NodeRow) -> str:
     return UNKNOWN if row.cost_usd is None or not row.samples else money(row.cost_usd / row.samples)
 
 
-def name_of(name: MetricName) -> Markup:
-    """A metric as the summary calls it."""
-    return code(label(name))
+def name_of(name: MetricName, report: FinalReport, w: Words) -> Markup:
+    """A metric where its app doesn't stand above it; of several apps, with the app's name."""
+    shown = code(label(name))
+    return shown if len(report.apps) < 2 else w("of_app", metric=shown, app=name.app)

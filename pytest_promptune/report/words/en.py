@@ -42,6 +42,7 @@ WORDS: Mapping[str, str] = {
     "unjudged_misfit": "{goal}: **not judged**, as its target can't be one of its metric",
     "unjudged_contradicted": "{goal}: **not judged**, as the goals file gives it two targets",
     "goal_of": "{goal} ({metric})",
+    "of_app": "{metric} of {app}",
     "percentile_of": "p{percentile} of {metric}",
     # results
     "c_metric": "Metric",
@@ -174,6 +175,8 @@ WORDS: Mapping[str, str] = {
     "smaller model first.",
     "r_latency_share": "**{node} takes longest**: {share} of the latency of {app} ({time} per sample).",
     "r_flaky": "**Look at flaky cases of {metric}**: {count} of {of} pass in some runs only ({cases}).",
+    "r_flaky_errors": "**Look at what errs now and then in {app}**: {count} of {of} cases have errors in some runs only "
+    "({cases}).",
     "r_thin_category": "**Add cases of {category}**: {count} of {of} cases, in {categories} categories.",
     "r_errored": "**Mend the errors**: {count} of {of} samples of the final state errored.",
     "r_none": "Nothing is open: the goals that there are are attained, and no case is flaky.",

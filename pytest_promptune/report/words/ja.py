@@ -42,6 +42,7 @@ WORDS: Mapping[str, str] = {
     "unjudged_misfit": "{goal}: **判定なし**（目標値が指標に合わない）",
     "unjudged_contradicted": "{goal}: **判定なし**（目標ファイルに目標値が二つある）",
     "goal_of": "{goal}（{metric}）",
+    "of_app": "{app} の {metric}",
     "percentile_of": "{metric} の p{percentile}",
     # results
     "c_metric": "指標",
@@ -174,6 +175,7 @@ WORDS: Mapping[str, str] = {
     "小さいモデルを検討する。",
     "r_latency_share": "**{node} のレイテンシが最大**: {app} のレイテンシの {share}（1 サンプルあたり {time}）を占める。",
     "r_flaky": "**{metric} の不安定なケースを確認する**: {of} 件中 {count} 件は実行ごとに合否が変わる（{cases}）。",
+    "r_flaky_errors": "**{app} のときどき起こるエラーを調べる**: {of} 件中 {count} 件は一部の実行でのみエラーになる（{cases}）。",
     "r_thin_category": "**カテゴリ {category} のケースを追加する**: {of} 件（{categories} カテゴリ）のうち {count} 件"
     "しかない。",
     "r_errored": "**エラーを修正する**: 最終状態の {of} サンプル中 {count} 件がエラー。",

@@ -399,6 +399,23 @@ def test_several_apps_have_tables_of_their_own():
     assert "### `other_bot`" in text
 
 
+def test_metrics_of_several_apps_are_told_apart():
+    """In the summary and the table of goals, where no app stands above them."""
+    base = finals.report()
+    names = [views.ERROR_RATE, views.metric_name("other_bot::error_rate", app="other_bot", direction="lower")]
+    metrics = tuple(replace(base.metrics[0], name=name, comparison=None) for name in names)
+    several = replace(base, apps=(views.APP, "other_bot"), metrics=metrics, goals=())
+    text = render_final(several)
+    assert "- `error_rate` of `support_bot`: 75.0 % → 86.0 %, no target\n" in text
+    assert "- `error_rate` of `other_bot`: 75.0 % → 86.0 %, no target\n" in text
+    assert "- `error_rate` of" not in render_final(replace(several, apps=(views.APP,)))
+    rows = [finals.goal(0.5, "missed", name=views.metric_name(app=app)) for app in several.apps]
+    goals = tuple(finals.GoalChange(initial=row, final=row) for row in rows)
+    text = render_final(replace(several, goals=goals))
+    assert "- Accuracy (`test_intent` of `other_bot`): 50.0 % → 50.0 %" in text
+    assert "| Accuracy | `test_intent` of `support_bot` |" in text
+
+
 # -- Japanese ----------------------------------------------------------------------------------------
 
 
