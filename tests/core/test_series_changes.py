@@ -238,6 +238,22 @@ def test_thin_categories():
     assert kinds(recommend(findings(tags=[{}]))) == ["none"]
 
 
+def test_thin_difficulties():
+    """Below the share that the plan recommends, by more than a case; other names of levels say nothing."""
+    tags = [*({"difficulty": "Easy"} for _ in range(11)), *({"difficulty": "medium"} for _ in range(9)), {}]
+    found = recommend(findings(tags=tags))
+    assert kinds(found) == ["thin_difficulty"]
+    assert found[0].values == {
+        "difficulty": "hard",
+        "count": 0,
+        "of": 20,
+        "low": "10 %",
+        "high": "20 %",
+    }
+    assert kinds(recommend(findings(tags=[*tags, *2 * [{"difficulty": "hard"}]]))) == ["none"]
+    assert kinds(recommend(findings(tags=[{"difficulty": "3"}, *9 * [{"difficulty": "1"}]]))) == ["none"]
+
+
 # -- rows of documents -----------------------------------------------------------------------------------
 
 

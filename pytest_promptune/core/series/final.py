@@ -38,6 +38,7 @@ RecommendationKind = Literal[
     "flaky",
     "flaky_errors",
     "thin_category",
+    "thin_difficulty",
     "errored",
     "none",
 ]

@@ -7,9 +7,9 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from pytest_promptune.core.case_checks import thin_categories
+from pytest_promptune.core.case_checks import DIFFICULTIES, thin_categories, thin_levels
 from pytest_promptune.core.circumstances import Circumstances
-from pytest_promptune.core.display import change, clean, interval, mean, money, seconds
+from pytest_promptune.core.display import change, clean, interval, mean, money, percent, seconds
 from pytest_promptune.core.gate import ADOPT
 from pytest_promptune.core.nodes.wording import share
 from pytest_promptune.core.series.final import (
@@ -198,7 +198,8 @@ def _errored(present: Circumstances) -> Iterator[Recommendation]:
 
 
 def _thin(tags: Iterable[Mapping[str, Any]]) -> Iterator[Recommendation]:
-    counts = Counter(str(each["category"]) for each in tags if each.get("category") is not None)
+    every = list(tags)
+    counts = _counts(every, "category")
     for category in thin_categories(counts):
         yield Recommendation(
             kind="thin_category",
@@ -209,3 +210,12 @@ def _thin(tags: Iterable[Mapping[str, Any]]) -> Iterator[Recommendation]:
                 "categories": len(counts),
             },
         )
+    counts = _counts(every, "difficulty")
+    for level, number in thin_levels(counts).items():
+        low, high = (percent(share) for share in DIFFICULTIES[level])
+        values = {"difficulty": level, "count": number, "of": counts.total(), "low": low, "high": high}
+        yield Recommendation(kind="thin_difficulty", values=values)
+
+
+def _counts(tags: Iterable[Mapping[str, Any]], tag: str) -> Counter[str]:
+    return Counter(str(each[tag]) for each in tags if each.get(tag) is not None)

@@ -15,7 +15,19 @@ from pytest_promptune.report.escape import code, codes, text
 LANGUAGES = ("en", "ja")
 #: Values of these names are names from a project: shown as code.
 _NAMES = frozenset(
-    {"app", "category", "experiment", "metric", "node", "variant", "commit", "command", "case", "start"}
+    {
+        "app",
+        "category",
+        "difficulty",
+        "experiment",
+        "metric",
+        "node",
+        "variant",
+        "commit",
+        "command",
+        "case",
+        "start",
+    }
 )
 #: Names that a list has room for.
 _MOST = 10

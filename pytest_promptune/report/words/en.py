@@ -178,6 +178,7 @@ WORDS: Mapping[str, str] = {
     "r_flaky_errors": "**Look at what errs now and then in {app}**: {count} of {of} cases have errors in some runs only "
     "({cases}).",
     "r_thin_category": "**Add cases of {category}**: {count} of {of} cases, in {categories} categories.",
+    "r_thin_difficulty": "**Add {difficulty} cases**: {count} of {of} are, and {low} to {high} are recommended.",
     "r_errored": "**Mend the errors**: {count} of {of} samples of the final state errored.",
     "r_none": "Nothing is open: the goals that there are are attained, and no case is flaky.",
     # remarks
@@ -227,7 +228,7 @@ WORDS: Mapping[str, str] = {
     "w_apart": "Initial and final state were measured in different sessions: whatever else changed between them is "
     "part of the difference.",
     "w_recommendations": "Recommendations follow from the numbers that they name: a node is named from more than "
-    "half of cost or latency on, a category with less than half of the cases that each would have if all had as many.",
+    "half of cost or latency on, a category with less than half of the cases that each would have if all had as many, a difficulty below its recommended share.",
     "w_unknown": "Unknown is shown as –.",
     # plots
     "plots_hint": "Plots need an extra: pip install pytest-promptune[plots]",

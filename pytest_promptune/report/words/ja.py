@@ -178,6 +178,7 @@ WORDS: Mapping[str, str] = {
     "r_flaky_errors": "**{app} のときどき起こるエラーを調べる**: {of} 件中 {count} 件は一部の実行でのみエラーになる（{cases}）。",
     "r_thin_category": "**カテゴリ {category} のケースを追加する**: {of} 件（{categories} カテゴリ）のうち {count} 件"
     "しかない。",
+    "r_thin_difficulty": "**難易度 {difficulty} のケースを追加する**: {of} 件中 {count} 件。推奨は {low} から {high}。",
     "r_errored": "**エラーを修正する**: 最終状態の {of} サンプル中 {count} 件がエラー。",
     "r_none": "未解決の事項はない: 設定された目標はすべて達成され、不安定なケースもない。",
     # remarks
@@ -222,7 +223,7 @@ WORDS: Mapping[str, str] = {
     "w_cases": "ケースの改善・悪化は平均値で数える。太字は、偽発見率 10 % で偶然を超える変化。",
     "w_apart": "初期と最終の状態は別のセッションで測定されたため、その間のほかの変化も差に含まれる。",
     "w_recommendations": "推奨事項は、併記された数値から導かれる。ノードはコストまたはレイテンシの半分を超える"
-    "もの、カテゴリは均等な場合の件数の半分に満たないものを挙げる。",
+    "もの、カテゴリは均等な場合の件数の半分に満たないもの、難易度は推奨の割合に満たないものを挙げる。",
     "w_unknown": "不明な値は – で示す。",
     # plots
     "plots_hint": "グラフには追加のパッケージが必要: pip install pytest-promptune[plots]",
