@@ -333,7 +333,11 @@ def test_long_diffs_are_folded():
     change = Change(kind="template", target="a.j2", before="", after="\n".join(map(str, range(60))))
     variant = finals.tried(changes=(change,))
     text = render_final(finals.report(iterations=(finals.iteration(tried=(variant,)),)))
-    assert "<summary>Show the diff (" in text
+    assert "<summary>Show the diff (64 lines)" in text
+    change = replace(change, after="##[error]\n" + change.after)
+    variant = finals.tried(changes=(change,))
+    text = render_final(finals.report(iterations=(finals.iteration(tried=(variant,)),)))
+    assert "<summary>Show the diff (65 lines)" in text
 
 
 @pytest.mark.parametrize(
