@@ -195,7 +195,7 @@ WORDS: Mapping[str, str] = {
     "m_by_hand": "The app's prompts changed between {start} and {experiment} without an adoption: the final state is "
     "`current` of {experiment}.",
     "m_partial": "Newer, but not the final state, as only some of the metrics were measured: {experiments}. Measure all "
-    "of them to have a newer one.",
+    "of them to have a newer one; where some are gone for good, record a baseline.",
     "m_partial_strayed": "**The app's prompts changed after the final state was measured**, and only some of the metrics "
     "were measured since: {experiments}. Measure all of them to have the app as it stands now.",
     "m_running": "Still running, and not counted: {experiments}.",
