@@ -38,8 +38,9 @@ class Sources:
     def __init__(self, root: Path) -> None:
         self.root = root.resolve()
         self._trees: dict[str, ast.Module | None] = {}
-        self._definitions: dict[str, dict[int, list[Definition]]] = {}
+        self._definitions: dict[tuple[str, int], list[Definition]] = {}
         self._literals_of: dict[str, tuple[Literal, ...]] = {}
+        self._indexes: dict[str, LiteralIndex] = {}
         self._located: dict[tuple[str, str | None], Literal | None] = {}
         self._names: dict[str, str] = {}
         self._installed: dict[str, bool] = {}
@@ -65,12 +66,11 @@ class Sources:
         The whole file is parsed: the text of the function alone doesn't parse where a string in it begins in
         the first column.
         """
-        file = code.co_filename
-        if file not in self._definitions:
-            self._definitions[file] = _by_line(self.tree(file))
-        at_line = self._definitions[file].get(code.co_firstlineno, [])
+        file, line = code.co_filename, code.co_firstlineno
+        if (file, line) not in self._definitions:
+            self._definitions[file, line] = _defined_at(line, self.tree(file))
         names = code.co_varnames[: code.co_argcount]
-        for node in at_line:
+        for node in self._definitions[file, line]:
             if getattr(node, "name", "<lambda>") == code.co_name and _parameters(node) == names:
                 return node
         return None
@@ -103,7 +103,7 @@ class Sources:
         return self._located[text, near]
 
     def _find(self, text: str, near: str | None) -> Literal | None:
-        if near is not None and (found := LiteralIndex(self._literals(near)).find(text)) is not None:
+        if near is not None and (found := self._index(near).find(text)) is not None:
             return found
         pieces = _pieces(text)  # files are parsed by how many of them they have, the most first
         sharing: dict[int, list[Callable[[], Iterable[Literal]]]] = {}
@@ -156,6 +156,11 @@ class Sources:
         texts = {place: _read(Path(place)) for place in sorted(places) if place.endswith(".py")}
         self._packages[package] = {place: text for place, text in texts.items() if text is not None}
         return self._packages[package]
+
+    def _index(self, file: str) -> LiteralIndex:
+        if file not in self._indexes:
+            self._indexes[file] = LiteralIndex(self._literals(file))
+        return self._indexes[file]
 
     def _literals(self, file: str) -> tuple[Literal, ...]:
         if file not in self._literals_of:
@@ -282,14 +287,24 @@ def _pieces(text: str) -> list[str]:
     return [piece.strip() for piece in found[:_MOST_PIECES] if piece.strip()]
 
 
-def _by_line(tree: ast.Module | None) -> dict[int, list[Definition]]:
-    found: dict[int, list[Definition]] = {}
-    for node in ast.walk(tree) if tree else ():
-        if isinstance(node, Definition):
-            decorators = getattr(node, "decorator_list", [])
-            line = min([node.lineno, *(decorator.lineno for decorator in decorators)])
-            found.setdefault(line, []).append(node)
+def _defined_at(line: int, tree: ast.Module | None) -> list[Definition]:
+    """The definitions that begin in a line, those around others first; only what covers it is walked."""
+    found = []
+    pending: list[ast.AST] = [tree] if tree else []
+    for node in pending:  # which grows
+        if isinstance(node, Definition) and _first_line(node) == line:
+            found.append(node)
+        for child in ast.iter_child_nodes(node):
+            end = getattr(child, "end_lineno", None)
+            if end is None or _first_line(child) <= line <= end:
+                pending.append(child)
     return found
+
+
+def _first_line(node: ast.AST) -> int:
+    """With the decorators, as Python counts."""
+    lines: list[int] = [decorator.lineno for decorator in getattr(node, "decorator_list", ())]
+    return min([*lines, getattr(node, "lineno", 0)])
 
 
 def _parameters(node: Definition) -> tuple[str, ...]:
