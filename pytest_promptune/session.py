@@ -395,7 +395,7 @@ class Session:
             log_problem=self._recording.problem,
             stalled_s=self.samples.stalled_s,
             unpaid=self._unpaid_items.total(),
-            has_budget=self.settings.max_cost is not None,
+            budget_usd=self.settings.max_cost,
         )
 
     def _store(self, view: View | None, exit_code: int) -> None:

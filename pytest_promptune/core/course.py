@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pytest_promptune.core.display import count, seconds
+from pytest_promptune.core.display import clean, count, money, seconds, some
 from pytest_promptune.core.experiment import Experiment
 from pytest_promptune.core.prices import unpriced_note
 from pytest_promptune.core.values import dataclass
@@ -20,7 +20,8 @@ class Course:
     stalled_s: float | None = None
     #: Items whose sample was not generated since the budget was spent.
     unpaid: int = 0
-    has_budget: bool = False
+    #: What the session might spend, ``None`` for any amount.
+    budget_usd: float | None = None
 
     def warnings(self, experiment: Experiment) -> list[str]:
         """What the reader of the results has to know, most important first."""
@@ -42,12 +43,41 @@ class Course:
                 f"--promptune-max-cost was spent: {count(self.unpaid, 'item')} not run, whose "
                 "samples count as missing. --promptune-resume measures them with a budget of their own."
             )
-        if self.has_budget and any(fact.unpriced for fact in experiment.samples.values()):
+        found += self._overspent(experiment)
+        found += _mixed(experiment)
+        if self.budget_usd is not None and any(fact.unpriced for fact in experiment.samples.values()):
             found.append(
                 "--promptune-max-cost could not count all calls: some models have no known price. Give it in "
                 "promptune_prices."
             )
         return found
+
+    def _overspent(self, experiment: Experiment) -> list[str]:
+        """What was in flight when the budget was reached is paid for as well."""
+        facts = [fact for fact in experiment.distinct_samples.values() if not fact.reused]
+        costs = [*(fact.usage.cost_usd for fact in facts), experiment.scorers.cost_usd]
+        spent = sum(cost for cost in costs if cost is not None)
+        if self.budget_usd is None or spent <= self.budget_usd * (1 + 1e-9):
+            return []
+        return [
+            f"--promptune-max-cost was exceeded: {money(spent)} were spent of {money(self.budget_usd)}. What "
+            "is in flight when it is reached is paid for; a lower --promptune-concurrency makes that less."
+        ]
+
+
+def _mixed(experiment: Experiment) -> list[str]:
+    """Samples of an earlier session beside those of a changed app: neither says what the other's app does."""
+    models: dict[tuple[str, str], tuple[set[str], set[str]]] = {}
+    for (app, _, variant, *_), facts in experiment.distinct_samples.items():
+        models.setdefault((app, variant), (set(), set()))[facts.reused].update(facts.models)
+    return [
+        f"{clean(app)} under {clean(variant)}: the samples that were taken over are of "
+        f"{some([clean(model) for model in sorted(old)])}, those of this session of "
+        f"{some([clean(model) for model in sorted(new)])}. They are samples of two apps: measure all of them "
+        "again, without --promptune-resume."
+        for (app, variant), (new, old) in models.items()
+        if new and old and new.isdisjoint(old)
+    ]
 
 
 def unpriced(experiment: Experiment) -> list[str]:
