@@ -15,11 +15,14 @@ from pytest_promptune.core.wording import VERDICTS
 _MOST_CASES = 10
 
 
-def commit_message(measured: Measured, files: Sequence[str], redactor: Redactor) -> str:
+def commit_message(
+    measured: Measured, others: Sequence[Measured], files: Sequence[str], redactor: Redactor
+) -> str:
     """The message of the adoption's commit, without secrets and without anything that a model said.
 
     Args:
         measured: the variant with its comparisons.
+        others: experiments whose scores go into further baselines.
         files: what of the app was changed, as the user knows it.
         redactor: takes the secrets out.
     """
@@ -30,7 +33,7 @@ def commit_message(measured: Measured, files: Sequence[str], redactor: Redactor)
         [line for text in files for line in _item(text)],
         [line for text in _numbers(measured) for line in _item(text)],
         [line for text in _cases(measured) for line in _item(text)],
-        [line for text in _origin(measured) for line in wrap(text, WIDTH)],
+        [line for text in _origins(measured, others) for line in wrap(text, WIDTH)],
     ]
     text = "\n\n".join("\n".join(lines) for lines in paragraphs if lines)
     return redactor.text(text) + "\n"
@@ -70,6 +73,12 @@ def _cases(measured: Measured) -> Iterator[str]:
             if cases:
                 named = some([clean(case) for case in cases], _MOST_CASES)
                 yield f"cases {what} ({clean(row.name.metric)}): {named}"
+
+
+def _origins(measured: Measured, others: Sequence[Measured]) -> Iterator[str]:
+    yield from _origin(measured)
+    for each in others:
+        yield from (f"Baseline {clean(each.against)}:", *_origin(each))
 
 
 def _origin(measured: Measured) -> Iterator[str]:

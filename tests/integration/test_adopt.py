@@ -694,6 +694,99 @@ def test_the_baseline_that_was_compared_with(adopting):
     assert recorded["scores"]["test_it"]["c0"] == [1] * 5
 
 
+HELD_OUT = """
+import os
+held_out = "HELD_OUT" in os.environ
+"""
+
+
+@pytest.fixture
+def held_out(adopting) -> Adopting:
+    """Two baselines of one module, of other cases each, and a comparison beside each; held out last."""
+    adopting.app()
+    suite = adopting.text("test_bot.py").replace("import my_app\n", f"import my_app\n{HELD_OUT}")
+    adopting.project.write(
+        {"test_bot.py": suite.replace('id=f"c{i}"', 'id=f"h{i}" if held_out else f"c{i}"')}
+    )
+    adopting.project.record()
+    adopting.project.record("--promptune-against=heldout", env={"HELD_OUT": "1"})
+    adopting.init()
+    adopting.compare()
+    ran = adopting.project.run("--promptune-compare", "--promptune-against=heldout", env={"HELD_OUT": "1"})
+    assert ran.json is not None, ran.text
+    return adopting
+
+
+def test_every_baseline_that_the_variant_was_compared_beside(held_out):
+    """Tuning cases and held-out ones: both baselines have the variant's scores, in one commit."""
+    found = held_out.json("--commit", collects=True)
+    assert found["warnings"] == []
+    assert found["baselines"] == ["__promptune__/test_bot.heldout.json", "__promptune__/test_bot.main.json"]
+    with ExperimentLog(locate(None, root=held_out.path)) as log:
+        last, before = (each for each in log.history() if each.mode == "compare")
+        adoptions = [log.adoptions_of(each.series or "") for each in (last, before)]
+    assert found["experiment"] == last.id
+    assert found["notes"] == [
+        f"The baseline __promptune__/test_bot.main.json: scores of experiment {before.id}."
+    ]
+    for name, case in (("main", "c0"), ("heldout", "h0")):
+        recorded = json.loads(held_out.text(f"__promptune__/test_bot.{name}.json"))
+        assert recorded["scores"]["test_it"][case] == [1] * 5
+    assert held_out.status == []
+    message = git(held_out.path, "log", "-1", "--format=%B")
+    assert f"\nBaseline main:\nExperiment {before.id}: 8 cases" in message
+    assert [[(each.experiment, each.commit) for each in some] for some in adoptions] == [
+        [(last.id, found["commit"])],
+        [(before.id, found["commit"])],
+    ], "each series knows of the adoption"
+    ran = held_out.project.run()
+    assert ran.row("test_it", reference="baseline:main")["verdict"] == "unchanged"
+
+
+def test_baselines_that_are_not_recorded_are_told(held_out):
+    """One that the variant was never compared beside, and one beside which it was another variant."""
+    held_out.project.record("--promptune-against=dev")
+    toml = held_out.path / "prompts/variants/new/variant.toml"
+    toml.write_text(toml.read_text().replace("Answer yes or no", "Please say yes or no"))
+    held_out.compare()
+    git(held_out.path, "add", "-A")
+    git(held_out.path, "commit", "-q", "-m", "Another wording")
+    found = held_out.json()
+    assert found["baselines"] == ["__promptune__/test_bot.main.json"]
+    told = [warning for warning in found["warnings"] if "keeps the scores of the old prompts" in warning]
+    assert [warning.rpartition(": ")[2] for warning in told] == [
+        f"pytest --promptune-baseline --promptune-against={name} test_bot.py" for name in ("dev", "heldout")
+    ]
+
+
+def test_the_command_after_an_adoption_names_the_baseline(adopting):
+    """A plain check would compare with another one, which has the old scores."""
+    adopting.app()
+    adopting.project.record()
+    adopting.compare("--promptune-against=dev")
+    said = adopting.adopt()
+    assert "Next: pytest --promptune-against=dev compares with the new baseline." in said
+    assert "The baseline __promptune__/test_bot.main.json keeps the scores" in said
+
+
+def test_what_is_worse_beside_another_baseline_stands_against_it(held_out, monkeypatch):
+    """The newest comparison shows it better; the one beside main, which is recorded too, showed it worse."""
+    with ExperimentLog(locate(None, root=held_out.path)) as log:
+        first = next(each.id for each in log.history(None, mode="compare")[::-1])
+    original = ExperimentLog.results_of
+
+    def results_of(log: ExperimentLog, name: str) -> dict[str, Any]:
+        document = original(log, name)
+        for row in document["comparisons"]:
+            if name == first and row["metric"] == "test_it":
+                row["verdict"] = "regressed"
+        return document
+
+    monkeypatch.setattr(ExperimentLog, "results_of", results_of)
+    said = " ".join(held_out.adopt(code=1).split())
+    assert f"Beside the baseline main, in experiment {first}: new is worse in test_it." in said
+
+
 def test_only_measured_tests_get_new_scores(adopting):
     """A comparison of some cases leaves the others' scores in the baseline alone."""
     adopting.app()
