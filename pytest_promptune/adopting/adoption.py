@@ -28,6 +28,7 @@ from pytest_promptune.adopting.measured import (
 )
 from pytest_promptune.adopting.message import commit_message
 from pytest_promptune.adopting.nodes import Project, node_changes
+from pytest_promptune.adopting.repository import CHANGED, IGNORED, UNKNOWN
 from pytest_promptune.adopting.source_files import as_edit, read_source
 from pytest_promptune.adopting.templates import check_templates, template_changes
 from pytest_promptune.adopting.values import (
@@ -52,6 +53,13 @@ from pytest_promptune.prompts import AppPrompts
 from pytest_promptune.store.log import STORE_OPTION, Adoption, ExperimentLog, check_writable, locate
 from pytest_promptune.variants.literals import with_templates
 from pytest_promptune.variants.reading import read_variant, unread_files, variant_path
+
+#: What to do about a file that would be written over.
+_REMEDY = {
+    CHANGED: "commit it, or put it back with git restore",
+    UNKNOWN: "commit it",
+    IGNORED: "keep a copy of it elsewhere",
+}
 
 
 def adopt(wishes: Wishes) -> Outcome:
@@ -240,12 +248,23 @@ class _Work:
             where = f"Beside the baseline {other.against}, in experiment {other.experiment.id}"
             yield from (f"{where}: {text}" for text in obstacles(other))
         yield from self._outdated(measured)
-        if not self._wishes.applied:
-            for path, why in self._committing(plan).at_risk([edit.path for edit in plan.edits]).items():
-                yield f"{self._name(path)} is {why}, and would be written over."
+        yield from self._losses(plan)
         if self._gone.is_dir():
             for path in self._committing(plan).only_here(unread_files(self._gone)):
                 yield f"{self._name(path)} would be deleted with the variant: move it away."
+
+    def _losses(self, plan: _Plan) -> Iterator[str]:
+        """Files of which git could not give back what is in them now.
+
+        A baseline that git was never told of is not among them: its scores are in the experiment log, too.
+        """
+        committing = self._committing(plan)
+        if not self._wishes.applied:
+            for path, why in committing.at_risk([edit.path for edit in plan.edits]).items():
+                yield f"{self._name(path)} is {why}, and would be written over: {_REMEDY[why]}."
+        for path, why in committing.at_risk([edit.path for edit in plan.baselines]).items():
+            if why == CHANGED:
+                yield f"{self._name(path)} is {why}, and would be written over: {_REMEDY[why]}."
 
     def _outdated(self, measured: Measured) -> Iterator[str]:
         return outdated(measured, root=self._root, texts=self._prompts.texts(), applied=self._wishes.applied)

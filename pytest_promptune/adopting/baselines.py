@@ -45,7 +45,7 @@ def left_alone(places: Collection[Place], variant: str, *, root: Path) -> Iterat
                 path = baseline_path(root, module, name).relative_to(root).as_posix()
                 yield (
                     f"The baseline {clean(path)} keeps the scores of the old prompts, since no comparison "
-                    f"beside it measured {clean(variant)} as it is now. Record it with the cases that it is of: "
+                    f"beside it measured {clean(variant)} as it is now. Record it, with the cases it is of: "
                     f"pytest --promptune-baseline{named(name)} {shlex.quote(module)}"
                 )
 

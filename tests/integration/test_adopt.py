@@ -280,6 +280,24 @@ def test_uncommitted_changes_are_not_written_over(ready):
     assert ready.status == []
 
 
+@pytest.mark.parametrize("commit", [["--commit"], []], ids=["commit", "write"])
+def test_uncommitted_scores_are_not_written_over(ready, commit: list[str]):
+    """A baseline that was recorded again and not committed: git could not give its scores back."""
+    recorded = ready.project.baseline_json()
+    recorded["scores"]["test_it"]["c0"] = [1, 0, 0, 0, 0]
+    ready.project.baseline.write_text(json.dumps(recorded))
+    before = ready.state()
+    for wishes in (commit, [*commit, "--dry-run"]):
+        said = " ".join(ready.adopt(*wishes, code=1).split())
+        assert (
+            "- __promptune__/test_bot.main.json is changed since the last commit, and would be written over: "
+            "commit it, or put it back with git restore. --force adopts it all the same." in said
+        )
+        assert ready.state() == before
+    ready.adopt(*commit, "--force")
+    assert ready.project.baseline_json()["scores"]["test_it"]["c0"] == [1] * 5
+
+
 @pytest.mark.parametrize("kind", ["untracked", "ignored", "staged"])
 def test_files_that_git_could_not_give_back(ready, kind: str):
     """A file that is in no commit is not written over either."""
