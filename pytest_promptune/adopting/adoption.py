@@ -29,15 +29,13 @@ from pytest_promptune.adopting.measured import (
 from pytest_promptune.adopting.message import commit_message
 from pytest_promptune.adopting.nodes import Project, node_changes
 from pytest_promptune.adopting.repository import CHANGED, IGNORED, UNKNOWN
-from pytest_promptune.adopting.source_files import as_edit, read_source
+from pytest_promptune.adopting.source_files import edits_of
 from pytest_promptune.adopting.templates import check_templates, template_changes
 from pytest_promptune.adopting.values import (
     AdoptError,
     ByHand,
-    ByHandError,
     FileEdit,
     Outcome,
-    Splice,
     Wishes,
 )
 from pytest_promptune.app_imports import importing
@@ -170,7 +168,7 @@ class _Work:
         olds = {path: table["template"] for path, table in variant.nodes.items() if "template" in table}
         in_nodes, of_nodes = node_changes(self._variant.nodes, olds, project)
         in_contexts, of_contexts = context_changes(variant.context, project)
-        more, conflicts = _edits_of([*in_nodes, *in_contexts], root)
+        more, conflicts = edits_of([*in_nodes, *in_contexts], root)
         others = list(self._others(measured))
         return _Plan(
             edits=[*edits, *more],
@@ -242,7 +240,7 @@ class _Work:
 
     def _refusals(self, measured: Measured, plan: _Plan) -> Iterator[str]:
         if said := not_shown(measured):
-            yield said
+            yield f"{said}{self._where_it_was_shown(measured)}"
         yield from obstacles(measured)
         for other in plan.others:
             where = f"Beside the baseline {other.against}, in experiment {other.experiment.id}"
@@ -252,6 +250,14 @@ class _Work:
         if self._gone.is_dir():
             for path in self._committing(plan).only_here(unread_files(self._gone)):
                 yield f"{self._name(path)} would be deleted with the variant: move it away."
+
+    def _where_it_was_shown(self, measured: Measured) -> str:
+        """The newest comparison that nothing stands against, or nothing."""
+        for other in self._measurements.others(measured):
+            if not not_shown(other) and not any(obstacles(other)) and not any(self._outdated(other)):
+                id_ = other.experiment.id
+                return f" Experiment {id_} showed it: --experiment {id_} takes its numbers."
+        return ""
 
     def _losses(self, plan: _Plan) -> Iterator[str]:
         """Files of which git could not give back what is in them now.
@@ -371,26 +377,3 @@ def _of_series(measured: Sequence[Measured]) -> list[str]:
     for each in measured:
         found.setdefault(each.experiment.series or each.experiment.id, each.experiment.id)
     return list(found.values())
-
-
-def _edits_of(splices: Sequence[Splice], root: Path) -> tuple[list[FileEdit], list[ByHand]]:
-    """One edit for each file."""
-    edits: list[FileEdit] = []
-    by_hand: list[ByHand] = []
-    of_file: dict[Path, list[Splice]] = {}
-    for splice in splices:
-        of_file.setdefault(splice.path.resolve(), []).append(splice)
-    for path, mine in of_file.items():
-        try:
-            edit = as_edit(read_source(path), mine)
-            edits += [edit] if edit is not None else []
-        except ByHandError as why:
-            name = (
-                path.relative_to(root.resolve()).as_posix()
-                if path.is_relative_to(root.resolve())
-                else str(path)
-            )
-            where = ", ".join(f"{name}:{splice.line}" for splice in mine)
-            what = "\n".join(f"{splice.what} becomes: {splice.text}" for splice in mine)
-            by_hand.append(ByHand(where=where, what=what, why=str(why), path=path))
-    return edits, by_hand

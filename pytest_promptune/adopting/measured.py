@@ -34,6 +34,8 @@ class Measured:
     comparisons: tuple[ComparisonRow, ...]
     #: Missing samples of the variant by metric.
     missing: Mapping[str, int]
+    #: As the session that measured it saw it.
+    one_change: bool
     #: Name of the baseline that `current` was compared with, and the test modules for which it counts.
     against: str
     modules: frozenset[str]
@@ -135,6 +137,7 @@ class Measurements:
             options=options,
             comparisons=tuple(map(comparison_from, rows)),
             missing={row["metric"]: row["n_missing"] for row in metrics if row["n_missing"]},
+            one_change=all(view.get("one_change", True) for view in views),
             against=str(options.get("against") or self._against),
             modules=frozenset(row["module"] for row in metrics),
         )

@@ -13,6 +13,7 @@ from pytest_promptune.core.wording import VERDICTS
 
 #: Cases that are named for each metric.
 _MOST_CASES = 10
+_SEVERAL = "More than one thing was changed at a time: what made the difference can't be told."
 
 
 def commit_message(
@@ -31,6 +32,7 @@ def commit_message(
         [subject(variant.name)],
         wrap(clean(variant.description), WIDTH),
         [line for text in files for line in _item(text)],
+        [] if measured.one_change else wrap(_SEVERAL, WIDTH),
         [line for text in _numbers(measured) for line in _item(text)],
         [line for text in _cases(measured) for line in _item(text)],
         [line for text in _origins(measured, others) for line in wrap(text, WIDTH)],
@@ -45,12 +47,9 @@ def _item(text: str) -> list[str]:
 
 
 def _numbers(measured: Measured) -> Iterator[str]:
-    """A line for each gated metric, then what it costs."""
-    for row in measured.comparisons:
-        if row.gated and row.difference is not None:
-            yield _line(row)
-    for row in measured.comparisons:
-        if not row.gated and row.name.kind in ("latency", "cost") and row.difference is not None:
+    """A line for each gated metric, then for those that were compared beside them, as macro-F1 and cost."""
+    for row in sorted(measured.comparisons, key=lambda row: not row.gated):
+        if row.difference is not None:
             yield _line(row)
 
 

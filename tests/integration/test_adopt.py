@@ -496,6 +496,20 @@ def test_a_variant_that_is_no_better(adopting):
     assert "Answer as you like" in adopting.text("my_app.py")
 
 
+def test_a_small_comparison_after_a_good_one(ready):
+    """The newest numbers can't tell, and the refusal names those that did."""
+    with ExperimentLog(locate(None, root=ready.path)) as log:
+        good = log.experiment("last").id
+    ready.compare("--promptune-runs=1", "-k", "c0 or c1")
+    ready.compare("--promptune-runs=1", "-k", "c0 or c1")
+    said = " ".join(ready.adopt(code=1).split())
+    assert (
+        "new is not shown to be better in any gated metric (test_it inconclusive; app::error_rate "
+        f"inconclusive). Experiment {good} showed it: --experiment {good} takes its numbers." in said
+    )
+    assert ready.json(f"--experiment={good}")["adopted"]
+
+
 def test_by_hand_and_then_applied(adopting):
     """What can't be written is listed with its place; --applied does the rest after it."""
     adopting.app()
@@ -665,6 +679,36 @@ def test_fields_of_the_context(adopting):
     ran = adopting.project.run()
     assert ran.code == 0, ran.text
     assert ran.row("test_it", reference="baseline:main")["verdict"] == "unchanged"
+
+
+CLASSES = """
+import pytest
+from pytest_promptune import Case
+import my_app
+
+@pytest.fixture(scope="session")
+def app():
+    return my_app.graph()
+
+@pytest.mark.promptune(app="app", runs=5, retries=0)
+@pytest.mark.parametrize("case", [Case(id=f"c{i}", input={"q": f"q{i}"}) for i in range(8)], ids=str)
+def test_it(case, sample):
+    sample.classify(predicted=sample.output["a"], expected="yes")
+"""
+
+
+@pytest.mark.parametrize("several", [True, False])
+def test_the_message_has_all_that_the_session_compared(adopting, several: bool):
+    """What is of all samples at once, too; and that several changes leave open which one it was."""
+    adopting.project.write(my_app=CONTEXT_APP, test_bot=CLASSES)
+    variant = '[context]\nsystem = "Answer with yes or no."\n' + "temperature = 0.1\n" * several
+    adopting.project.write({"pytest.ini": "[pytest]\npythonpath = .\n", "prompts/variants/new.toml": variant})
+    adopting.compare()
+    message = " ".join(adopting.json("--dry-run")["message"].split())
+    assert "- test_it::macro_f1: 0 → 1.00, " in message
+    assert message.index("- test_it:") < message.index("- test_it::macro_f1:")
+    said = "More than one thing was changed at a time: what made the difference can't be told."
+    assert (said in message) == several
 
 
 def test_names_that_look_like_patterns(tmp_path, adopting):
