@@ -199,6 +199,7 @@ def _evidence(
         root=root,
         experiment=experiment,
         variants=[variant.view.name for variant in shard.variants],
+        several={each.view.name for each in shard.variants if each.view.changes and not each.view.one_change},
         baselines={
             module: read_baseline(baseline_path(root, module, settings.against))
             for module in experiment.modules
