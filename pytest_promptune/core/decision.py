@@ -10,7 +10,7 @@ from pytest_promptune.core.display import clean, count, percent
 from pytest_promptune.core.gate import ADOPT, measured_as, named
 from pytest_promptune.core.goals.gating import with_goals
 from pytest_promptune.core.goals.model import Goals
-from pytest_promptune.core.goals.wording import achievement, metric
+from pytest_promptune.core.goals.wording import gap, metric, share
 from pytest_promptune.core.model import CURRENT
 from pytest_promptune.core.preferring import preferred
 from pytest_promptune.core.values import dataclass
@@ -324,5 +324,6 @@ def _with_target(decision: Decision, found: Situation) -> Decision:
         return decision
     row = min(far, key=lambda row: row.achievement or 0.0)
     where = f", in {clean(found.node)} first" if found.node else ""
-    told = f"Furthest from its goal: {clean(row.goal)} ({metric(row)}, {achievement(row)} of it){where}."
+    away = share(row) or f"gap {gap(row)}"
+    told = f"Furthest from its goal: {clean(row.goal)} ({metric(row)}, {away}){where}."
     return replace(decision, reason=f"{decision.reason} {told}")

@@ -361,6 +361,14 @@ def test_the_goal_that_is_furthest_comes_next():
     assert "Furthest" not in decided("check", row(), **more).reason
 
 
+@pytest.mark.parametrize(("limit", "away"), [(0.5, "120.0 % of the limit"), (0.0, "gap +600 ms")])
+def test_a_limit_that_is_exceeded_comes_next(limit, away):
+    """By how much of it is used, not by what is left of an achievement."""
+    slow = replace(goal("missed", TIMES, name="Speed"), direction="lower", target=limit)
+    found = decided("baseline", goals=aims("Speed"), goal_rows=[slow])
+    assert found.reason.endswith(f"Furthest from its goal: Speed (bot::latency_s, {away}).")
+
+
 def test_attained_goals_end_the_work():
     """Nothing is better and nothing needs to be; not even a series that stands still is worth a word."""
     more = {"goals": aims("Accuracy"), "goal_rows": [goal("attained", value=0.95)]}
