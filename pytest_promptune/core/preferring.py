@@ -83,8 +83,8 @@ def _is_of(row: ComparisonRow, best: ComparisonRow, need: str) -> bool:
 
 
 def _told_apart(one: ComparisonRow, other: ComparisonRow) -> bool:
-    """Two variants' differences from the same reference."""
-    return any(not _agrees(*sides) for sides in ((one, other), (other, one)))
+    """Two variants' differences from the same reference; one lies outside of its own interval at times."""
+    return one is not other and any(not _agrees(*sides) for sides in ((one, other), (other, one)))
 
 
 def _agrees(one: ComparisonRow, other: ComparisonRow) -> bool:

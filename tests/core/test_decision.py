@@ -175,6 +175,14 @@ def test_times_are_told_apart_by_their_ratio():
     assert decided("compare", *gained, *rows).variant == "b"
 
 
+def test_a_difference_outside_of_its_own_interval():
+    """As those of bootstraps and of skewed ratios may be: it is no other variant's for that."""
+    odd = versus("a", "improved", difference=0.5, ci=(0.1, 0.4))
+    cost = need("a", "cost_usd", 2.0, ci=(0.5, 1.0))
+    assert decided("compare", odd, cost).variant == "a"
+    assert decided("compare", odd, cost, *gains(b=0.2), need("b", "cost_usd", 3.0)).variant == "a"
+
+
 def test_at_last_the_order_of_the_variants():
     """All is equal; of gains that aren't, the larger."""
     assert decided("compare", *gains(b=0.3, a=0.3)).variant == "b"
