@@ -58,14 +58,44 @@ def _begins(lines: Iterable[str], text: str) -> bool:
     return any(line.startswith(text) for line in lines)
 
 
+def lost_commits(root: Path, commits: Iterable[str]) -> set[str]:
+    """Those that HEAD hasn't, as after amending or rebasing; none where git can't say, as in a shallow clone.
+
+    Args:
+        root: in the repository.
+        commits: hashes, as long as they are.
+    """
+    wanted = set(commits)
+    if not wanted:
+        return set()
+    known = _git(root, "rev-parse", "--is-shallow-repository", "HEAD")
+    if known is None or known.returncode != 0 or known.stdout.split()[0] != "false":
+        return set()
+    return {commit for commit in wanted if _is_lost(root, commit)}
+
+
+def _is_lost(root: Path, commit: str) -> bool:
+    done = _git(root, "merge-base", "--is-ancestor", "--end-of-options", f"{commit}^{{commit}}", "HEAD")
+    return done is not None and done.returncode in (1, 128)  # no ancestor, or none that there is
+
+
 def _asked(root: Path, texts: Sequence[str], *, since: str) -> str:
     """Hash and message of the commits in which one of the texts stands, each with an end; or nothing."""
-    command = ["git", "--no-pager", "log", "--no-show-signature", "--no-color", "--encoding=UTF-8"]
+    command = ["log", "--no-show-signature", "--no-color", "--encoding=UTF-8"]
     command += ["--fixed-strings", *(f"--grep={text}" for text in texts), "--format=%H%n%B%x00"]
     try:
         day = datetime.fromisoformat(since.replace("Z", "+00:00")).astimezone(UTC) - _SKEW
-        done = subprocess.run(
-            [*command, f"--since={day.isoformat()}", "HEAD", "--"],
+    except ValueError:
+        return ""
+    done = _git(root, *command, f"--since={day.isoformat()}", "HEAD", "--")
+    return done.stdout if done is not None and done.returncode == 0 else ""
+
+
+def _git(root: Path, *words: str) -> subprocess.CompletedProcess[str] | None:
+    """What git answers; ``None`` without git, or where it takes too long."""
+    try:
+        return subprocess.run(
+            ["git", "--no-pager", *words],
             cwd=root,
             stdin=subprocess.DEVNULL,
             capture_output=True,
@@ -75,6 +105,5 @@ def _asked(root: Path, texts: Sequence[str], *, since: str) -> str:
             timeout=_PATIENCE,
             env=os.environ | {"LC_ALL": "C", "GIT_OPTIONAL_LOCKS": "0"},
         )
-    except (OSError, ValueError, subprocess.TimeoutExpired):  # no git, or no time
-        return ""
-    return done.stdout if done.returncode == 0 else ""
+    except (OSError, ValueError, subprocess.TimeoutExpired):
+        return None

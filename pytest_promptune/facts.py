@@ -55,8 +55,12 @@ def facts_of(
     runs: dict[str, int] = {}
     cases: dict[str, LoggedCase] = {}
     apps: set[str] = set()
+    #: Tests whose one case a plain fixture gives, which runs later.
+    unknown: dict[str, str] = {}
     for item in items:
         apps.add(f"{item.module}::{item.marks.app}")
+        if item.case is None:
+            unknown[f"{item.module}::{item.test}"] = ""
         runs[item.module] = max(runs.get(item.module, 0), item.cell.run)
         name = f"{item.module}::{item.case.id}" if item.case else ""
         if item.case and name not in cases:
@@ -73,7 +77,7 @@ def facts_of(
         },
         prompts={CURRENT: templates} | replaced,
         cases=tuple(cases.values()),
-        series=series_hash(apps, hashes),
+        series=series_hash(apps, hashes | unknown),
     )
 
 

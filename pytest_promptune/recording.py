@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_promptune.conditions import Commit, own_version, python_version
 from pytest_promptune.core.errors import StoreError
+from pytest_promptune.core.model import Variant
 from pytest_promptune.core.redaction import Redactor
 from pytest_promptune.core.results import Result
 from pytest_promptune.core.sharing import Share
@@ -291,6 +292,19 @@ class Recording:
     def redacted(self, text: str) -> str:
         """`text` without secrets."""
         return self._redactor.text(text)
+
+    def variant_without_secrets(self, variant: Variant) -> Variant:
+        """A variant that has been described, as reports and results files may show it."""
+        clean = self._redactor.text
+        changes = tuple(
+            replace(
+                change,
+                before=None if change.before is None else clean(change.before),
+                after=clean(change.after),
+            )
+            for change in variant.changes
+        )
+        return replace(variant, description=clean(variant.description), changes=changes)
 
     def without_secrets(self, result: Result) -> Result:
         """The result as it may be written: reports and results files quote its texts."""

@@ -203,6 +203,9 @@ class Session:
     def _described(self, variant: Variant) -> Variant:
         return self._prompts.described(variant, self.samples.contexts())
 
+    def _shown_variants(self) -> list[Variant]:
+        return [self._recording.variant_without_secrets(self._described(each)) for each in self.variants]
+
     def _baseline(self, module: str) -> Baseline | None:
         if module not in self._baselines:
             path = baseline_path(self.root, module, self.settings.against)
@@ -372,7 +375,7 @@ class Session:
         return self._catalogue.shard(
             self.settings,
             self._experiment,
-            [self._described(variant) for variant in self.variants],
+            self._shown_variants(),
             root=self.root,
             complete=self._conclusion is not None,
             looked=self._look is not None,
@@ -454,11 +457,10 @@ class Session:
             warnings=self._course().warnings(self._experiment),
             look=self._look,
         )
-        variants = [self._described(variant) for variant in self.variants]
         return build_view(
             self.settings,
             self._experiment,
-            variants,
+            self._shown_variants(),
             self._conclusion,
             circumstances,
             root=self.root,

@@ -161,7 +161,7 @@ class _Work:
         project = Project(
             root=root,
             variants=self._folder,
-            sources=Sources(root),
+            sources=Sources(root, variants=self._folder),
             applied=self._wishes.applied,
             sites=self._sites(measured),
         )

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import argparse
+from contextlib import nullcontext
 
-from pytest_promptune.commands.model import Answer, Command, as_wide_as_the_terminal
+from pytest_promptune.commands.model import Answer, Command, as_wide_as_the_terminal, without_collecting
 
 
 def _nodes_arguments(parser: argparse.ArgumentParser) -> None:
@@ -18,7 +19,8 @@ def _nodes(arguments: argparse.Namespace) -> Answer:
     from pytest_promptune.inspecting.finding import rows
     from pytest_promptune.inspecting.telling import beside_rows, node_lines, node_markdown
 
-    found = ask(arguments)
+    with nullcontext() if arguments.dry_run else without_collecting():  # a dry run may take long
+        found = ask(arguments)
     text = node_markdown(found) if arguments.markdown else as_wide_as_the_terminal(node_lines, found)
     return Answer(text=text, data=rows(found), status=found.status, beside_data=tuple(beside_rows(found)))
 

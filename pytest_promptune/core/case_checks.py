@@ -247,15 +247,32 @@ def thin_categories(counts: Mapping[str, int]) -> list[str]:
 
 def _off_the_mix(counts: Mapping[str, int]) -> list[str]:
     """Levels whose share is not as recommended; a share that one case more or less would mend is fine."""
-    total = sum(counts.values())
-    shares = {value.strip().lower(): number / total for value, number in counts.items()}
-    if not set(shares) & set(DIFFICULTIES):
-        return []  # levels of another name
+    total, levels = sum(counts.values()), _levels(counts)
     return [
         f"{level} should be {_percent(low)}–{_percent(high)} %"
         for level, (low, high) in DIFFICULTIES.items()
-        if not low - 1 / total < shares.get(level, 0.0) < high + 1 / total
+        if levels and not low - 1 / total < levels[level] / total < high + 1 / total
     ]
+
+
+def thin_levels(counts: Mapping[str, int]) -> dict[str, int]:
+    """Levels of difficulty with a smaller share than is recommended, and how many cases they have.
+
+    As with `balance_of`, a share that one case more would mend is fine.
+    """
+    total, levels = sum(counts.values()), _levels(counts)
+    return {
+        level: number for level, number in levels.items() if (number + 1) / total <= DIFFICULTIES[level][0]
+    }
+
+
+def _levels(counts: Mapping[str, int]) -> dict[str, int]:
+    """Cases by level of `DIFFICULTIES`; nothing where levels have other names."""
+    found = dict.fromkeys(DIFFICULTIES, 0)
+    for value, number in counts.items():
+        if (level := value.strip().lower()) in found:
+            found[level] += number
+    return found if any(found.values()) else {}
 
 
 def _percent(share: float) -> str:

@@ -9,9 +9,11 @@ from typing import Any
 from pytest_promptune.core.errors import ParameterRejected
 from pytest_promptune.core.model import SampleError
 
-#: Seconds before the first retry, and the longest a retry waits.
+#: Seconds before the first retry, and the longest a retry waits by itself.
 FIRST_PAUSE_S = 0.5
 LONGEST_PAUSE_S = 60.0
+#: The longest that a server may make a retry wait; one that asks for more isn't asked again.
+LONGEST_ASKED_S = 600.0
 
 #: HTTP statuses that say nothing about the app: too many requests, too slow, overloaded, broken.
 _TRANSIENT_STATUS = frozenset({408, 409, 425, 429, 500, 502, 503, 504, 520, 522, 524, 529})
@@ -131,8 +133,12 @@ def is_infrastructure(error: BaseException) -> bool:
 
 
 def is_worth_another_try(error: BaseException) -> bool:
-    """True where waiting may help: what the infrastructure lost, unless the account's quota is used up."""
-    return is_infrastructure(error) and not _has_no_quota(error)
+    """True where waiting may help: what the infrastructure lost, unless the account's quota is used up.
+
+    Nor where the server asks to wait longer than `LONGEST_ASKED_S`.
+    """
+    asked = retry_after(error) or 0.0
+    return is_infrastructure(error) and not _has_no_quota(error) and asked <= LONGEST_ASKED_S
 
 
 def retry_after(error: BaseException) -> float | None:
@@ -162,7 +168,7 @@ def pause_before(attempt: int, error: BaseException, chance: float) -> float:
         chance: a random number in [0, 1).
     """
     pause = min(FIRST_PAUSE_S * 2.0 ** (attempt - 1), LONGEST_PAUSE_S) * (0.5 + chance)
-    return max(pause, min(retry_after(error) or 0.0, LONGEST_PAUSE_S))
+    return max(pause, retry_after(error) or 0.0)
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:

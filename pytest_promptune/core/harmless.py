@@ -7,8 +7,9 @@ What the runners look for, as their sources have it:
 - Azure Pipelines (``Command.cs``): ``##vso[…]`` anywhere in a line; ``##[group]`` and the like at its start.
 - TeamCity: ``##teamcity[…]``.
 
-A space inside of the mark ends its meaning and stays readable. Characters without width would not do: .NET
-ignores them when it compares by culture, so the patterns see through those that texts may keep.
+A space inside of the mark ends its meaning and stays readable; in markup a character reference does so, and
+is not seen. Characters without width would not do: .NET ignores them when it compares by culture, so the
+patterns see through those that texts may keep.
 """
 
 from __future__ import annotations
@@ -29,6 +30,8 @@ _NAMED = re.compile(
     rf"(?: |{_IGNORED}:))",
     re.IGNORECASE,
 )
+_SECOND_COLON = re.compile(rf"^([\s\u200c\u200d]*:{_IGNORED}):")
+_SECOND_HASH = re.compile(rf"(#{_IGNORED})#(?=[A-Za-z\u200c\u200d]*\[)")
 _ANYWHERE = re.compile(rf"(#{_IGNORED}#)(?=[A-Za-z\u200c\u200d]*\[)")
 
 
@@ -37,6 +40,16 @@ def harmless(line: str) -> str:
     if "#" in line:
         line = _ANYWHERE.sub(r"\1 ", line)
     return _AT_BEGINNING.sub(r"\1 ", line) if ":" in line else line
+
+
+def harmless_markup(line: str) -> str:
+    """`line`, one line of HTML, with a character reference in place of the second half of a command's mark.
+
+    It looks the same; not for what is within ``<style>`` and ``<script>``, which know no references.
+    """
+    if "#" in line:
+        line = _SECOND_HASH.sub(r"\1&#35;", line)
+    return _SECOND_COLON.sub(r"\1&#58;", line) if ":" in line else line
 
 
 def harmless_where_broken(text: str) -> str:

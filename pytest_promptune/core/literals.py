@@ -75,7 +75,7 @@ class LiteralIndex:
         text = text.strip()
         if (exact := self._exact.get(text)) is not None:
             return exact
-        covered = [(_span(literal.segments, text), literal) for literal in self._literals]
+        covered = [(_span(segments, text), literal) for literal, segments in self._cut]
         span, best = max(covered, key=lambda each: each[0], default=(0, None))
         return best if 2 * span >= len(text) > 0 else None
 
@@ -94,6 +94,10 @@ class LiteralIndex:
                 found.append((span, whole, literal))
         found.sort(key=lambda each: (-each[0], each[1]))
         return [literal for _, _, literal in found]
+
+    @cached_property
+    def _cut(self) -> list[tuple[Literal, tuple[str, ...]]]:
+        return [(literal, literal.segments) for literal in self._literals]
 
     @cached_property
     def _spaced(self) -> list[tuple[Literal, tuple[str, ...], int]]:

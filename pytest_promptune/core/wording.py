@@ -158,7 +158,8 @@ def headline(view: View) -> str:
         return f"{text}; gate failed" if failed(view) else text
     groups = comparisons(view)
     if view.mode == "compare" and len(groups) > 1:  # `current` beside its baseline is news only if it is bad
-        groups = [rows for rows in groups if rows[0].reference == "current" or regressed_any(rows)]
+        news = [r for r in groups if not r[0].reference.startswith(_BASELINE) or regressed_any(r)]
+        groups = news or groups
     text = "; ".join(_found(rows, len(groups) > 1) for rows in groups)
     if not failed(view):
         return text

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 
-from pytest_promptune.core.comparison import specification
 from pytest_promptune.core.errors import StatsError
 from pytest_promptune.core.experiment import Column, Experiment
 from pytest_promptune.core.matching import is_gated, short_name
@@ -50,6 +49,7 @@ def _is_about(column: Column, measures: Collection[Measure]) -> bool:
 
 def _runs(column: Column, variant: str, alpha: float, family: int) -> int | None:
     """Runs per case on both sides of a comparison."""
+    from pytest_promptune.core.comparison import specification
     from pytest_promptune.core.stats.calibration import Stored
     from pytest_promptune.core.stats.sizing import Design, Wanted, size_of
 

@@ -86,7 +86,7 @@ def _inspected(project: Project, redactor: Redactor) -> Inspection:
         from pytest_promptune.langgraph.nodes.sources import Sources
 
         places = tuple(sys.path)
-        sources, declared = Sources(project.root), frozenset(project.calls)
+        sources, declared = Sources(project.root, variants=project.variants), frozenset(project.calls)
         nodes: list[Node] = []
         looked_at: list[str] = []
         paths: dict[str, tuple[str, ...]] = {}

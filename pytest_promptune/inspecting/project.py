@@ -29,6 +29,8 @@ class Project:
     paths: tuple[Path, ...] = ()
     #: Patterns of secrets that are not shown, beside those that are known.
     redact: tuple[str, ...] = ()
+    #: The folder of the variants, whose texts are not the app's.
+    variants: Path | None = None
 
 
 def read_project(root: Path, graph: str | None) -> Project:
@@ -46,6 +48,7 @@ def read_project(root: Path, graph: str | None) -> Project:
         graphs=_of_langgraph(root) if named is None else {"": named.strip()},
         calls=settings.llm_calls,
         redact=settings.redact,
+        variants=Path(settings.variants),
         paths=python_paths(root),
     )
 

@@ -107,7 +107,7 @@ def with_trace(found: Inspection, stored: Stored, *, root: Path, settings: Setti
     """
     from pytest_promptune.langgraph.nodes.sources import Sources
 
-    trace, sources = stored.trace, Sources(root)
+    trace, sources = stored.trace, Sources(root, variants=Path(settings.variants))
     texts = _Texts(sources.every_text, Redactor(settings.redact))
     merged = merge(found.nodes, trace, found.paths, Places(locate=texts.locate, name=sources.name))
     notes = [

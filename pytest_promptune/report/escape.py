@@ -8,9 +8,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from pytest_promptune.core.display import UNKNOWN, clean, cut
+from pytest_promptune.core.harmless import harmless, harmless_markup
 
 #: Invisible and without width: keeps GitHub from making a mention, a reference or a link of what follows.
 JOINER = "\u2060"
@@ -28,7 +29,9 @@ _ORDERED = re.compile(r"^(\d+)([.)])(?=\s|$)")
 #: `JOINER` goes in: mentions, numbers of issues, links.
 _LINKED = re.compile(r"(?<=@)(?=\w)|(?<=#)(?=\d)|(?<=\bGH)(?=-\d)|(?<=:)(?=//)|(?<=www)(?=\.)", re.IGNORECASE)
 #: What CI runners take for a command when a report is printed (see `core.harmless`).
-_COMMAND = re.compile(r"(##[A-Za-z]*)(?=\[)")
+_COMMAND = re.compile(
+    "(#[\u200c\u200d]*#[A-Za-z\u200c\u200d]*)(?=\\[)|^([\\s\u200c\u200d]*:)(?=[\u200c\u200d]*:)"
+)
 #: Brackets, and escapes to step over.
 _BRACKET = re.compile(r"\\.|[\[\]]")
 
@@ -39,7 +42,7 @@ def text(value: object, *, limit: int | None = None) -> Markup:
     if limit is not None:
         line = cut(line, limit)
     line = _ENTITY.sub("&amp;", _SPECIAL.sub(r"\\\g<0>", line))
-    line = _ORDERED.sub(r"\1\\\2", _BLOCK.sub(r"\\\g<0>", _COMMAND.sub(r"\1\\", line)))
+    line = _ORDERED.sub(r"\1\\\2", _BLOCK.sub(r"\\\g<0>", _COMMAND.sub(r"\g<0>\\", line)))
     return Markup(_LINKED.sub(JOINER, line))
 
 
@@ -55,7 +58,7 @@ def code(value: object, *, limit: int | None = None) -> Markup:
         line = cut(line, limit)
     if not line:
         return Markup(UNKNOWN)
-    if "`" in line or "|" in line or "##" in line:
+    if "`" in line or "|" in line or harmless(line) != line:
         return Markup(f"<code>{text(line)}</code>")
     return Markup(f"`{line}`")
 
@@ -74,8 +77,15 @@ def sentence(pattern: str, *values: object) -> Markup:
 
 
 def fence(lines: Iterable[str], language: str = "") -> Markup:
-    """A code block whose fence is longer than any run of backticks in it."""
+    """A code block whose fence is longer than any run of backticks in it.
+
+    Where a CI runner would take a line for a command, it is a block of HTML, in which that can be escaped.
+    """
     block = list(lines)
+    if any(harmless(line) != line for line in block):
+        shown = "\n".join(harmless_markup(str(escape(line))) for line in block)
+        attribute = f' lang="{language}"' if language else ""
+        return Markup(f"<pre{attribute}>\n<code>{shown}\n</code></pre>")
     longest = max((len(run) for line in block for run in re.findall("`+", line)), default=0)
     ticks = "`" * max(3, longest + 1)
     return Markup("\n".join([f"{ticks}{language}", *block, ticks]))

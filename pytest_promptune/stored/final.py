@@ -26,6 +26,7 @@ from pytest_promptune.core.series.final import (
     Remark,
     RemarkKind,
     Tried,
+    UnjudgedGoal,
 )
 from pytest_promptune.core.series.model import Iteration, Point, Series
 from pytest_promptune.core.series.progress import progress
@@ -130,9 +131,9 @@ class _Gathering:
         gated = gated_places(self.present.measured, self.settings.gate_metrics)
         metrics = metric_changes(rows, now, self.beside, gated=gated)
         goals: tuple[GoalChange, ...] = ()
-        unmatched: tuple[str, ...] = ()
+        unjudged: tuple[UnjudgedGoal, ...] = ()
         if self.goals is not None:
-            goals, unmatched = goal_changes(
+            goals, unjudged = goal_changes(
                 self.goals,
                 (self.start.measured, self.present.measured),
                 (rows, rows if now is None else now),
@@ -145,7 +146,7 @@ class _Gathering:
         findings = Findings(
             metrics=metrics,
             goals=goals,
-            unmatched_goals=unmatched,
+            unjudged=unjudged,
             goals_path=self.goals.path if self.goals else "",
             goals_problems=len(self.goals.problems) if self.goals else 0,
             nodes=nodes,
@@ -166,6 +167,7 @@ class _Gathering:
             scope=scope,
             metrics=metrics,
             goals=goals,
+            unjudged=unjudged,
             goals_path=self.goals.path if self.goals else None,
             goals_needed=self.goals.rule.needed if self.goals else None,
             cases=case_changes(self.beside.rows) if self.beside else (),
@@ -178,10 +180,13 @@ class _Gathering:
 
     def _is_outdated(self) -> bool:
         """Whether somebody changed the prompts after the last iteration, perhaps to what it suggests."""
-        if not self.series.strayed or not self.series.iterations:
+        if not self.series.iterations:
             return False
-        measured = self.series.iterations[-1].session.current
-        return not agree(measured, self.present.circumstances.prompts)
+        last = self.series.iterations[-1].session
+        if set(self.series.partial_strayed) - {last.experiment}:
+            return True
+        measured = last.current
+        return self.series.strayed is not None and not agree(measured, self.present.circumstances.prompts)
 
     # --- iterations -------------------------------------------------------------------------------
 
@@ -195,7 +200,7 @@ class _Gathering:
             started=session.started,
             commit=session.commit,
             dirty=session.dirty,
-            note=session.note,
+            notes=iteration.notes,
             repeats=iteration.repeats,
             by_hand=iteration.by_hand,
             tried=_understood(_tried, document, iteration.tried, session.experiment),
@@ -218,6 +223,11 @@ class _Gathering:
                 yield Remark(
                     kind="running" if kind == "running" else "interrupted", values={"experiments": ids}
                 )
+        strayed = set(series.partial_strayed)
+        if kept := tuple(each for each in series.partial if each not in strayed):
+            yield Remark(kind="partial", values={"experiments": kept})
+        if strayed:
+            yield Remark(kind="partial_strayed", values={"experiments": series.partial_strayed})
         if series.earlier:
             first = series.earlier[0]
             command = f"pytest-promptune report --from {first}"

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from pytest_promptune.adopted_commits import find_commits
+from pytest_promptune.adopted_commits import find_commits, lost_commits
+from pytest_promptune.core.checks import APP_METRICS
 from pytest_promptune.core.codec import sha256
 from pytest_promptune.core.errors import StoreError
 from pytest_promptune.core.model import CURRENT
 from pytest_promptune.core.series.building import series_of
-from pytest_promptune.core.series.model import Adopted, Series, Session
+from pytest_promptune.core.series.model import Adopted, Place, Series, Session
 from pytest_promptune.core.values import dataclass
 from pytest_promptune.store.log import Adoption, ExperimentLog, ExperimentSummary
 
@@ -124,19 +125,29 @@ def _chosen(
 def _sessions(
     log: ExperimentLog, summaries: Sequence[ExperimentSummary], beginning: str | None
 ) -> list[Session]:
-    """The experiments of a series; of those before its beginning no conditions are read."""
+    """The experiments of a series; of those before its beginning nothing more is read."""
     recorded = [s.id for s in summaries if s.mode == "baseline" and s.status == "finished"]
     first = beginning or (recorded[-1] if recorded else None)
     since = first is None
     sessions = []
     for summary in summaries:
         since = since or summary.id == first
-        conditions = log.conditions_of(summary.id) if since and summary.status == "finished" else {}
-        sessions.append(_session(summary, conditions))
+        if since and summary.status == "finished":
+            measured = tuple(filter(_is_of_tests, log.metrics_of(summary.id)))
+            sessions.append(_session(summary, log.conditions_of(summary.id), measured))
+        else:
+            sessions.append(_session(summary, {}, ()))
     return sessions
 
 
-def _session(summary: ExperimentSummary, conditions: Mapping[str, Any]) -> Session:
+def _is_of_tests(place: Place) -> bool:
+    """Whether it isn't one of the metrics of every app, of which a model may say nothing."""
+    return place[1].rpartition("::")[2] not in APP_METRICS
+
+
+def _session(
+    summary: ExperimentSummary, conditions: Mapping[str, Any], measured: tuple[Place, ...]
+) -> Session:
     fingerprints = _texts(conditions.get("variants"))
     return Session(
         experiment=summary.id,
@@ -148,6 +159,7 @@ def _session(summary: ExperimentSummary, conditions: Mapping[str, Any]) -> Sessi
         note=summary.note,
         variants={name: fingerprints.get(name, "") for name in summary.variants},
         current=_texts(conditions.get("prompts")),
+        measured=measured,
     )
 
 
@@ -167,12 +179,20 @@ def _adopted(log: ExperimentLog, adoption: Adoption) -> Adopted:
 
 
 def _with_commits(adoptions: Sequence[Adopted], root: Path) -> list[Adopted]:
-    """``adopt`` without ``--commit`` prints the command that makes one: the log never hears of it."""
-    found = find_commits(root, (each for each in adoptions if each.commit is None))
-    return [
-        each if each.commit else replace(each, commit=found.get((each.experiment, each.variant)))
-        for each in adoptions
-    ]
+    """With the commits that HEAD has.
+
+    ``adopt`` without ``--commit`` prints the command that makes one: the log never hears of it. Nor does it
+    of commits that were amended, rebased or squashed since.
+    """
+    lost = lost_commits(root, (each.commit for each in adoptions if each.commit))
+    found = find_commits(root, (each for each in adoptions if each.commit is None or each.commit in lost))
+    return [_with_commit(each, found.get((each.experiment, each.variant)), lost) for each in adoptions]
+
+
+def _with_commit(adopted: Adopted, found: str | None, lost: Set[str]) -> Adopted:
+    if found is not None:
+        return replace(adopted, commit=found)
+    return replace(adopted, is_elsewhere=adopted.commit in lost)
 
 
 def _texts(found: Any) -> dict[str, str]:

@@ -1,11 +1,17 @@
 """Lines that are no commands to a CI runner."""
 
+import html
 import json
 
 import pytest
 import runners
 
-from pytest_promptune.core.harmless import harmless, harmless_json, harmless_where_broken
+from pytest_promptune.core.harmless import (
+    harmless,
+    harmless_json,
+    harmless_markup,
+    harmless_where_broken,
+)
 from pytest_promptune.core.lines import Line, Segment, line, paragraph
 
 COMMANDS = (
@@ -37,12 +43,22 @@ def test_a_command_becomes_text(text):
     assert harmless(safe) == safe
 
 
+@pytest.mark.parametrize("text", COMMANDS)
+def test_markup_looks_the_same(text):
+    """A character reference stands for a half of the mark."""
+    safe = harmless_markup(text)
+    assert runners.commands(safe) == []
+    assert html.unescape(safe) == text
+    assert harmless_markup(safe) == safe
+
+
 @pytest.mark.parametrize(
     "text", ["a::b", "test_reply::words", "## Title", "# [x]", "issue ##12", "c::d ## e [f]", ":", "##", ""]
 )
 def test_what_is_no_command_stays(text):
     """Names of metrics and Markdown titles are not touched."""
     assert harmless(text) == text
+    assert harmless_markup(text) == text
 
 
 @pytest.mark.parametrize("text", COMMANDS)

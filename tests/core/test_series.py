@@ -61,6 +61,14 @@ def test_measuring_the_same_again_is_the_same_iteration():
     ]
 
 
+def test_notes_of_all_measurements_are_kept():
+    """Oldest first, each once."""
+    notes = ("why", None, "again", "why")
+    sessions = [session(2 + i, "compare", "b", note=note) for i, note in enumerate(notes)]
+    (found,) = series_of([BASELINE, *sessions], []).iterations
+    assert found.notes == ("why", "again")
+
+
 def test_the_same_variant_of_another_app_is_another_iteration():
     """What it is compared with changed."""
     found = series_of(
@@ -215,3 +223,43 @@ def test_a_session_that_ended_early_says_nothing_of_the_present():
     ended = session(2, "check", status="interrupted", **by_hand)
     found = series_of([BASELINE, ended, session(3, "compare", variants={"b": "b"}, **by_hand)], [])
     assert (found.present, found.strayed) == (found.start, None)
+
+
+BOTH = (("test_a.py", "test_a"), ("test_a.py", "test_b"))
+ONE = BOTH[:1]
+
+
+def test_a_session_of_some_metrics_is_not_the_present_state():
+    """It is passed over, and named; the newest that measured everything counts, with more metrics too."""
+    begins = session(1, "baseline", measured=BOTH)
+    sessions = [begins, session(2, "compare", "b", measured=BOTH)]
+    now = {"current": {"a.j2": "b"}}
+    partial = session(3, "check", measured=ONE, **now)
+    found = series_of([*sessions, partial], [adopted(2, "b")])
+    assert found.present == Point(experiment="e2", variant="b")
+    assert (found.is_remeasured, found.partial, found.partial_strayed) == (False, ("e3",), ())
+    whole = session(4, "check", measured=(*BOTH, ("test_a.py", "test_c")), **now)
+    found = series_of([*sessions, partial, whole], [adopted(2, "b")])
+    assert (found.present.experiment, found.is_remeasured, found.partial) == ("e4", True, ())
+    found = series_of([*sessions, whole, session(5, "check", measured=ONE, **now)], [adopted(2, "b")])
+    assert (found.present.experiment, found.partial) == ("e4", ("e5",))
+
+
+def test_what_is_compared_is_what_the_adopted_state_measured():
+    """A metric that is new since the start must be there as well; one that is gone needn't."""
+    sessions = [session(1, "baseline", measured=BOTH), session(2, "compare", "b", measured=ONE)]
+    found = series_of(
+        [*sessions, session(3, "check", measured=ONE, current={"a.j2": "b"})], [adopted(2, "b")]
+    )
+    assert (found.present.experiment, found.partial) == ("e3", ())
+
+
+def test_prompts_that_changed_before_a_session_of_some_metrics():
+    """The state stays what was measured in full; that it is another now is told."""
+    begins = session(1, "baseline", measured=BOTH)
+    same = session(2, "check", measured=ONE)
+    found = series_of([begins, same], [])
+    assert (found.present, found.partial) == (found.start, ())
+    found = series_of([begins, same, session(3, "check", measured=ONE, current={"a.j2": "2"})], [])
+    assert (found.present, found.strayed) == (found.start, None)
+    assert found.partial_strayed == ("e3",)

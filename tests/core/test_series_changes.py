@@ -19,7 +19,13 @@ from pytest_promptune.core.series.changes import (
     metric_changes,
     node_changes,
 )
-from pytest_promptune.core.series.final import GoalChange, MetricChange, NodeChange, Recommendation
+from pytest_promptune.core.series.final import (
+    GoalChange,
+    MetricChange,
+    NodeChange,
+    Recommendation,
+    UnjudgedGoal,
+)
 from pytest_promptune.core.series.recommending import Findings, recommend
 from pytest_promptune.core.series.rows import change_from, comparison_from, mean_from, node_from
 from pytest_promptune.core.sides import beside
@@ -49,9 +55,29 @@ def test_goals_are_judged_on_both_sides():
     """By the session's rules; a goal that means no metric is named."""
     start, now = side("start", passes=5), side("present", passes=10)
     rows = (start.rows(alpha=0.05), now.rows(alpha=0.05))
-    found, unmatched = goal_changes(GOALS, (start, now), rows, alpha=0.05, scope="suite", meanings={})
+    found, unjudged = goal_changes(GOALS, (start, now), rows, alpha=0.05, scope="suite", meanings={})
     assert [(each.initial.status, each.final.status) for each in found] == [("missed", "attained")]
-    assert unmatched == ("Kindness",)
+    assert unjudged == (UnjudgedGoal(goal="Kindness", why="unmatched"),)
+
+
+def test_no_goal_is_lost():
+    """One with two targets, one whose target doesn't fit; what one side lacks is unknown there."""
+    goals = read_goals(
+        "# Goals\n\n| Metric | Target |\n|---|---|\n| Accuracy | 80 % |\n| error_rate | 3 s or less |\n"
+        "| Kindness | 5 % or more |\n| Kindness | 6 % or more |\n",
+        path="g.md",
+    )
+    start, now = side("start", passes=5), side("present", passes=10)
+    without = replace(now, columns=tuple(c for c in now.columns if c.name.metric != "test_a"))
+    rows = (start.rows(alpha=0.05), without.rows(alpha=0.05))
+    found, unjudged = goal_changes(goals, (start, without), rows, alpha=0.05, scope="suite", meanings={})
+    assert [(each.initial.value, each.final.value, each.final.variant) for each in found] == [
+        (0.5, None, "present")
+    ]
+    assert [(each.goal, each.why) for each in unjudged] == [
+        ("error_rate", "misfit"),
+        ("Kindness", "contradicted"),
+    ]
 
 
 def test_cases_by_what_became_of_them():
@@ -86,7 +112,7 @@ def findings(**changes: Any) -> Findings:
     values: dict[str, Any] = {
         "metrics": (),
         "goals": (),
-        "unmatched_goals": (),
+        "unjudged": (),
         "goals_path": "fine-tune.md",
         "goals_problems": 0,
         "nodes": (),
@@ -175,6 +201,18 @@ def test_flaky_cases_and_errors():
     assert found[1].values == {"count": 3, "of": 100}
 
 
+def test_errors_in_some_runs():
+    """They don't pass; where a test of the app is flaky in the same cases, that says it."""
+    rate = views.metric_row(views.ERROR_RATE, flaky_cases=("c1",))
+    errors = metric(name=views.ERROR_RATE, initial=rate, final=rate)
+    flaky = metric(final=views.metric_row(flaky_cases=("c1", "c2")))
+    assert kinds(recommend(findings(metrics=(flaky, errors)))) == ["flaky"]
+    other = metric(final=views.metric_row(flaky_cases=("c2",)))
+    found = recommend(findings(metrics=(other, errors)))
+    assert kinds(found) == ["flaky", "flaky_errors"]
+    assert found[1].values == {"app": views.APP, "count": 1, "of": 20, "cases": ("c1",)}
+
+
 def test_nodes_with_more_than_half_of_cost_or_time():
     """Of one node alone there is nothing to say, nor of two that have half each."""
 
@@ -198,6 +236,22 @@ def test_thin_categories():
     found = recommend(findings(tags=tags))
     assert found[0].values == {"category": "b", "count": 1, "of": 11, "categories": 2}
     assert kinds(recommend(findings(tags=[{}]))) == ["none"]
+
+
+def test_thin_difficulties():
+    """Below the share that the plan recommends, by more than a case; other names of levels say nothing."""
+    tags = [*({"difficulty": "Easy"} for _ in range(11)), *({"difficulty": "medium"} for _ in range(9)), {}]
+    found = recommend(findings(tags=tags))
+    assert kinds(found) == ["thin_difficulty"]
+    assert found[0].values == {
+        "difficulty": "hard",
+        "count": 0,
+        "of": 20,
+        "low": "10 %",
+        "high": "20 %",
+    }
+    assert kinds(recommend(findings(tags=[*tags, *2 * [{"difficulty": "hard"}]]))) == ["none"]
+    assert kinds(recommend(findings(tags=[{"difficulty": "3"}, *9 * [{"difficulty": "1"}]]))) == ["none"]
 
 
 # -- rows of documents -----------------------------------------------------------------------------------

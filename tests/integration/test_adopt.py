@@ -243,6 +243,26 @@ def test_without_commit_the_command_is_printed(ready, capsys):
     assert (adopted["variant"], adopted["commit"]) == ("new", git(ready.path, "rev-parse", "HEAD").strip())
 
 
+def test_a_commit_that_was_amended(ready, capsys):
+    """The report names the one that HEAD has, and says where there is none with the adoption's message."""
+
+    def reported() -> dict[str, object]:
+        capsys.readouterr()
+        assert main(["report", "--json", f"--root={ready.path}"]) == 0
+        adopted = json.loads(capsys.readouterr().out)["iterations"][0]["adopted"]
+        return {key: adopted[key] for key in ("commit", "is_elsewhere")}
+
+    ready.adopt("--commit")
+    first = git(ready.path, "rev-parse", "HEAD").strip()
+    assert reported() == {"commit": first, "is_elsewhere": False}
+    git(ready.path, "commit", "-q", "--amend", "--no-edit", "--date=2020-01-01T00:00:00Z")
+    amended = git(ready.path, "rev-parse", "HEAD").strip()
+    assert amended != first
+    assert reported() == {"commit": amended, "is_elsewhere": False}
+    git(ready.path, "commit", "-q", "--amend", "-m", "Better")
+    assert reported() == {"commit": first, "is_elsewhere": True}
+
+
 def test_dry_run_writes_nothing(ready):
     """It shows the diff and the message."""
     before = ready.state()

@@ -241,7 +241,9 @@ def test_a_report_may_be_html_and_github_gets_its_summary(bot, ask, monkeypatch)
     monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(summary))
     ask("compare", first, second, f"--report={bot.path / 'compared.html'}", "--gate")
     assert (bot.path / "compared.html").read_text(encoding="utf-8").startswith("<!DOCTYPE html>")
-    assert summary.read_text(encoding="utf-8").startswith("# Prompt comparison")
+    told = summary.read_text(encoding="utf-8")
+    assert told.startswith("# Prompt comparison: 3 metrics inconclusive")
+    assert f"Experiment {first} (A) and {second} (B)" in told
 
 
 def test_errored_everywhere_fails_the_gate(bot, ask):

@@ -57,6 +57,15 @@ def test_answer(case: Case, sample: Sample):
 """
 
 
+#: Another test, which every answer passes.
+MORE = """
+
+@pytest.mark.promptune(metric="length")
+def test_length(case: Case, sample: Sample):
+    assert len(sample.output["a"]) < 9
+"""
+
+
 @pytest.fixture
 def suite(project, monkeypatch):
     """An app with a prompt in a file, goals, and two variants: one better, one worse."""
@@ -194,6 +203,26 @@ def test_an_adopted_variant_that_was_measured_again(suite, ask):
     assert "- Answer (`answer`): 50.0 % → 50.0 %" in text
 
 
+def test_a_check_of_some_tests_is_not_the_final_state(suite, ask):
+    """Goals of tests that were left out stay judged by the newest session that measured all; it is told."""
+    suite.write({"test_bot.py": TESTS + MORE, "fine-tune.md": GOALS + "| Length | 80 % or higher |\n"})
+    suite.record()
+    id_ = suite.run("--promptune-compare").json["experiment"]["id"]
+    adopt(suite, "kind")
+    later = suite.run("-k", "test_length").json["experiment"]["id"]
+    text = ask("report", "--out", "-")
+    assert "- Answer (`answer`): 50.0 % → 100.0 %" in text
+    assert "- Length (`length`): 100.0 % → 100.0 %" in text
+    assert f"by which the variant was chosen (`{id_}`)" in text
+    assert f"as only some of the metrics were measured: `{later}`." in text
+    assert "not judged" not in text
+    suite.write({"prompts/ask.j2": "By hand."})
+    suite.run("-k", "test_length")
+    text = ask("report", "--out", "-")
+    assert "- Answer (`answer`): 50.0 % → 100.0 %" in text
+    assert "**The app's prompts changed after the final state was measured**" in text
+
+
 def test_a_variant_that_was_copied_by_hand(suite, ask):
     """Nothing was adopted, and yet the app is another: the newest session says what it is."""
     start = suite.record().json["experiment"]["id"]
@@ -299,11 +328,23 @@ def test_what_can_not_be_reported(suite, ask):
     assert "no such goals file" in ask("report", "--goals", "none.md", code=2)
 
 
+def test_notes_of_the_baseline_and_of_repeats(suite, ask):
+    """All that somebody noted in the series stands in it."""
+    suite.record("--promptune-note=as it was")
+    suite.run("--promptune-compare", "--promptune-note=first")
+    suite.run("--promptune-compare", "--promptune-note=second")
+    text = ask("report", "--out", "-")
+    assert re.findall(r"^Note: (.*)$", text, re.MULTILINE) == ["as it was", "first", "second"]
+
+
 def test_goals_that_mean_nothing_here(suite, ask):
     """Are told, and not silently left out."""
     suite.write({"fine-tune.md": GOALS.replace("Answer", "Politeness")})
     suite.record()
-    assert "**Politeness is not judged**" in ask("report", "--out", "-")
+    text = ask("report", "--out", "-")
+    assert "**Politeness is not judged**" in text
+    assert "Goals reached: 0 of 1, beyond chance: 0." in text
+    assert "- Politeness: **not judged**, as no metric" in text
     assert "Goals reached" not in ask("report", "--out", "-", "--goals", "")
 
 

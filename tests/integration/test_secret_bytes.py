@@ -15,6 +15,8 @@ from pathlib import Path
 
 import pytest
 
+from pytest_promptune.cli import main
+
 LETTERS = "aB3dE5gH7jK9mN1pQ2rS4tU6vW8xY0z"
 #: What is said, and the part of it that is secret.
 SECRETS = {
@@ -179,6 +181,48 @@ def test_a_whole_session(leaky, store, dumped, monkeypatch, raises):
     again = leaky.run(*arguments(given))
     assert again.json["experiment"]["samples"] == len(SECRETS), again.text
     leaky.run("--promptune-store=", "--promptune-report=unstored.html", "--promptune-report=unstored.md")
+    check(leaky, dumped())
+
+
+VARIANTS = """
+import pytest
+from pytest_promptune import Case
+
+@pytest.fixture
+def case():
+    return Case(id="c", input="hello")
+
+
+@pytest.fixture(scope="session")
+def tuned():
+    def build(variant):
+        return lambda inputs: {"a": "yes", "witness": "the witness is here"}
+
+    return build
+
+
+@pytest.mark.promptune(app="tuned", runs=2)
+def test_tuned(case, sample):
+    assert sample.output["a"] == "yes"
+"""
+
+
+def test_what_variants_change(leaky, store, dumped):
+    """Prompts and parameters of variants, and what is said of them: in reports, results, and final reports."""
+    said = [said for said, _ in SECRETS.values()]
+    fields = "\n".join(f"field_{i} = {json.dumps(text)}" for i, text in enumerate(said))
+    variant = f"description = {json.dumps(' '.join(said))}\n[context]\n{fields}\n"
+    leaky.write({"test_leaky.py": VARIANTS, "prompts/variants/v.toml": variant})
+    for mode in ("--promptune-baseline", "--promptune-compare"):
+        ran = leaky.run(*arguments(store), mode)
+        assert ran.code == 0, ran.text
+    assert [row["name"] for row in ran.json["variants"]] == ["v"]
+    assert len(ran.json["variants"][0]["changes"]) == len(said)
+    for name in ("final.md", "final.html"):
+        given = ["report", "--root", str(leaky.path), "--store", store, "--out", str(leaky.path / name)]
+        assert main([*given, *(["--html"] if name.endswith("html") else [])]) == 0
+        assert "field_0" in (leaky.path / name).read_text(encoding="utf-8")
+    (leaky.path / "prompts/variants/v.toml").unlink()
     check(leaky, dumped())
 
 

@@ -98,7 +98,7 @@ def iteration(**changes: Any) -> IterationReport:
         "started": "2026-11-22T12:00:00Z",
         "commit": "abc1234",
         "dirty": False,
-        "note": "examples of every topic",
+        "notes": ("examples of every topic",),
         "repeats": (),
         "tried": (tried(),),
         "adopted": ADOPTED,

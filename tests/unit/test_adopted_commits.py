@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from pytest_promptune import adopted_commits
-from pytest_promptune.adopted_commits import find_commits, origin, subject
+from pytest_promptune.adopted_commits import find_commits, lost_commits, origin, subject
 from pytest_promptune.core.series.model import Adopted
 
 FIRST, SECOND = "20261122T100000-aaaaaa", "20261122T120000-bbbbbb"
@@ -118,3 +118,27 @@ def test_git_is_not_started_for_nothing(work, monkeypatch):
     """Where every adoption has its commit."""
     monkeypatch.setattr(adopted_commits.subprocess, "run", None)
     assert find_commits(work.path, []) == {}
+
+
+def test_commits_that_head_has_not(work):
+    """Amended away, or unknown; shortened hashes are as good."""
+    work.commit("The app")
+    gone = work.commit(message("kind"))
+    work.git("commit", "-q", "--amend", "--allow-empty", "-m", "Adopted, in other words")
+    kept = work.git("rev-parse", "HEAD")
+    unknown = "1a2b3c4d5e"
+    assert lost_commits(work.path, [gone, gone[:10], kept, kept[:10], unknown]) == {gone, gone[:10], unknown}
+    work.git("tag", "option", gone)
+    assert lost_commits(work.path, ["--octopus", "option"]) == {"--octopus", "option"}
+
+
+def test_no_commit_is_lost_where_git_can_not_say(work, tmp_path_factory):
+    """No repository, no commit, or a shallow clone."""
+    outside = tmp_path_factory.mktemp("outside")
+    assert lost_commits(outside, ["1a2b3c4d5e"]) == set()
+    assert lost_commits(work.path, ["1a2b3c4d5e"]) == set()
+    first = work.commit("The app")
+    work.commit("Later")
+    clone = outside / "clone"
+    work.git("clone", "-q", "--depth=1", work.path.as_uri(), str(clone))
+    assert lost_commits(clone, [first]) == set()

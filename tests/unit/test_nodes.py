@@ -60,13 +60,16 @@ def inspect(tmp_path, monkeypatch) -> Callable[..., Inspection]:
     """Write an app, import it and scan its graph; modules are forgotten afterwards."""
     before = set(sys.modules)
 
-    def run(source: str, *, graph: str = "graph", calls: tuple[str, ...] = (), **others: str) -> Inspection:
+    def run(
+        source: str, *, graph: str = "graph", calls: tuple[str, ...] = (), ini: str = "", **others: str
+    ) -> Inspection:
         name = f"app_{next(numbers)}"
         for other, text in others.items():
             (tmp_path / f"{other}.py").write_text(text, encoding="utf-8")
         (tmp_path / f"{name}.py").write_text(HEAD + source, encoding="utf-8")
         lines = "".join(f"\n  {call.replace('app:', name + ':')}" for call in calls)
-        (tmp_path / "pytest.ini").write_text(f"[pytest]\npromptune_llm_calls ={lines}\n", encoding="utf-8")
+        settings = f"[pytest]\npromptune_llm_calls ={lines}\n{ini}\n"
+        (tmp_path / "pytest.ini").write_text(settings, encoding="utf-8")
         return inspect_project(read_project(tmp_path, f"{name}:{graph}"))
 
     yield run
@@ -463,6 +466,71 @@ graph = graph_of(node)
         )
     )
     assert row["prompt"] == [{"file": "prompts/hello.j2", "line": 1, "text": "Say hello to {{ name }}"}]
+
+
+LOADERS = {
+    "folder": "jinja2.FileSystemLoader(HERE)",
+    "choice": "jinja2.ChoiceLoader([jinja2.DictLoader({}), jinja2.FileSystemLoader(HERE)])",
+    "prefix": "jinja2.PrefixLoader({'bye': jinja2.FileSystemLoader(HERE / 'bye')})",
+    "table": "jinja2.DictLoader({'bye/ask.j2': 'Say the real thing to {{ name }}'})",
+}
+
+
+@pytest.mark.parametrize("loader", LOADERS.values(), ids=LOADERS)
+def test_a_template_is_that_of_its_loader(inspect, tmp_path, loader):
+    """Not one of the same name elsewhere, of a variant or in the documentation."""
+    texts_of = {
+        "src/app/templates/bye": "Say the real thing to {{ name }}",
+        "bye": "Say what the docs say",
+        "prompts/variants/short/bye": "Say what a variant says",
+    }
+    for folder, text in texts_of.items():
+        (tmp_path / folder).mkdir(parents=True)
+        (tmp_path / folder / "ask.j2").write_text(text, encoding="utf-8")
+    row = only(
+        inspect(
+            f"""
+from pathlib import Path
+
+import jinja2
+
+HERE = Path(__file__).parent / "src/app/templates"
+env = jinja2.Environment(loader={loader})
+
+
+def node(state):
+    return {{"a": llm.invoke(env.get_template("bye/ask.j2").render(name=state["q"])).content}}
+
+
+graph = graph_of(node)
+"""
+        )
+    )
+    assert texts(row) == ["Say the real thing to {{ name }}"]
+    assert row["prompt"][0]["file"].startswith("app_" if "DictLoader({'" in loader else "src/app/templates")
+
+
+def test_what_variants_say_is_not_what_the_app_says(inspect, tmp_path):
+    """Their folder is the one of the ini file; a file that is named by a string is the app's."""
+    for folder, text in (("tuned/short", "Of a variant."), ("src/app/texts", "Say hello.")):
+        (tmp_path / folder).mkdir(parents=True)
+        (tmp_path / folder / "ask.md").write_text(text, encoding="utf-8")
+    found = inspect(
+        """
+from pathlib import Path
+
+TEXT = (Path(__file__).parent / "src/app/texts" / "ask.md").read_text()
+
+
+def node(state):
+    return {"a": llm.invoke([SystemMessage(read("ask.md")), HumanMessage(state["q"])]).content}
+
+
+graph = graph_of(node)
+""",
+        ini="promptune_variants = tuned",
+    )
+    assert texts(only(found)) == ["Say hello."]
 
 
 def test_parameters_tools_and_schemas(inspect):

@@ -300,6 +300,20 @@ def test_cases_that_fail_stand_in_the_headline():
     )
 
 
+def test_stored_experiments_of_two_apps_have_a_headline():
+    """Their sides are called A and B, and none of them is a baseline or `current`."""
+    sides = {"reference": "A current", "candidate": "B current"}
+    rows = [
+        views.improvement(**sides, name=views.metric_name("test_a", app=app))
+        if app == "one"
+        else views.comparison(**sides, name=views.metric_name("test_b", app=app))
+        for app in ("one", "two")
+    ]
+    first = said(views.view(mode="compare", comparisons=tuple(rows)), verbosity=-1)[0]
+    assert "test_a improved" in first
+    assert "test_a improved" not in said(views.view(mode="compare", comparisons=tuple(rows[1:])))[0]
+
+
 def test_an_interrupted_session_claims_nothing():
     """Half a session has no verdict, whatever its rows say."""
     view = views.view(interrupted=True, comparisons=(views.regression(),))

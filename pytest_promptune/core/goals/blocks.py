@@ -32,10 +32,10 @@ class Block:
 
 
 def read_blocks(markdown: str) -> list[Block]:
-    """All text of a file; code blocks, HTML and rules say nothing."""
+    """All text of a file; code blocks, HTML, rules and what is struck through say nothing."""
     from markdown_it import MarkdownIt
 
-    tokens = MarkdownIt("commonmark").enable("table").parse(markdown)
+    tokens = MarkdownIt("commonmark").enable(["table", "strikethrough"]).parse(markdown)
     return list(_Walk(tokens).blocks())
 
 
@@ -115,10 +115,12 @@ def _line(token: Token) -> int:
 def _text(token: Token) -> str:
     """What a reader sees, with a newline where a line ends."""
     pieces = []
+    struck = 0
     for child in token.children or ():
+        struck += {"s_open": 1, "s_close": -1}.get(child.type, 0)
         if child.type in ("softbreak", "hardbreak"):
             pieces.append("\n")
-        elif child.type in ("text", "code_inline"):
+        elif child.type in ("text", "code_inline") and not struck:
             pieces.append(child.content)
     return "".join(pieces)
 

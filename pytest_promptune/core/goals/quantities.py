@@ -10,7 +10,7 @@ from pytest_promptune.core.goals.model import Target, Unit
 from pytest_promptune.core.stats.model import Direction
 from pytest_promptune.core.values import dataclass
 
-_NUMBER = r"(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?|\.\d+"
+_NUMBER = r"(?:(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?|\.\d+)(?:e[+-]?\d+)?"
 #: By unit as written: the unit it is kept in, and what to multiply with.
 _UNITS: Mapping[str, tuple[Unit, float]] = {
     "%": ("%", 0.01),
@@ -45,6 +45,7 @@ _UNITS: Mapping[str, tuple[Unit, float]] = {
     "cents": ("USD", 0.01),
     "cent": ("USD", 0.01),
     "セント": ("USD", 0.01),
+    "¢": ("USD", 0.01),
     "yen": ("JPY", 1),
     "jpy": ("JPY", 1),
     "円": ("JPY", 1),
@@ -57,7 +58,7 @@ _UNITS: Mapping[str, tuple[Unit, float]] = {
 }
 _UNIT = "|".join(map(re.escape, sorted(_UNITS, key=len, reverse=True)))
 _QUANTITY = re.compile(
-    rf"(?<![A-Za-z0-9.,_])(?P<currency>us\$|usd|jpy|[$¥€£])?\s*(?P<number>{_NUMBER})(?![.,]?\d)"
+    rf"(?<![A-Za-z0-9.,_])(?P<currency>us\$|usd|jpy|[$¢¥€£])?\s*(?P<number>{_NUMBER})(?![.,]?\d)"
     rf"(?:\s*(?P<unit>{_UNIT}))?(?![A-Za-z0-9])",
     re.IGNORECASE,
 )
@@ -86,7 +87,7 @@ _WORDS_BEFORE: tuple[tuple[Direction, str], ...] = (
     ),
 )
 _BEFORE = tuple(
-    (direction, re.compile(rf"(?:{words})[\s:]*(?:an?\s)?$", re.IGNORECASE))
+    (direction, re.compile(rf"(?:{words})[\s:]*(?:an?\s)?[-−]?$", re.IGNORECASE))
     for direction, words in _WORDS_BEFORE
 )
 #: What stands behind it.
@@ -94,12 +95,14 @@ _WORDS_AFTER: tuple[tuple[Direction, str], ...] = (
     (
         "higher",
         r"\bor (?:higher|more|above|greater|over)\b|\band (?:above|up)\b|\bminimum\b"
-        r"|\bat (?:the )?(?:minimum|least)\b|以上|を?超え|より(?:高|大き|多)|を?上回",
+        r"|\bat (?:the )?(?:minimum|least)\b|以上|を?超え(?!な|ず|ませ)|より(?:高|大き|多)"
+        r"|を?上回(?!ら(?:な|ず)|りませ)|を?下回(?:ら(?:な|ず)|りませ)",
     ),
     (
         "lower",
         r"\bor (?:lower|less|below|fewer|under|faster|cheaper|shorter)\b|\bmaximum\b"
-        r"|\bat (?:the )?(?:maximum|most)\b|以下|未満|以内|を?下回|より(?:低|小さ|少|短|速|早)",
+        r"|\bat (?:the )?(?:maximum|most)\b|以下|未満|以内|を?下回(?!ら(?:な|ず)|りませ)"
+        r"|より(?:低|小さ|少|短|速|早)|を?超え(?:な|ず|ませ)|を?上回(?:ら(?:な|ず)|りませ)",
     ),
 )
 _AFTER = tuple(
@@ -112,6 +115,12 @@ _RELATIVE_AFTER = re.compile(
     r"|\s*(?:以上|程度|ほど)?の?(?:削減|短縮|改善|低減|向上)",
     re.IGNORECASE,
 )
+#: ``4.5/5``, ``9 out of 10``: one of the two numbers says how far the scale goes.
+_SCALE_BEFORE = re.compile(r"\d\s*(?:/|\bout of)\s*$", re.IGNORECASE)
+_SCALE_AFTER = re.compile(r"\s*(?:/|\bout of)\s*\d", re.IGNORECASE)
+_GAP_BEFORE = re.compile(r"(?<!\d)\d{1,3} $")
+_GAP_AFTER = re.compile(r" \d{3}(?!\d)")
+_MINUS = re.compile(r"(?:^|[\s(:])[-−]$")
 _BECOMES = re.compile(
     r"(?:\b(?:to|of|be|reach|achieve|attain)|=|から|を)\s*$",
     re.IGNORECASE,
@@ -124,6 +133,7 @@ _PER_MANY = re.compile(
     re.IGNORECASE,
 )
 
+_RELATIVE = "it is relative to what was: state the value itself"
 EXAMPLE = "`- Accuracy: 90% or higher`"
 
 
@@ -153,8 +163,9 @@ def find_target(text: str, *, usual: Direction | None) -> Target | str | None:
     read = [_read(text, match) for match in _QUANTITY.finditer(text)]
     if not read:
         return None
+    directed = any(isinstance(quantity, _Quantity) and quantity.direction for quantity in read)
     unread = [quantity for quantity in read if isinstance(quantity, str)]
-    if unread:
+    if unread and not (directed and set(unread) == {_RELATIVE}):  # by 30% to $0.01 or less
         return unread[0]
     if _PER_MANY.search(text):
         return "promptune measures single samples: state the target of one"
@@ -205,18 +216,28 @@ def has_number(text: str) -> bool:
 def _read(text: str, match: re.Match[str]) -> _Quantity | str:
     before, after = text[: match.start()], text[match.end() :]
     if _RELATIVE_BEFORE.search(before) or _RELATIVE_AFTER.match(after):
-        return "it is relative to what was: state the value itself"
+        return _RELATIVE
     direction = _direction(text, match)
     if direction == "both":
         return "its words say both at least and at most"
+    if direction and (_SCALE_BEFORE.search(before) or _SCALE_AFTER.match(after)):
+        return "it names a scale, as 4.5/5: state the value alone, as the metric has it"
+    if direction and ((match["number"].isdigit() and _GAP_AFTER.match(after)) or _is_rest(match, before)):
+        return "a space stands in a number: write 1200 or 1,200"
     unit, factor = _UNITS.get((match["unit"] or match["currency"] or "").lower(), (None, 1))
-    value = float(f"{float(match['number'].replace(',', '')) * factor:.12g}")
+    sign = -1 if _MINUS.search(before) else 1
+    value = float(f"{sign * float(match['number'].replace(',', '')) * factor:.12g}")
     return _Quantity(
         value=value,
         unit=unit,
         direction=None if direction is None else "higher" if direction == "higher" else "lower",
         is_aim=_is_aim(before, after) or bool(_IS.search(before)),
     )
+
+
+def _is_rest(match: re.Match[str], before: str) -> bool:
+    """Whether a number is the end of one that is written with a space, as ``1 200``."""
+    return len(match["number"].partition(".")[0]) == 3 and bool(_GAP_BEFORE.search(before))
 
 
 def _has_unit(match: re.Match[str]) -> bool:

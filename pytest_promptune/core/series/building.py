@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from pytest_promptune.core.errors import StoreError
 from pytest_promptune.core.model import CURRENT
-from pytest_promptune.core.series.model import Adopted, Iteration, Point, Series, Session
+from pytest_promptune.core.series.model import Adopted, Iteration, Place, Point, Series, Session
 
 
 def series_of(
@@ -94,6 +94,7 @@ def _iteration(number: int, group: Sequence[Session], adoptions: Sequence[Adopte
         tried=tuple(name for name in session.variants if name != CURRENT),
         adopted=max(mine, key=lambda each: each.at) if mine else None,
         repeats=repeats,
+        notes=tuple(dict.fromkeys(each.note for each in group if each.note)),
     )
 
 
@@ -122,22 +123,46 @@ def _present(found: Series, adopted: Adopted | None, since: Sequence[Session]) -
     """The state with the last adopted variant, or else the starting point; or what became of it by hand.
 
     Newer samples of an adopted variant than those that spoke for it count: numbers by which a variant was
-    chosen flatter it a little (of several, the luckiest is taken).
+    chosen flatter it a little (of several, the luckiest is taken). Sessions that lack some of the metrics are
+    passed over: what they didn't measure would be unknown at present.
     """
     later = [each for each in since[1:] if each.status == "finished" and CURRENT in each.variants]
-    prompts = found.begins.current
+    prompts, compared = found.begins.current, found.begins.measured
     if adopted is not None:
         point = Point(experiment=adopted.experiment, variant=adopted.variant)
         found = replace(found, present=point, adoption=adopted)
         later = [each for each in later if each.started > adopted.at]
         prompts = adopted.prompts
-    if not later:
-        return found
-    newest = later[-1]
+        compared = next(each.measured for each in since if each.experiment == adopted.experiment)
+    whole = [each for each in later if not _is_partial(each, compared)]
+    if whole:
+        found = _measured_again(found, whole[-1], prompts)
+        later = later[later.index(whole[-1]) + 1 :]
+        prompts = whole[-1].current
+    return _with_partial(found, later, prompts)
+
+
+def _is_partial(session: Session, compared: Sequence[Place]) -> bool:
+    """Whether metrics are missing in it, as where a few tests were selected (``-k``)."""
+    return bool(session.measured) and not set(compared) <= set(session.measured)
+
+
+def _measured_again(found: Series, newest: Session, prompts: Mapping[str, str]) -> Series:
     measured = Point(experiment=newest.experiment, variant=CURRENT)
     if not agree(prompts, newest.current):
         return replace(found, present=measured, strayed=newest.experiment)
-    return replace(found, present=measured, is_remeasured=True) if adopted is not None else found
+    return replace(found, present=measured, is_remeasured=True) if found.adoption is not None else found
+
+
+def _with_partial(found: Series, later: Sequence[Session], prompts: Mapping[str, str]) -> Series:
+    """With the sessions that would speak for the present state if they had measured all of it."""
+    strayed = [each for each in later if not agree(prompts, each.current)]
+    told = later if found.is_changed else strayed
+    return replace(
+        found,
+        partial=tuple(each.experiment for each in told),
+        partial_strayed=tuple(each.experiment for each in strayed),
+    )
 
 
 def agree(before: Mapping[str, str], now: Mapping[str, str]) -> bool:

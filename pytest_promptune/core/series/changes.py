@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 from pytest_promptune.core.goals.judging import Measured as Goaled
 from pytest_promptune.core.goals.judging import candidates, judge
@@ -16,6 +17,7 @@ from pytest_promptune.core.series.final import (
     GoalChange,
     MetricChange,
     NodeChange,
+    UnjudgedGoal,
 )
 from pytest_promptune.core.sides import Beside, Measured
 from pytest_promptune.core.stats.model import Scope
@@ -67,8 +69,10 @@ def goal_changes(
     alpha: float,
     scope: Scope,
     meanings: dict[str, str],
-) -> tuple[tuple[GoalChange, ...], tuple[str, ...]]:
-    """Each goal judged on both sides, by the rules of a session; and names of goals that mean no metric here.
+) -> tuple[tuple[GoalChange, ...], tuple[UnjudgedGoal, ...]]:
+    """Each goal judged on both sides, by the rules of a session; and those that no metric can speak for.
+
+    What was measured on one side only is unknown on the other.
 
     Args:
         goals: of the goals file.
@@ -79,14 +83,28 @@ def goal_changes(
         meanings: metrics by the name of the goal, where the name doesn't say.
     """
     judged: list[dict[tuple[str, _Place], GoalRow]] = []
-    unmatched: dict[str, None] = {}
+    unjudged: dict[str, UnjudgedGoal] = {}
     for side, described in zip(sides, rows, strict=True):
         mine, lacking = _judged(goals, side, described, alpha=alpha, scope=scope, meanings=meanings)
         judged.append({(row.goal, _place(row.name)): row for row in mine})
-        unmatched |= dict.fromkeys(lacking)
+        unjudged |= {each.goal: each for each in lacking}
     before, now = judged
-    changes = tuple(GoalChange(initial=before[key], final=now[key]) for key in now if key in before)
-    return changes, tuple(unmatched)
+    keys = dict.fromkeys((*now, *before))
+    changes = tuple(
+        GoalChange(
+            initial=before.get(key) or _unknown(now[key], sides[0].label),
+            final=now.get(key) or _unknown(before[key], sides[1].label),
+        )
+        for key in keys
+    )
+    known = {name for name, _ in keys}
+    twice = tuple(UnjudgedGoal(goal=name, why="contradicted") for name in goals.contradicted)
+    return changes, (*(each for name, each in unjudged.items() if name not in known), *twice)
+
+
+def _unknown(row: GoalRow, label: str) -> GoalRow:
+    """The same goal where its metric was not measured."""
+    return replace(row, variant=label, value=None, ci=None, status="unclear")
 
 
 def _judged(
@@ -97,7 +115,7 @@ def _judged(
     alpha: float,
     scope: Scope,
     meanings: dict[str, str],
-) -> tuple[list[GoalRow], list[str]]:
+) -> tuple[list[GoalRow], list[UnjudgedGoal]]:
     aggregates = [row for row in rows if row.aggregate]
     columns = list(side.columns)
     known = candidates(columns, [each.column for each in side.classified], [row.name for row in aggregates])
@@ -108,12 +126,13 @@ def _judged(
         scope=scope,
     )
     found: list[GoalRow] = []
-    lacking: list[str] = []
+    lacking: list[UnjudgedGoal] = []
     for goal in goals.goals:
         meant = meant_by(goal, known, meanings)
         judged = judge(meant, side.label, measured)
         found += judged
-        lacking += [] if judged else [goal.name]
+        if not judged:
+            lacking.append(UnjudgedGoal(goal=goal.name, why="unmatched" if meant.is_unmatched else "misfit"))
     return found, lacking
 
 

@@ -5,7 +5,7 @@ No sentence is in it, since reports have a language: there are kinds instead, an
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import field
 from typing import Literal
 
@@ -28,6 +28,7 @@ CaseVerdict = Literal["improved", "kept", "degraded", "unknown"]
 RecommendationKind = Literal[
     "goal_open",
     "goal_unmatched",
+    "goal_misfit",
     "goals_unread",
     "regressed",
     "adopt",
@@ -35,10 +36,13 @@ RecommendationKind = Literal[
     "cost_share",
     "latency_share",
     "flaky",
+    "flaky_errors",
     "thin_category",
+    "thin_difficulty",
     "errored",
     "none",
 ]
+Unjudged = Literal["unmatched", "misfit", "contradicted"]
 RemarkKind = Literal[
     "no_iteration",
     "nothing_adopted",
@@ -46,6 +50,8 @@ RemarkKind = Literal[
     "chosen_by_these",
     "strayed",
     "by_hand",
+    "partial",
+    "partial_strayed",
     "running",
     "interrupted",
     "earlier",
@@ -84,6 +90,16 @@ class GoalChange:
     def name(self) -> MetricName:
         """Of the metric."""
         return self.final.name
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UnjudgedGoal:
+    """A goal of the goals file that no metric could be held against."""
+
+    goal: str
+    #: No metric is known by its name, or several are; its target can't be one of its metric; or the file
+    #: gives it two targets.
+    why: Unjudged
 
 
 def goal_status(row: GoalRow) -> Literal["attained", "missed", "reached", "not_reached", "unclear"]:
@@ -152,7 +168,8 @@ class IterationReport:
     started: str
     commit: str | None
     dirty: bool | None
-    note: str | None
+    #: Of all its measurements, oldest first.
+    notes: tuple[str, ...]
     #: Ids of earlier measurements of the same.
     repeats: tuple[str, ...]
     #: Prompts of `current` that changed by hand since the iteration before.
@@ -219,8 +236,10 @@ class FinalReport:
     alpha: float
     scope: Scope
     metrics: tuple[MetricChange, ...]
-    #: Goals of the goals file, its path, and how many must be reached (``None``: all).
+    #: Goals of the goals file, those that aren't judged, its path, and how many must be reached (``None``:
+    #: all).
     goals: tuple[GoalChange, ...] = ()
+    unjudged: tuple[UnjudgedGoal, ...] = ()
     goals_path: str | None = None
     goals_needed: int | None = None
     cases: tuple[CaseChanges, ...] = ()
@@ -234,6 +253,16 @@ class FinalReport:
     def is_changed(self) -> bool:
         """Whether the present state is another than the starting point."""
         return self.series.is_changed
+
+    def goals_with(self, holds: Callable[[GoalRow], bool]) -> int:
+        """Of how many goals it holds at present, in each of their metrics."""
+        fails = {each.final.goal for each in self.goals if not holds(each.final)}
+        return len({each.final.goal for each in self.goals} - fails)
+
+    @property
+    def number_of_goals(self) -> int:
+        """How many goals there are, judged or not."""
+        return len({each.final.goal for each in self.goals}) + len(self.unjudged)
 
     def verdicts(self, verdict: Verdict) -> list[MetricChange]:
         """The gated metrics that have it."""

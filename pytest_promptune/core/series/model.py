@@ -7,6 +7,9 @@ from dataclasses import field
 
 from pytest_promptune.core.values import dataclass
 
+#: Module and name of a metric.
+Place = tuple[str, str]
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Session:
@@ -26,6 +29,9 @@ class Session:
     variants: Mapping[str, str] = field(default_factory=dict)
     #: Says which app `current` was: hashes of its prompts, by name; empty where they aren't known.
     current: Mapping[str, str] = field(default_factory=dict)
+    #: Modules and names of the metrics of its tests, without those that every app has; empty where they
+    #: aren't known.
+    measured: tuple[Place, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,6 +43,8 @@ class Adopted:
     #: ISO 8601, UTC.
     at: str
     commit: str | None = None
+    #: HEAD hasn't the commit, nor another one of the adoption.
+    is_elsewhere: bool = False
     #: Hashes of the app's prompts as they are with it, by name; empty where they aren't known.
     prompts: Mapping[str, str] = field(default_factory=dict)
 
@@ -62,6 +70,8 @@ class Iteration:
     adopted: Adopted | None = None
     #: Ids of earlier measurements of the same variants.
     repeats: tuple[str, ...] = ()
+    #: What was noted of all of these measurements, oldest first, each once.
+    notes: tuple[str, ...] = ()
     #: Prompts of `current` that are neither as the iteration before measured them, for the first one as the
     #: starting point, nor as what was adopted since has them: changed by hand.
     by_hand: tuple[str, ...] = ()
@@ -81,9 +91,13 @@ class Series:
     adoption: Adopted | None = None
     #: The present state's samples are newer than those that spoke for it.
     is_remeasured: bool = False
-    #: The newest session, where its `current` is neither what was adopted nor, without an adoption, the
-    #: starting point: it was changed by hand, and is the present state.
+    #: The newest session that counts, where its `current` is neither what was adopted nor, without an
+    #: adoption, the starting point: it was changed by hand, and is the present state.
     strayed: str | None = None
+    #: Sessions after the one that speaks for the present state, which measured a part of its metrics only,
+    #: oldest first; and those of them whose `current` is another.
+    partial: tuple[str, ...] = ()
+    partial_strayed: tuple[str, ...] = ()
     #: Sessions that don't count: they run still, or ended early.
     running: tuple[str, ...] = ()
     interrupted: tuple[str, ...] = ()

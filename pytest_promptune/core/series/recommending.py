@@ -7,9 +7,9 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from pytest_promptune.core.case_checks import thin_categories
+from pytest_promptune.core.case_checks import DIFFICULTIES, thin_categories, thin_levels
 from pytest_promptune.core.circumstances import Circumstances
-from pytest_promptune.core.display import change, clean, interval, mean, money, seconds
+from pytest_promptune.core.display import change, clean, interval, mean, money, percent, seconds
 from pytest_promptune.core.gate import ADOPT
 from pytest_promptune.core.nodes.wording import share
 from pytest_promptune.core.series.final import (
@@ -18,10 +18,11 @@ from pytest_promptune.core.series.final import (
     MetricChange,
     NodeChange,
     Recommendation,
+    UnjudgedGoal,
     goal_status,
 )
 from pytest_promptune.core.values import dataclass
-from pytest_promptune.core.view import NodeRow
+from pytest_promptune.core.view import MetricName, NodeRow
 from pytest_promptune.core.wording import label
 
 #: A node with a larger share of cost or time is worth a look: of no other one can that be said.
@@ -35,7 +36,7 @@ class Findings:
 
     metrics: Sequence[MetricChange]
     goals: Sequence[GoalChange]
-    unmatched_goals: Sequence[str]
+    unjudged: Sequence[UnjudgedGoal]
     #: Of the goals file, and how many things in it could not be understood.
     goals_path: str
     goals_problems: int
@@ -53,7 +54,7 @@ def recommend(found: Findings) -> tuple[Recommendation, ...]:
     every = (
         *(() if found.is_outdated else _adopt(found.iterations)),
         *_open_goals(found.goals),
-        *(Recommendation(kind="goal_unmatched", values={"goal": goal}) for goal in found.unmatched_goals),
+        *_unjudged(found.unjudged),
         *_unread(found),
         *_regressed(found.metrics),
         *_undecided(found.metrics, found.present.runs),
@@ -103,6 +104,15 @@ def _open_goals(goals: Sequence[GoalChange]) -> Iterator[Recommendation]:
                     "status": goal_status(row),
                 },
             )
+
+
+def _unjudged(goals: Sequence[UnjudgedGoal]) -> Iterator[Recommendation]:
+    """Goals with two targets are faults of the file, which `_unread` counts."""
+    for each in goals:
+        if each.why == "unmatched":
+            yield Recommendation(kind="goal_unmatched", values={"goal": each.goal})
+        elif each.why == "misfit":
+            yield Recommendation(kind="goal_misfit", values={"goal": each.goal})
 
 
 def _unread(found: Findings) -> Iterator[Recommendation]:
@@ -163,18 +173,23 @@ def _shares(nodes: Sequence[NodeChange]) -> Iterator[Recommendation]:
 
 
 def _flaky(metrics: Sequence[MetricChange]) -> Iterator[Recommendation]:
-    for each in metrics:
-        row = each.final or each.initial
-        if row is not None and row.flaky_cases and each.gated:
-            yield Recommendation(
-                kind="flaky",
-                values={
-                    "metric": row.name.metric,
-                    "count": len(row.flaky_cases),
-                    "of": row.n_cases,
-                    "cases": row.flaky_cases,
-                },
-            )
+    """Errors are told once: not where the tests of the app are flaky in the same cases."""
+    gated = [each.final or each.initial for each in metrics if each.gated]
+    rows = [row for row in gated if row is not None and row.flaky_cases]
+    told: dict[str, set[str]] = {}
+    for row in rows:
+        if not _is_of_errors(row.name):
+            told.setdefault(row.name.app, set()).update(row.flaky_cases)
+    for row in rows:
+        numbers = {"count": len(row.flaky_cases), "of": row.n_cases, "cases": row.flaky_cases}
+        if not _is_of_errors(row.name):
+            yield Recommendation(kind="flaky", values={"metric": row.name.metric} | numbers)
+        elif not told.get(row.name.app, set()).issuperset(row.flaky_cases):
+            yield Recommendation(kind="flaky_errors", values={"app": row.name.app} | numbers)
+
+
+def _is_of_errors(name: MetricName) -> bool:
+    return name.metric == f"{name.app}::error_rate"
 
 
 def _errored(present: Circumstances) -> Iterator[Recommendation]:
@@ -183,7 +198,8 @@ def _errored(present: Circumstances) -> Iterator[Recommendation]:
 
 
 def _thin(tags: Iterable[Mapping[str, Any]]) -> Iterator[Recommendation]:
-    counts = Counter(str(each["category"]) for each in tags if each.get("category") is not None)
+    every = list(tags)
+    counts = _counts(every, "category")
     for category in thin_categories(counts):
         yield Recommendation(
             kind="thin_category",
@@ -194,3 +210,12 @@ def _thin(tags: Iterable[Mapping[str, Any]]) -> Iterator[Recommendation]:
                 "categories": len(counts),
             },
         )
+    counts = _counts(every, "difficulty")
+    for level, number in thin_levels(counts).items():
+        low, high = (percent(share) for share in DIFFICULTIES[level])
+        values = {"difficulty": level, "count": number, "of": counts.total(), "low": low, "high": high}
+        yield Recommendation(kind="thin_difficulty", values=values)
+
+
+def _counts(tags: Iterable[Mapping[str, Any]], tag: str) -> Counter[str]:
+    return Counter(str(each[tag]) for each in tags if each.get(tag) is not None)

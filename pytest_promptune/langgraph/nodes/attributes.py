@@ -9,6 +9,7 @@ import enum
 import functools
 import inspect
 import typing
+from collections.abc import Mapping
 from types import FunctionType, MemberDescriptorType, MethodType, ModuleType
 from typing import TYPE_CHECKING, Any
 
@@ -135,7 +136,12 @@ def _of_module(module: ModuleType, name: str) -> Value:
 
 
 def _hint(cls: type, name: str) -> Any:
+    return _hints(cls).get(name)
+
+
+@functools.lru_cache(maxsize=1024)
+def _hints(cls: type) -> Mapping[str, Any]:
     try:
-        return typing.get_type_hints(cls).get(name)
+        return typing.get_type_hints(cls)
     except Exception:  # annotations that don't resolve
-        return None
+        return {}

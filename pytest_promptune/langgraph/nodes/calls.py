@@ -39,6 +39,7 @@ from pytest_promptune.langgraph.nodes.posting import posted
 from pytest_promptune.langgraph.nodes.prompts import prompt_of
 from pytest_promptune.langgraph.nodes.sources import code_of
 from pytest_promptune.langgraph.nodes.strings import of_constant
+from pytest_promptune.langgraph.nodes.templates import template_of
 from pytest_promptune.langgraph.nodes.values import (
     NOTHING,
     Arguments,
@@ -147,7 +148,7 @@ class Calls:
         if self._works(base, name):
             self.run(base, given, site)
             return NOTHING
-        for known in (of_constant, looked_up):
+        for known in (of_constant, looked_up, functools.partial(template_of, sources=self._sources)):
             if (result := known(base, name, given)) is not None:
                 return result
         found = self.attributes.find(base, name)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import field, replace
+from functools import lru_cache
 from pathlib import PurePath
 from types import MethodType
 from typing import Any
@@ -72,10 +73,9 @@ class Contents:
         if depth > _DEEPEST or id(value) in self._seen:
             return
         self._seen[id(value)] = value  # keeps it alive, so that its id stays its own
-        for kind, expand in _EXPANSIONS:
-            if isinstance(value, kind):
-                expand(self, value, depth + 1)
-                return
+        classes: tuple[Any, ...] = (type(value), value.__class__)  # isinstance asks both, too
+        if (expand := _expansion(*classes)) is not None:
+            expand(self, value, depth + 1)
 
     def add_all(self, values: Iterable[object], depth: int = 0) -> None:
         """Add what is inside of each."""
@@ -269,7 +269,14 @@ def _collection(into: Contents, value: Any, depth: int) -> None:
 
 
 #: The first kind that fits says how to look inside.
-_EXPANSIONS: tuple[tuple[Any, Callable[[Contents, Any, int], None]], ...] = (
+@lru_cache(maxsize=4096)
+def _expansion(*classes: Any) -> _Expansion | None:
+    """How things of a class are looked into."""
+    return next((expand for kind, expand in _EXPANSIONS if any(issubclass(c, kind) for c in classes)), None)
+
+
+_Expansion = Callable[["Contents", Any, int], None]
+_EXPANSIONS: tuple[tuple[Any, _Expansion], ...] = (
     (BaseLanguageModel, _model),
     (str, _text),
     (PurePath, _path),

@@ -35,11 +35,19 @@ _INSTALLED = ("site-packages", "dist-packages")
 class Sources:
     """The files of the app below `root`, read when they are asked for and once."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, *, variants: Path | None = None) -> None:
+        """Know where they are.
+
+        Args:
+            root: of the project.
+            variants: a folder below it whose texts the app itself never has.
+        """
         self.root = root.resolve()
+        self._variants = None if variants is None else (self.root / variants).resolve()
         self._trees: dict[str, ast.Module | None] = {}
-        self._definitions: dict[str, dict[int, list[Definition]]] = {}
+        self._definitions: dict[tuple[str, int], list[Definition]] = {}
         self._literals_of: dict[str, tuple[Literal, ...]] = {}
+        self._indexes: dict[str, LiteralIndex] = {}
         self._located: dict[tuple[str, str | None], Literal | None] = {}
         self._names: dict[str, str] = {}
         self._installed: dict[str, bool] = {}
@@ -65,12 +73,11 @@ class Sources:
         The whole file is parsed: the text of the function alone doesn't parse where a string in it begins in
         the first column.
         """
-        file = code.co_filename
-        if file not in self._definitions:
-            self._definitions[file] = _by_line(self.tree(file))
-        at_line = self._definitions[file].get(code.co_firstlineno, [])
+        file, line = code.co_filename, code.co_firstlineno
+        if (file, line) not in self._definitions:
+            self._definitions[file, line] = _defined_at(line, self.tree(file))
         names = code.co_varnames[: code.co_argcount]
-        for node in at_line:
+        for node in self._definitions[file, line]:
             if getattr(node, "name", "<lambda>") == code.co_name and _parameters(node) == names:
                 return node
         return None
@@ -103,7 +110,7 @@ class Sources:
         return self._located[text, near]
 
     def _find(self, text: str, near: str | None) -> Literal | None:
-        if near is not None and (found := LiteralIndex(self._literals(near)).find(text)) is not None:
+        if near is not None and (found := self._index(near).find(text)) is not None:
             return found
         pieces = _pieces(text)  # files are parsed by how many of them they have, the most first
         sharing: dict[int, list[Callable[[], Iterable[Literal]]]] = {}
@@ -156,6 +163,11 @@ class Sources:
         texts = {place: _read(Path(place)) for place in sorted(places) if place.endswith(".py")}
         self._packages[package] = {place: text for place, text in texts.items() if text is not None}
         return self._packages[package]
+
+    def _index(self, file: str) -> LiteralIndex:
+        if file not in self._indexes:
+            self._indexes[file] = LiteralIndex(self._literals(file))
+        return self._indexes[file]
 
     def _literals(self, file: str) -> tuple[Literal, ...]:
         if file not in self._literals_of:
@@ -236,7 +248,8 @@ class Sources:
     def _files(self) -> list[Path]:
         found: list[Path] = []
         for folder, folders, files in os.walk(self.root):
-            folders[:] = sorted(name for name in folders if _is_ours(Path(folder, name)))
+            ours = (Path(folder, name) for name in sorted(folders) if _is_ours(Path(folder, name)))
+            folders[:] = [place.name for place in ours if place != self._variants]
             found += [
                 Path(folder, name)
                 for name in sorted(files)
@@ -282,14 +295,24 @@ def _pieces(text: str) -> list[str]:
     return [piece.strip() for piece in found[:_MOST_PIECES] if piece.strip()]
 
 
-def _by_line(tree: ast.Module | None) -> dict[int, list[Definition]]:
-    found: dict[int, list[Definition]] = {}
-    for node in ast.walk(tree) if tree else ():
-        if isinstance(node, Definition):
-            decorators = getattr(node, "decorator_list", [])
-            line = min([node.lineno, *(decorator.lineno for decorator in decorators)])
-            found.setdefault(line, []).append(node)
+def _defined_at(line: int, tree: ast.Module | None) -> list[Definition]:
+    """The definitions that begin in a line, those around others first; only what covers it is walked."""
+    found = []
+    pending: list[ast.AST] = [tree] if tree else []
+    for node in pending:  # which grows
+        if isinstance(node, Definition) and _first_line(node) == line:
+            found.append(node)
+        for child in ast.iter_child_nodes(node):
+            end = getattr(child, "end_lineno", None)
+            if end is None or _first_line(child) <= line <= end:
+                pending.append(child)
     return found
+
+
+def _first_line(node: ast.AST) -> int:
+    """With the decorators, as Python counts."""
+    lines: list[int] = [decorator.lineno for decorator in getattr(node, "decorator_list", ())]
+    return min([*lines, getattr(node, "lineno", 0)])
 
 
 def _parameters(node: Definition) -> tuple[str, ...]:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import field, replace
-from typing import Any
+from typing import Any, TypeVar
 
 from pytest_promptune.core.nodes.model import ModelUse, PromptText, Role
 from pytest_promptune.core.values import dataclass
+
+_T = TypeVar("_T")
 
 #: Things one expression may stand for; more say nothing any more and take time.
 _MOST = 40
@@ -70,11 +72,11 @@ def union(values: Iterable[Value]) -> Value:
     if not every:
         return NOTHING
     return Value(
-        objects=_once([o for v in every for o in v.objects]),
-        models=_equal_once([m for v in every for m in v.models]),
-        texts=tuple(dict.fromkeys(t for v in every for t in v.texts))[:_MOST],
-        closures=_once([c for v in every for c in v.closures]),
-        bound=_once([b for v in every for b in v.bound]),
+        objects=_joined([v.objects for v in every if v.objects], _once),
+        models=_joined([v.models for v in every if v.models], _equal_once),
+        texts=_joined([v.texts for v in every if v.texts], dict.fromkeys),
+        closures=_joined([v.closures for v in every if v.closures], _once),
+        bound=_joined([v.bound for v in every if v.bound], _once),
         elements=_elements([v for v in every if not v.is_unknown]),
     )
 
@@ -94,12 +96,19 @@ def _elements(values: list[Value]) -> tuple[Value, ...] | None:
     return tuple(union(position) for position in zip(*every, strict=True))
 
 
-def _once(items: list[Any]) -> tuple[Any, ...]:
-    return tuple({id(item): item for item in items}.values())[:_MOST]
+def _joined(parts: list[tuple[_T, ...]], once: Callable[[list[_T]], Iterable[_T]]) -> tuple[_T, ...]:
+    """What all parts have, each only once; most often there is one part, or none."""
+    if len(parts) < 2:
+        return parts[0][:_MOST] if parts else ()
+    return tuple(once([item for part in parts for item in part]))[:_MOST]
 
 
-def _equal_once(items: list[Any]) -> tuple[Any, ...]:
-    return tuple(item for i, item in enumerate(items) if item not in items[:i])[:_MOST]
+def _once(items: list[_T]) -> Iterable[_T]:
+    return {id(item): item for item in items}.values()
+
+
+def _equal_once(items: list[_T]) -> Iterable[_T]:
+    return (item for i, item in enumerate(items) if item not in items[:i])
 
 
 @dataclass(eq=False, slots=True, kw_only=True)

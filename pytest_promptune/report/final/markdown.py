@@ -19,7 +19,6 @@ from pytest_promptune.core.series.final import (
     Tried,
 )
 from pytest_promptune.core.view import ComparisonRow
-from pytest_promptune.core.wording import label
 from pytest_promptune.report import changes
 from pytest_promptune.report.escape import code
 from pytest_promptune.report.final import tables
@@ -32,6 +31,10 @@ TEMPLATE = "final/report.md.j2"
 _UNFOLDED = 12
 #: And longer diffs.
 _LONG_DIFF = 30
+#: Values of recommendations that are numbers with their units, and no words of users.
+_NUMBERS = frozenset(
+    {"value", "interval", "target", "gap", "before", "after", "cost", "time", "share", "numbers"}
+)
 _KINDS = ("binary", "latency", "cost")
 
 
@@ -76,8 +79,9 @@ def values(report: FinalReport, w: Words) -> dict[str, Any]:
         "differences": [
             w(f"d_{each.what}", before=each.before, after=each.after) for each in report.differences
         ],
+        "start": _start(report, w),
         "iterations": [_iteration(each, report, w) for each in report.iterations],
-        "cases": [_cases(each, w) for each in report.cases if _has_changes(each)],
+        "cases": [_cases(each, report, w) for each in report.cases if _has_changes(each)],
         "cases_same": _same_cases(report, w),
         "nodes": tables.node_table(report.nodes, report, w),
         "plots": (),
@@ -98,24 +102,26 @@ def _headline(report: FinalReport, w: Words) -> list[Markup]:
     adopted = [each.adopted.variant for each in report.iterations if each.adopted is not None]
     told = _names(adopted, w) if adopted else w("none")
     found = [w("headline", iterations=len(report.iterations), adopted=told)]
-    if report.goals:
-        attained = sum(each.final.status == "attained" for each in report.goals)
-        met = sum(bool(each.final.met) for each in report.goals)
-        found.append(w("headline_goals", met=met, attained=attained, goals=len(report.goals)))
+    if report.goals or report.unjudged:
+        attained = report.goals_with(lambda row: row.status == "attained")
+        met = report.goals_with(lambda row: bool(row.met))
+        found.append(w("headline_goals", met=met, attained=attained, goals=report.number_of_goals))
         needed = report.goals_needed
         found.append(w("rule_all") if needed is None else w("rule_any", needed=needed))
     return found
 
 
 def _lines(report: FinalReport, w: Words) -> list[Markup]:
-    """One for each goal; without goals, for each gated metric that isn't the same throughout."""
+    """One for each goal; where none is judged, for each gated metric that isn't the same throughout."""
+    unjudged = [w(f"unjudged_{each.why}", goal=each.goal) for each in report.unjudged]
     if report.goals:
         metrics = {(each.name.module, each.name.metric): each for each in report.metrics}
         return [
             _goal_line(each, metrics.get((each.name.module, each.name.metric)), report, w)
             for each in report.goals
-        ]
-    return [_metric_line(each, report, w) for each in report.metrics if each.gated and not _is_constant(each)]
+        ] + unjudged
+    changed = [each for each in report.metrics if each.gated and not _is_constant(each)]
+    return unjudged + [_metric_line(each, report, w) for each in changed]
 
 
 def _is_constant(each: MetricChange) -> bool:
@@ -125,7 +131,7 @@ def _is_constant(each: MetricChange) -> bool:
 def _goal_line(goal: GoalChange, metric: MetricChange | None, report: FinalReport, w: Words) -> Markup:
     row = goal.final
     result = w("result_goal", target=tables.target(row, w), status=tables.status(row, w))
-    what = w("goal_of", goal=row.goal, metric=tables.goal_metric(row, w))
+    what = w("goal_of", goal=row.goal, metric=tables.goal_metric(row, report, w))
     comparison = metric.comparison if metric is not None and row.percentile is None else None
     before, after = mean(goal.name, goal.initial.value), mean(goal.name, row.value)
     return _line(what, before, after, comparison, result, is_changed=report.is_changed, w=w)
@@ -139,7 +145,9 @@ def _metric_line(each: MetricChange, report: FinalReport, w: Words) -> Markup:
     before, after = (mean(each.name, None if m is None else m.mean) for m in (each.initial, each.final))
     if not report.is_changed:
         after = before
-    return _line(tables.name_of(each.name), before, after, row, result, is_changed=report.is_changed, w=w)
+    return _line(
+        tables.name_of(each.name, report, w), before, after, row, result, is_changed=report.is_changed, w=w
+    )
 
 
 def _line(
@@ -153,11 +161,12 @@ def _line(
     w: Words,
 ) -> Markup:
     if not is_changed:
-        return w("line_still", what=what, after=after, result=result)
+        return w("line_still", what=what, after=w.number(after), result=result)
+    moved = {"what": what, "before": w.number(before), "after": w.number(after), "result": result}
     if row is None or row.p is None or row.constant:
-        return w("line_moved", what=what, before=before, after=after, result=result)
+        return w("line_moved", **moved)
     p = probability(row.p_adjusted if row.gated and row.p_adjusted is not None else row.p)
-    return w("line_compared", what=what, before=before, after=after, effect=effect(row), p=p, result=result)
+    return w("line_compared", effect=w.number(effect(row)), p=p, **moved)
 
 
 def _price(report: FinalReport, w: Words) -> Markup | str:
@@ -166,7 +175,10 @@ def _price(report: FinalReport, w: Words) -> Markup | str:
     worse = [r for r in rows if r.name.kind in ("latency", "cost") and r.verdict == "regressed"]
     if not worse:
         return ""
-    told = [w("price_of", metric=label(row.name), effect=effect(row)) for row in worse]
+    told = [
+        w("price_of", metric=tables.name_of(row.name, report, w), effect=w.number(effect(row)))
+        for row in worse
+    ]
     return w("price", metrics=Markup(w.plain("list")).join(told))
 
 
@@ -183,23 +195,42 @@ def _iteration(each: IterationReport, report: FinalReport, w: Words) -> dict[str
     return {
         "title": w("iteration", number=each.number, variants=_names((t.name for t in each.tried), w)),
         "about": [*_about(each, w), *_level(each, report, w)],
-        "note": w("note", note=each.note) if each.note else "",
+        "notes": _notes(each.notes, w),
         "table": table,
         "changes": [_changes(tried, w) for tried in each.tried],
         "decision": _decision(each, w),
     }
 
 
+def _start(report: FinalReport, w: Words) -> dict[str, Any]:
+    """What is to be said of the starting point where it is no iteration as well: what was noted of it."""
+    begins = report.series.begins
+    is_iteration = any(each.experiment == begins.experiment for each in report.iterations)
+    notes = _notes([begins.note] if begins.note and not is_iteration else [], w)
+    about = _measured_as(begins.experiment, begins.started, begins.commit, w, dirty=begins.dirty)
+    return {"title": w("iteration_start"), "about": [about], "notes": notes}
+
+
+def _notes(notes: Iterable[str], w: Words) -> list[Markup]:
+    return [w("note", note=note) for note in notes]
+
+
 def _about(each: IterationReport, w: Words) -> list[Markup]:
-    commit: Markup | None = code(each.commit) if each.commit else None
-    if commit is not None and each.dirty:
-        commit = w("with_changes", commit=commit)
-    found = [w("iteration_of", experiment=each.experiment, date=each.started[:10], commit=commit)]
+    found = [_measured_as(each.experiment, each.started, each.commit, w, dirty=each.dirty)]
     if each.repeats:
         found.append(w("iteration_repeats", experiments=each.repeats))
     if each.by_hand:
         found.append(w("iteration_by_hand", prompts=each.by_hand))
     return found
+
+
+def _measured_as(
+    experiment: str, started: str, commit: str | None, w: Words, *, dirty: bool | None
+) -> Markup:
+    shown: Markup | None = code(commit) if commit else None
+    if shown is not None and dirty:
+        shown = w("with_changes", commit=shown)
+    return w("iteration_of", experiment=experiment, date=started[:10], commit=shown)
 
 
 def _level(each: IterationReport, report: FinalReport, w: Words) -> list[Markup]:
@@ -240,7 +271,9 @@ def _kind(kind: str, w: Words) -> str:
 
 def _decision(each: IterationReport, w: Words) -> list[Markup]:
     if each.adopted is not None:
-        commit = code(each.adopted.commit[:10]) if each.adopted.commit else None
+        commit: Markup | None = code(each.adopted.commit[:10]) if each.adopted.commit else None
+        if commit is not None and each.adopted.is_elsewhere:
+            commit = w("elsewhere", commit=commit)
         return [w("decided_adopted", variant=each.adopted.variant, date=each.adopted.at[:10], commit=commit)]
     found = [w("decided_nothing")]
     if each.suggested in ("record", "adopt", "continue", "stop", "plateau", "investigate"):
@@ -261,11 +294,11 @@ def _has_changes(found: CaseChanges) -> bool:
 
 
 def _same_cases(report: FinalReport, w: Words) -> Markup | str:
-    same = [tables.name_of(each.name) for each in report.cases if not _has_changes(each)]
+    same = [tables.name_of(each.name, report, w) for each in report.cases if not _has_changes(each)]
     return w("cases_same", metrics=Markup(w.plain("list")).join(same)) if same else ""
 
 
-def _cases(found: CaseChanges, w: Words) -> dict[str, Any]:
+def _cases(found: CaseChanges, report: FinalReport, w: Words) -> dict[str, Any]:
     counts = {name: found.count(name) for name in ("improved", "kept", "degraded")}
     told = [w("cases_counts", confirmed=found.confirmed, **counts)]
     if unknown := found.count("unknown"):
@@ -273,7 +306,7 @@ def _cases(found: CaseChanges, w: Words) -> dict[str, Any]:
     table = tables.case_table(found, w)
     is_folded = len(table.rows) > _UNFOLDED
     return {
-        "title": tables.name_of(found.name),
+        "title": tables.name_of(found.name, report, w),
         "counts": told,
         "table": table,
         "fold": w("show_cases", number=len(table.rows)) if is_folded else "",
@@ -282,6 +315,7 @@ def _cases(found: CaseChanges, w: Words) -> dict[str, Any]:
 
 def _recommended(kind: str, given: Any, w: Words) -> Markup:
     filled = dict(given)
+    filled |= {name: w.number(str(filled[name])) for name in _NUMBERS & set(filled)}
     if "status" in filled:
         filled["status"] = w(f"status_{filled['status']}")
     return w(f"r_{kind}", **filled)

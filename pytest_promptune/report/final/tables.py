@@ -35,7 +35,7 @@ from pytest_promptune.core.series.final import (
 )
 from pytest_promptune.core.view import ComparisonRow, GoalRow, MetricName, NodeRow
 from pytest_promptune.core.wording import label
-from pytest_promptune.report.escape import code, codes
+from pytest_promptune.report.escape import code, codes, text
 from pytest_promptune.report.tables import Table
 from pytest_promptune.report.words import Words
 
@@ -166,23 +166,26 @@ def goal_table(report: FinalReport, w: Words) -> Table:
     for each in report.goals:
         row, name = each.final, each.name
         values = [mean(name, each.initial.value)] if report.is_changed else []
-        cells = [row.goal, goal_metric(row, w), target(row, w), *values, mean(name, row.value)]
+        cells = [text(row.goal), goal_metric(row, report, w), target(row, w), *values, mean(name, row.value)]
         cells += [interval(name, row.ci), goals.gap(row), goals.achievement(row)]
         rows.append((*(c if isinstance(c, Markup) else w.units(c) for c in cells), status(row, w)))
+    dashes = (UNKNOWN,) * (len(header) - 2)
+    rows += [(text(each.goal), *dashes, w("not_judged")) for each in report.unjudged]
     return Table(title=w("h_goals"), header=tuple(header), rows=tuple(rows))
 
 
-def goal_metric(row: GoalRow, w: Words) -> Markup:
-    """The metric, with the percentile if it isn't the mean."""
+def goal_metric(row: GoalRow, report: FinalReport, w: Words) -> Markup:
+    """The metric, with the percentile if it isn't the mean, and the app's name where there are several."""
+    shown = code(row.name.metric) if len(report.apps) < 2 else name_of(row.name, report, w)
     if row.percentile is None:
-        return code(row.name.metric)
-    return w("percentile_of", percentile=f"{row.percentile:g}", metric=row.name.metric)
+        return shown
+    return w("percentile_of", percentile=f"{row.percentile:g}", metric=shown)
 
 
 def target(row: GoalRow, w: Words) -> str:
     """``90.0 % or higher``."""
     key = "at_least" if row.direction == "higher" else "at_most"
-    return w(key, value=mean(row.name, row.target))
+    return w(key, value=w.number(mean(row.name, row.target)))
 
 
 def status(row: GoalRow, w: Words) -> str:
@@ -232,24 +235,33 @@ def _conditions(about: Circumstances, w: Words) -> dict[str, str]:
 
 
 def tried_table(tried: Sequence[Tried], report: FinalReport, w: Words) -> Table:
-    """What came of the variants of one iteration: what is gated, and what it costs."""
+    """What came of the variants of one iteration; metrics that none of them changed are named below."""
     header = (
         *(w(key) for key in ("c_variant", "c_metric", "c_reference", "c_candidate")),
         w("c_difference", level=level(report)),
         *(w(key) for key in ("c_p", "c_adjusted", "c_result")),
     )
-    rows = []
-    for each in tried:
-        for row in (row for row in each.comparisons if not row.constant):
-            name = row.name
-            told = label(name) if len(report.apps) < 2 else name.metric
-            cells = [code(each.name), code(told), mean(name, row.reference_mean)]
-            cells += [mean(name, row.candidate_mean), effect(row), *_probabilities(row)]
-            shown = (c if isinstance(c, Markup) else w.units(c) for c in cells)
-            rows.append((*shown, verdict(row, w, gated=row.gated)))
-    compared = [row for each in tried for row in each.comparisons]
-    apart = (r.name for r in compared if _is_apart(r, r.reference_mean, r.candidate_mean))
-    return Table(title="", header=header, rows=tuple(rows), notes=_note_apart(apart, w))
+    compared = [(each, row) for each in tried for row in each.comparisons]
+    kept = {(each.name.module, each.name.metric) for each in report.goals}
+    kept |= {(row.name.module, row.name.metric) for _, row in compared if not row.constant}
+    rows, same = [], []
+    for each, row in compared:
+        told = label(row.name) if len(report.apps) < 2 else row.name.metric
+        if (row.name.module, row.name.metric) in kept:
+            rows.append(_tried_row(each, row, told, w))
+        else:
+            same.append(told)
+    unchanged = (w("unchanged", metrics=list(dict.fromkeys(same))),) if same else ()
+    apart = (row.name for _, row in compared if _is_apart(row, row.reference_mean, row.candidate_mean))
+    return Table(title="", header=header, rows=tuple(rows), notes=(*unchanged, *_note_apart(apart, w)))
+
+
+def _tried_row(tried: Tried, row: ComparisonRow, told: str, w: Words) -> tuple[str, ...]:
+    name = row.name
+    cells = [code(tried.name), code(told), mean(name, row.reference_mean)]
+    cells += [mean(name, row.candidate_mean), effect(row), *_probabilities(row)]
+    shown = (c if isinstance(c, Markup) else w.units(c) for c in cells)
+    return (*shown, verdict(row, w, gated=row.gated))
 
 
 # -- cases -----------------------------------------------------------------------------------------
@@ -327,6 +339,7 @@ def _cost(row: NodeRow) -> str:
     return UNKNOWN if row.cost_usd is None or not row.samples else money(row.cost_usd / row.samples)
 
 
-def name_of(name: MetricName) -> Markup:
-    """A metric as the summary calls it."""
-    return code(label(name))
+def name_of(name: MetricName, report: FinalReport, w: Words) -> Markup:
+    """A metric where its app doesn't stand above it; of several apps, with the app's name."""
+    shown = code(label(name))
+    return shown if len(report.apps) < 2 else w("of_app", metric=shown, app=name.app)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from markupsafe import Markup
 from pytest_promptune.core import wording
 from pytest_promptune.core.casebook import CaseBook
 from pytest_promptune.core.display import clean
+from pytest_promptune.core.harmless import harmless_markup
 from pytest_promptune.core.view import View
 from pytest_promptune.report.html.casebook_data import to_script
 from pytest_promptune.report.html.converting import to_html
@@ -21,6 +23,8 @@ from pytest_promptune.report.templating import render_page
 from pytest_promptune.report.words import Words
 
 _FOLDER = "html/"
+#: Elements in which there are no character references.
+_RAW = re.compile(r"(<style>.*?</style>|<script\b.*?</script>)", re.DOTALL)
 
 
 def render_html(
@@ -110,7 +114,14 @@ def page(
             "img-src data:; base-uri 'none'; form-action 'none'"
         ),
     }
-    return render_page(f"{_FOLDER}page.html.j2", values, templates=templates)
+    return _harmless(render_page(f"{_FOLDER}page.html.j2", values, templates=templates))
+
+
+def _harmless(html: str) -> str:
+    """The page without commands to CI runners in its text; its data has none (`casebook_data`)."""
+    parts = _RAW.split(html)  # every second one is raw
+    parts[::2] = ["\n".join(map(harmless_markup, part.split("\n"))) for part in parts[::2]]
+    return "".join(parts)
 
 
 def _badges(view: View) -> list[tuple[str, str]]:

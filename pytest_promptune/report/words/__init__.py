@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from importlib import import_module
 
@@ -14,7 +15,19 @@ from pytest_promptune.report.escape import code, codes, text
 LANGUAGES = ("en", "ja")
 #: Values of these names are names from a project: shown as code.
 _NAMES = frozenset(
-    {"app", "category", "experiment", "metric", "node", "variant", "commit", "command", "case", "start"}
+    {
+        "app",
+        "category",
+        "difficulty",
+        "experiment",
+        "metric",
+        "node",
+        "variant",
+        "commit",
+        "command",
+        "case",
+        "start",
+    }
 )
 #: Names that a list has room for.
 _MOST = 10
@@ -55,10 +68,14 @@ class Words:
         return {key.removeprefix(start): word for key, word in self._words.items() if key.startswith(start)}
 
     def units(self, shown: str) -> str:
-        """A number as `core.display` shows it, with units in words of this language."""
+        """A number as `core.display` shows it, or its unit, with units in words of this language."""
         for unit, word in self._units.items():
-            shown = shown.replace(unit, word)
+            shown = re.sub(rf"(?:(?<=[\d\]])|\A){re.escape(unit)}", word, shown)
         return shown
+
+    def number(self, shown: str) -> Markup:
+        """As `units`, to be filled in: what users named or wrote is never translated."""
+        return text(self.units(shown))
 
     def _shown(self, name: str, value: object) -> Markup:
         if value is None:
@@ -66,7 +83,7 @@ class Words:
         if isinstance(value, Markup):
             return value
         if isinstance(value, str):
-            return code(value) if name in _NAMES else text(self.units(value))
+            return code(value) if name in _NAMES else text(value)
         if isinstance(value, Iterable):
             listed = [str(each) for each in value]
             rest = len(listed) - _MOST

@@ -38,7 +38,11 @@ WORDS: Mapping[str, str] = {
     "result_none": "no target",
     "price": "The price, measured but not gated: {metrics}.",
     "price_of": "{metric} {effect}",
+    "unjudged_unmatched": "{goal}: **not judged**, as no metric that was measured is what this goal means",
+    "unjudged_misfit": "{goal}: **not judged**, as its target can't be one of its metric",
+    "unjudged_contradicted": "{goal}: **not judged**, as the goals file gives it two targets",
     "goal_of": "{goal} ({metric})",
+    "of_app": "{metric} of {app}",
     "percentile_of": "p{percentile} of {metric}",
     # results
     "c_metric": "Metric",
@@ -73,6 +77,7 @@ WORDS: Mapping[str, str] = {
     "at_least": "{value} or higher",
     "at_most": "{value} or less",
     "not_gated": "{verdict} (not gated)",
+    "unchanged": "Unchanged: {metrics}.",
     "equal": "equal in both",
     "verdict_improved": "improved",
     "verdict_regressed": "regressed",
@@ -83,6 +88,7 @@ WORDS: Mapping[str, str] = {
     "status_unclear": "unclear",
     "status_reached": "reached, but that may be chance",
     "status_not_reached": "not reached, but that may be chance",
+    "not_judged": "not judged",
     "note_apart": "Mean and difference point in opposite directions in: {metrics}. The difference is that of typical "
     "cases (for latencies by geometric means), while a few outliers pull the means: the relative change of "
     "the means says nothing there.",
@@ -113,6 +119,7 @@ WORDS: Mapping[str, str] = {
     "d_commit": "Commits differ: {before} before, {after} after.",
     # iterations
     "iteration": "Iteration {number}: {variants}",
+    "iteration_start": "Iteration 0: the initial state",
     "iteration_of": "Experiment {experiment} of {date}, commit {commit}.",
     "iteration_repeats": "Measured before in {experiments}; the newest counts.",
     "iteration_by_hand": "**Changed by hand before it**, without an adoption: {prompts}. That is part of what "
@@ -131,6 +138,7 @@ WORDS: Mapping[str, str] = {
     "more_lines": "… {rest} more lines",
     "not_compared": "Nothing was compared.",
     "decided_adopted": "Decision: {variant} was adopted on {date} (commit {commit}).",
+    "elsewhere": "{commit}, not in this branch",
     "decided_nothing": "Decision: nothing was adopted.",
     "suggested": "Suggested: {action}.",
     "suggested_variant": "Suggested: {action} {variant}.",
@@ -156,6 +164,8 @@ WORDS: Mapping[str, str] = {
     "r_goal_open": "**{goal}: {status}**. {value} {interval}, target {target} (gap {gap}).",
     "r_goal_unmatched": "**{goal} is not judged**: no metric that was measured is what this goal means. Name it "
     "under `promptune_goal_metrics`.",
+    "r_goal_misfit": "**{goal} is not judged**: its target can't be one of its metric, by unit, range or direction. "
+    "`pytest --promptune-plan` says why.",
     "r_goals_unread": "**Mend the goals file**: not understood in {path}: {count}. What stands there is not judged; `pytest-promptune goals` names it.",
     "r_regressed": "**{metric} got worse**: {before} → {after}. Cases: {cases}.",
     "r_adopt": "**Adopt {variant}**: it was better in iteration {iteration} ({numbers}). Run {command}.",
@@ -165,7 +175,10 @@ WORDS: Mapping[str, str] = {
     "smaller model first.",
     "r_latency_share": "**{node} takes longest**: {share} of the latency of {app} ({time} per sample).",
     "r_flaky": "**Look at flaky cases of {metric}**: {count} of {of} pass in some runs only ({cases}).",
+    "r_flaky_errors": "**Look at what errs now and then in {app}**: {count} of {of} cases have errors in some runs only "
+    "({cases}).",
     "r_thin_category": "**Add cases of {category}**: {count} of {of} cases, in {categories} categories.",
+    "r_thin_difficulty": "**Add {difficulty} cases**: {count} of {of} are, and {low} to {high} are recommended.",
     "r_errored": "**Mend the errors**: {count} of {of} samples of the final state errored.",
     "r_none": "Nothing is open: the goals that there are are attained, and no case is flaky.",
     # remarks
@@ -181,6 +194,10 @@ WORDS: Mapping[str, str] = {
     "adoption. The final state is `current` of {experiment}.",
     "m_by_hand": "The app's prompts changed between {start} and {experiment} without an adoption: the final state is "
     "`current` of {experiment}.",
+    "m_partial": "Newer, but not the final state, as only some of the metrics were measured: {experiments}. Measure all "
+    "of them to have a newer one; where some are gone for good, record a baseline.",
+    "m_partial_strayed": "**The app's prompts changed after the final state was measured**, and only some of the metrics "
+    "were measured since: {experiments}. Measure all of them to have the app as it stands now.",
     "m_running": "Still running, and not counted: {experiments}.",
     "m_interrupted": "Ended early, and not counted: {experiments}.",
     "m_earlier": "The series has earlier baselines ({count}); this report begins with the newest one. All of it: "
@@ -211,7 +228,7 @@ WORDS: Mapping[str, str] = {
     "w_apart": "Initial and final state were measured in different sessions: whatever else changed between them is "
     "part of the difference.",
     "w_recommendations": "Recommendations follow from the numbers that they name: a node is named from more than "
-    "half of cost or latency on, a category with less than half of the cases that each would have if all had as many.",
+    "half of cost or latency on, a category with less than half of the cases that each would have if all had as many, a difficulty below its recommended share.",
     "w_unknown": "Unknown is shown as –.",
     # plots
     "plots_hint": "Plots need an extra: pip install pytest-promptune[plots]",

@@ -38,7 +38,11 @@ WORDS: Mapping[str, str] = {
     "result_none": "目標なし",
     "price": "代償（測定のみ、ゲート対象外）: {metrics}。",
     "price_of": "{metric} {effect}",
+    "unjudged_unmatched": "{goal}: **判定なし**（対応する指標が測定されていない）",
+    "unjudged_misfit": "{goal}: **判定なし**（目標値が指標に合わない）",
+    "unjudged_contradicted": "{goal}: **判定なし**（目標ファイルに目標値が二つある）",
     "goal_of": "{goal}（{metric}）",
+    "of_app": "{app} の {metric}",
     "percentile_of": "{metric} の p{percentile}",
     # results
     "c_metric": "指標",
@@ -73,6 +77,7 @@ WORDS: Mapping[str, str] = {
     "at_least": "{value} 以上",
     "at_most": "{value} 以下",
     "not_gated": "{verdict}（ゲート対象外）",
+    "unchanged": "変化のなかった指標: {metrics}。",
     "equal": "両方とも同じ値",
     "verdict_improved": "改善",
     "verdict_regressed": "悪化",
@@ -83,6 +88,7 @@ WORDS: Mapping[str, str] = {
     "status_unclear": "不明確",
     "status_reached": "到達（偶然の可能性あり）",
     "status_not_reached": "未到達（偶然の可能性あり）",
+    "not_judged": "判定なし",
     "note_apart": "平均の変化と差の向きが逆の指標: {metrics}。差は典型的なケースのもの（レイテンシは幾何平均による）で、平均は"
     "少数の外れ値に引かれるため、平均の相対変化には意味がない。",
     "note_goals": "達成: 信頼区間全体が目標値を満たす。未達: 信頼区間全体が目標値を満たさない。信頼区間が目標値をまたぐ"
@@ -112,6 +118,7 @@ WORDS: Mapping[str, str] = {
     "d_commit": "コミットが異なる: 初期は {before}、最終は {after}。",
     # iterations
     "iteration": "イテレーション {number}: {variants}",
+    "iteration_start": "イテレーション 0: 初期状態",
     "iteration_of": "実験 {experiment}（{date}、コミット {commit}）。",
     "iteration_repeats": "{experiments} でも測定済み。最新の測定を採用。",
     "iteration_by_hand": "**この前に、採用の手続きなしで変更されたプロンプト**: {prompts}。"
@@ -130,6 +137,7 @@ WORDS: Mapping[str, str] = {
     "more_lines": "… ほか {rest} 行",
     "not_compared": "比較は行われていない。",
     "decided_adopted": "決定: {variant} を {date} に採用（コミット {commit}）。",
+    "elsewhere": "{commit}、このブランチにはない",
     "decided_nothing": "決定: 採用なし。",
     "suggested": "提案: {action}。",
     "suggested_variant": "提案: {variant} の{action}。",
@@ -155,6 +163,8 @@ WORDS: Mapping[str, str] = {
     "r_goal_open": "**目標 {goal}: {status}**。{value} {interval}、目標値 {target}（差 {gap}）。",
     "r_goal_unmatched": "**目標 {goal} は判定されていない**: 対応する指標が測定されていない。"
     "`promptune_goal_metrics` で指標を指定する。",
+    "r_goal_misfit": "**目標 {goal} は判定されていない**: 目標値の単位、範囲または方向が指標に合わない。"
+    "理由は `pytest --promptune-plan` で確認できる。",
     "r_goals_unread": "**目標ファイルを修正する**: {path} に解釈できない箇所が {count} 件あり、判定されていない。`pytest-promptune goals` で確認できる。",
     "r_regressed": "**{metric} が悪化**: {before} → {after}。該当ケース: {cases}。",
     "r_adopt": "**{variant} を採用する**: イテレーション {iteration} で改善が確認された（{numbers}）。"
@@ -165,8 +175,10 @@ WORDS: Mapping[str, str] = {
     "小さいモデルを検討する。",
     "r_latency_share": "**{node} のレイテンシが最大**: {app} のレイテンシの {share}（1 サンプルあたり {time}）を占める。",
     "r_flaky": "**{metric} の不安定なケースを確認する**: {of} 件中 {count} 件は実行ごとに合否が変わる（{cases}）。",
+    "r_flaky_errors": "**{app} のときどき起こるエラーを調べる**: {of} 件中 {count} 件は一部の実行でのみエラーになる（{cases}）。",
     "r_thin_category": "**カテゴリ {category} のケースを追加する**: {of} 件（{categories} カテゴリ）のうち {count} 件"
     "しかない。",
+    "r_thin_difficulty": "**難易度 {difficulty} のケースを追加する**: {of} 件中 {count} 件。推奨は {low} から {high}。",
     "r_errored": "**エラーを修正する**: 最終状態の {of} サンプル中 {count} 件がエラー。",
     "r_none": "未解決の事項はない: 設定された目標はすべて達成され、不安定なケースもない。",
     # remarks
@@ -180,6 +192,10 @@ WORDS: Mapping[str, str] = {
     "{experiment} の `current`。",
     "m_by_hand": "アプリのプロンプトは {start} と {experiment} の間に、採用の手続きなしで変更された。最終状態は "
     "{experiment} の `current`。",
+    "m_partial": "より新しいが、一部の指標しか測定していないため最終状態としない実験: {experiments}。最終状態を更新するには、"
+    "すべての指標を測定する。廃止した指標がある場合は、ベースラインを記録し直す。",
+    "m_partial_strayed": "**最終状態の測定後に、アプリのプロンプトが変更されている**。その後は一部の指標しか測定されていない: "
+    "{experiments}。現在のアプリを報告するには、すべての指標を測定する。",
     "m_running": "実行中のため集計対象外: {experiments}。",
     "m_interrupted": "途中で終了したため集計対象外: {experiments}。",
     "m_earlier": "このシリーズにはより古いベースラインが {count} 件あり、本報告は最新のものから始まる。全体を見るには: "
@@ -207,7 +223,7 @@ WORDS: Mapping[str, str] = {
     "w_cases": "ケースの改善・悪化は平均値で数える。太字は、偽発見率 10 % で偶然を超える変化。",
     "w_apart": "初期と最終の状態は別のセッションで測定されたため、その間のほかの変化も差に含まれる。",
     "w_recommendations": "推奨事項は、併記された数値から導かれる。ノードはコストまたはレイテンシの半分を超える"
-    "もの、カテゴリは均等な場合の件数の半分に満たないものを挙げる。",
+    "もの、カテゴリは均等な場合の件数の半分に満たないもの、難易度は推奨の割合に満たないものを挙げる。",
     "w_unknown": "不明な値は – で示す。",
     # plots
     "plots_hint": "グラフには追加のパッケージが必要: pip install pytest-promptune[plots]",

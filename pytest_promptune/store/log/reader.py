@@ -205,6 +205,17 @@ class ExperimentLog:
                 document[key] = list(connection.execute(rows).scalars())
             return document
 
+    def metrics_of(self, name: str) -> list[tuple[str, str]]:
+        """Module and name of the metrics that its results have, in order."""
+        from sqlalchemy import select
+
+        metrics = self._schema.metrics
+        with self._reading() as connection:
+            number, _ = self._find(connection, name)
+            query = select(metrics.c.module, metrics.c.metric).where(metrics.c.experiment == number)
+            rows = connection.execute(query.distinct())
+            return sorted((row.module or "", row.metric) for row in rows)
+
     def prompts_of(self, name: str) -> dict[str, dict[str, str]]:
         """Its prompt texts by variant and name."""
         from sqlalchemy import select

@@ -152,7 +152,7 @@ def series_hash(apps: Iterable[str], cases: Mapping[str, str]) -> str | None:
 
     Args:
         apps: names of app fixtures with their modules, ``tests/test_a.py::bot``.
-        cases: hashes of the cases by ``module::id``.
+        cases: hashes of the cases by ``module::id``; empty by ``module::test`` where it isn't known yet.
     """
     if not cases:
         return None

@@ -42,6 +42,19 @@ def target(value, unit, direction):
         ("1.5円以内", target(1.5, "JPY", "lower")),
         ("最大500トークン", target(500, "tokens", "lower")),
         ("少なくとも4.2", target(4.2, None, "higher")),
+        ("2秒を超えないこと", target(2, "s", "lower")),
+        ("2秒を超えず", target(2, "s", "lower")),
+        ("$0.01を上回らない", target(0.01, "USD", "lower")),
+        ("90%を下回らないこと", target(0.9, "%", "higher")),
+        ("90%を下回りません", target(0.9, "%", "higher")),
+        ("90%を超える", target(0.9, "%", "higher")),
+        ("2秒を下回る", target(2, "s", "lower")),
+        ("$1e-3 or less", target(0.001, "USD", "lower")),
+        ("1¢ or less", target(0.01, "USD", "lower")),
+        ("at least -0.5", target(-0.5, None, "higher")),
+        ("cut costs by 30% to $0.010 or less", target(0.01, "USD", "lower")),
+        ("30%削減し$0.010以下", target(0.01, "USD", "lower")),
+        ("200 ms or less in 3 of 4 regions", target(0.2, "s", "lower")),
     ],
 )
 def test_targets(text, expected):
@@ -60,6 +73,11 @@ def test_targets(text, expected):
         ("80% or higher, 90% or higher", "more than one"),
         ("$5 or less per 1,000 requests", "single samples"),
         ("90", "which way"),
+        ("4.5/5 or higher", "scale"),
+        ("at least 4.5 / 5", "scale"),
+        ("9 out of 10 or more", "scale"),
+        ("at most 1 200", "space"),
+        ("1 200 tokens or less", "space"),
     ],
 )
 def test_what_is_no_target_says_why(text, why):

@@ -40,6 +40,13 @@ def test_the_usual_file(language):
     assert {line.meaning for line in goals.lines} == {"goal", "cases", "rule", "other"}
 
 
+def test_what_is_struck_through_is_no_goal():
+    """Nor is a part of a line: the new target stands, the old one doesn't."""
+    goals = read("- ~~Cost: $1 or less~~\n- Latency: ~~3 s~~ 2 s or less\n")
+    assert [(goal.name, goal.target.value) for goal in goals.goals] == [("Latency", 2.0)]
+    assert goals.problems == ()
+
+
 def test_a_terse_file():
     """Short words, a percentile, a sentence that repeats a goal, and a rule that two are enough."""
     goals = fixture("terse")

@@ -5,6 +5,7 @@ import random
 import re
 
 import pytest
+import runners
 
 from pytest_promptune.core.display import clean
 from pytest_promptune.report import escape
@@ -107,6 +108,33 @@ def test_a_fence_is_longer_than_any_run_of_backticks_in_it():
     block = escape.fence(["+```", "+text", "+`````"], "diff")
     assert block.split("\n")[0] == "``````diff"
     assert rendered(str(block)).count("<pre>") == 1
+
+
+COMMANDS = [
+    "##[error]x",
+    "a ##vso[task.x]y",
+    "::error::x",
+    " ::set-output name=a::x",
+    "#\u200d#[group]<b>&amp;",
+]
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_no_runner_obeys_a_printed_report(command):
+    """As text, as code and in a diff; each reads as it was."""
+    assert runners.commands(command)
+    for made in (escape.text(command), escape.code(command)):
+        assert runners.commands(str(made)) == []
+    assert read(str(escape.text(command))) == clean(command)
+    block = str(escape.fence([command, "", "- *a*", f"+{command}"], "diff"))
+    assert runners.commands(block) == []
+    shown = re.fullmatch(
+        r"<p>a</p>\n<pre[^>]*>\n<code>(.*)</code></pre>\n*<p>b</p>\n",
+        rendered(f"a\n\n{block}\n\nb"),
+        re.DOTALL,
+    )
+    assert shown is not None
+    assert html.unescape(shown[1]) == f"{command}\n\n- *a*\n+{command}\n"
 
 
 def test_long_text_is_cut():

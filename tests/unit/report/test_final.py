@@ -18,7 +18,7 @@ from pytest_promptune.core.casebook import MARKS
 from pytest_promptune.core.circumstances import What
 from pytest_promptune.core.model import Change
 from pytest_promptune.core.results import GRAVEST
-from pytest_promptune.core.series.final import RecommendationKind, RemarkKind
+from pytest_promptune.core.series.final import RecommendationKind, RemarkKind, Unjudged, UnjudgedGoal
 from pytest_promptune.report.final.json import to_json
 from pytest_promptune.report.final.markdown import render_final
 from pytest_promptune.report.markdown import Picture
@@ -68,6 +68,7 @@ def test_every_kind_has_words(language):
     keys = set(Words(language)._words)
     assert {f"r_{kind}" for kind in get_args(RecommendationKind)} <= keys
     assert {f"m_{kind}" for kind in get_args(RemarkKind)} <= keys
+    assert {f"unjudged_{why}" for why in get_args(Unjudged)} <= keys
     assert {f"d_{what}" for what in get_args(What)} <= keys
     assert {f"book_{each}" for each in (*MARKS, *GRAVEST) if each != "skipped"} <= keys
 
@@ -98,6 +99,7 @@ def test_words_that_nobody_uses_are_gone():
         "m_",
         "d_",
         "status_",
+        "unjudged_",
         "verdict_",
         "action_",
         "kind_",
@@ -144,6 +146,34 @@ def test_the_summary_has_a_line_for_each_goal():
         "- Accuracy (`test_intent`): 75.0 % → 86.0 % (+11.0 [+2.9, +19.5] pts, p 0.046), target 90.0 % or "
         "higher: **not reached, but that may be chance**"
     ) in text
+
+
+def test_every_goal_is_counted():
+    """Those that aren't judged as well: a line for each, with why, and a row."""
+    unjudged = (
+        UnjudgedGoal(goal="Kindness", why="unmatched"),
+        UnjudgedGoal(goal="Speed", why="misfit"),
+        UnjudgedGoal(goal="Cost", why="contradicted"),
+    )
+    met = replace(finals.goal(0.95, "attained"), name=views.metric_name())
+    goals = (finals.GoalChange(initial=met, final=met),)
+    text = render_final(finals.report(goals=goals, unjudged=unjudged))
+    assert "Goals reached: 1 of 4, beyond chance: 1. All goals must be reached." in text
+    assert "- Kindness: **not judged**, as no metric that was measured is what this goal means\n" in text
+    assert "- Speed: **not judged**, as its target can't be one of its metric\n" in text
+    assert "- Cost: **not judged**, as the goals file gives it two targets\n" in text
+    assert "| Kindness | – | – | – | – | – | – | – | not judged |" in text
+    text = render_final(finals.report(goals=(), unjudged=unjudged[:1]))
+    assert "Goals reached: 0 of 1" in text
+    assert "- Kindness: **not judged**" in text
+    assert "- `test_intent`: 75.0 % → 86.0 %" in text
+
+
+def test_a_goal_of_several_metrics_is_one():
+    """It is reached where all of them are."""
+    met, missed = finals.goal(0.95, "attained"), finals.goal(0.5, "missed", name=views.WORDS)
+    goals = tuple(finals.GoalChange(initial=row, final=row) for row in (met, missed))
+    assert "Goals reached: 0 of 1, beyond chance: 0." in render_final(finals.report(goals=goals))
 
 
 def test_results_have_initial_and_final():
@@ -194,6 +224,9 @@ def test_iterations_tell_what_changed_and_what_was_decided():
     assert "```diff\n--- current/intent.j2\n+++ fewshot/intent.j2\n" in text
     assert "-Classify.\n+Classify:\n+Examples.\n" in text
     assert "**Decision: `fewshot` was adopted on 2026-11-22 (commit `1a2b3c4d5e`).**" in text
+    elsewhere = finals.iteration(adopted=replace(finals.ADOPTED, is_elsewhere=True))
+    text = render_final(finals.report(iterations=(elsewhere,)))
+    assert "2026-11-22 (commit `1a2b3c4d5e`, not in this branch).**" in text
     suggested = finals.iteration(adopted=None, suggested="adopt", suggested_variant="fewshot")
     text = render_final(finals.report(iterations=(suggested,)))
     assert "**Decision: nothing was adopted. Suggested: adopt `fewshot`.**" in text
@@ -202,6 +235,20 @@ def test_iterations_tell_what_changed_and_what_was_decided():
     text = render_final(finals.report(iterations=(finals.iteration(tried=(variant,)),)))
     assert "| `temperature` | `0.7` | `0.2` |" in text
     assert "More than one thing is changed at a time" in text
+
+
+def test_every_note_is_told():
+    """Those of repeated measurements, and that of the starting point, unless it is an iteration itself."""
+    each = finals.iteration(notes=("first look", "again, quieter"))
+    noted = replace(finals.series(), begins=replace(finals.series().begins, note="before *all*", dirty=True))
+    text = render_final(finals.report(iterations=(each,), series=noted))
+    assert "\n\nNote: first look\n\nNote: again, quieter\n\n" in text
+    assert f"### Iteration 0: the initial state\n\nExperiment `{finals.FIRST}` of 2026-11-22" in text
+    assert "\n\nNote: before \\*all\\*\n\n### Iteration 1" in text
+    assert "## Iterations" in render_final(finals.report(iterations=(), series=noted))
+    own = finals.iteration(experiment=finals.FIRST, notes=("before *all*",))
+    assert render_final(finals.report(iterations=(own,), series=noted)).count("before \\*all\\*") == 1
+    assert "Iteration 0" not in render_final(finals.report())
 
 
 def test_prompts_that_changed_by_hand_are_named_at_the_iteration():
@@ -252,6 +299,25 @@ def test_metrics_without_any_change_are_only_named():
     assert "`K000`" not in text
 
 
+def test_unchanged_metrics_of_an_iteration():
+    """They are named below its table; a goal's stays in it, and so does one that another variant changes."""
+    same = {"reference_mean": 1.0, "candidate_mean": 1.0, "difference": 0.0, "p": None, "p_adjusted": None}
+    same |= {"ci": (-0.1, 0.1), "verdict": "unchanged", "constant": True}
+    goal, error = finals.compared(**same), finals.compared(name=views.ERROR_RATE, **same)
+    still = finals.tried(comparisons=(goal, error))
+    text = render_final(finals.report(iterations=(finals.iteration(tried=(still,)),)))
+    assert "| `fewshot` | `test_intent` | 100.0 % | 100.0 % | 0.0 [−10.0, +10.0] pts | – | – |" in text
+    assert "| `fewshot` | `error_rate`" not in text
+    assert "\n\nUnchanged: `error_rate`.\n\n" in text
+    text = render_final(finals.report(goals=(), iterations=(finals.iteration(tried=(still,)),)))
+    assert "Unchanged: `test_intent`, `error_rate`.\n" in text
+    assert "Nothing was compared" not in text
+    other = finals.tried("other", comparisons=(finals.compared(name=views.ERROR_RATE),))
+    text = render_final(finals.report(iterations=(finals.iteration(tried=(still, other)),)))
+    assert "| `fewshot` | `error_rate` | 100.0 % | 100.0 %" in text
+    assert "Unchanged:" not in text
+
+
 def test_the_price_is_told():
     """What got worse without being gated, as times and cost: nobody adopts a variant without knowing."""
     base = finals.report()
@@ -267,7 +333,11 @@ def test_long_diffs_are_folded():
     change = Change(kind="template", target="a.j2", before="", after="\n".join(map(str, range(60))))
     variant = finals.tried(changes=(change,))
     text = render_final(finals.report(iterations=(finals.iteration(tried=(variant,)),)))
-    assert "<summary>Show the diff (" in text
+    assert "<summary>Show the diff (64 lines)" in text
+    change = replace(change, after="##[error]\n" + change.after)
+    variant = finals.tried(changes=(change,))
+    text = render_final(finals.report(iterations=(finals.iteration(tried=(variant,)),)))
+    assert "<summary>Show the diff (65 lines)" in text
 
 
 @pytest.mark.parametrize(
@@ -333,6 +403,23 @@ def test_several_apps_have_tables_of_their_own():
     assert "### `other_bot`" in text
 
 
+def test_metrics_of_several_apps_are_told_apart():
+    """In the summary and the table of goals, where no app stands above them."""
+    base = finals.report()
+    names = [views.ERROR_RATE, views.metric_name("other_bot::error_rate", app="other_bot", direction="lower")]
+    metrics = tuple(replace(base.metrics[0], name=name, comparison=None) for name in names)
+    several = replace(base, apps=(views.APP, "other_bot"), metrics=metrics, goals=())
+    text = render_final(several)
+    assert "- `error_rate` of `support_bot`: 75.0 % → 86.0 %, no target\n" in text
+    assert "- `error_rate` of `other_bot`: 75.0 % → 86.0 %, no target\n" in text
+    assert "- `error_rate` of" not in render_final(replace(several, apps=(views.APP,)))
+    rows = [finals.goal(0.5, "missed", name=views.metric_name(app=app)) for app in several.apps]
+    goals = tuple(finals.GoalChange(initial=row, final=row) for row in rows)
+    text = render_final(replace(several, goals=goals))
+    assert "- Accuracy (`test_intent` of `other_bot`): 50.0 % → 50.0 %" in text
+    assert "| Accuracy | `test_intent` of `support_bot` |" in text
+
+
 # -- Japanese ----------------------------------------------------------------------------------------
 
 
@@ -380,6 +467,36 @@ def test_japanese_has_the_same_numbers():
     assert "**改善**" in text
 
 
+def test_words_of_users_are_not_translated():
+    """Units of our own numbers are; goals, notes, models and descriptions stay as they are."""
+    w = Words("ja")
+    assert w.number("+11.0 [+2.9, +19.5] pts") == "+11.0 [+2.9, +19.5] ポイント"
+    assert (w.units("1,234 tokens"), w.units(" tokens"), w.units("2 min 5 s")) == (
+        "1,234 トークン",
+        " トークン",
+        "2 分 5 s",
+    )
+    base, said = finals.report(), "Input tokens, saved 40 tokens, 3 pts in 2 min all"
+    goals = tuple(
+        finals.GoalChange(initial=replace(g.initial, goal=said), final=replace(g.final, goal=said))
+        for g in base.goals
+    )
+    unjudged = (UnjudgedGoal(goal=said, why="unmatched"),)
+    values = dict(base.recommendations[0].values) | {"goal": said}
+    report = finals.report(
+        goals=goals,
+        unjudged=unjudged,
+        iterations=(finals.iteration(notes=(said,), tried=(finals.tried(description=said),)),),
+        differences=(finals.Difference(what="models", before=said, after="b"),),
+        recommendations=(finals.Recommendation(kind="goal_open", values=values),),
+    )
+    text = render_final(report, language="ja")
+    assert text.count(said) == 8
+    assert "トークン、" not in text
+    assert "+11.0 [+2.9, +19.5] ポイント、p" in text
+    assert "目標値 90.0 %（差 −4.0 ポイント）" in text
+
+
 # -- hostile texts and users' templates -----------------------------------------------------------------
 
 
@@ -416,7 +533,7 @@ def test_foreign_text_stays_text(language):
         ),
         cases=(replace(base.cases[0], cases=(replace(base.cases[0].cases[0], case=NASTY),)),),
         nodes=(replace(base.nodes[0], node=NASTY, app=NASTY), replace(base.nodes[0], app="b")),
-        iterations=(finals.iteration(note=NASTY, tried=(variant,), experiment=NASTY, commit=NASTY),),
+        iterations=(finals.iteration(notes=(NASTY,), tried=(variant,), experiment=NASTY, commit=NASTY),),
         recommendations=tuple(
             finals.Recommendation(kind=kind, values=_filled(f"r_{kind}") | _nasty(f"r_{kind}"))
             for kind in get_args(RecommendationKind)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import html
 import json
 import re
 from pathlib import Path
 from typing import Any
 
 import finals
+import runners
 import views
 
 from pytest_promptune.core.casebook import (
@@ -18,8 +20,10 @@ from pytest_promptune.core.casebook import (
     build_series_book,
     shown,
 )
+from pytest_promptune.core.model import Change
 from pytest_promptune.core.results import Result
 from pytest_promptune.core.series.final import CaseChange, CaseChanges, MetricChange
+from pytest_promptune.report.final.markdown import render_final
 from pytest_promptune.report.html import page, render_html, rendering
 from pytest_promptune.report.html.casebook_data import to_script
 from pytest_promptune.report.html.converting import to_html
@@ -80,6 +84,23 @@ def test_any_report_of_ours_is_a_page():
     assert "<title>最終レポート: bot</title>" in html
     assert "<h1>最終レポート: <code>bot</code></h1>" in html
     assert "<p>本文</p>" in html
+
+
+def test_no_runner_obeys_a_printed_page():
+    """Whatever the Markdown held; style and script are as they were, or the policy would not let them run."""
+    nasty = "##[error]x ##vso[task.y]z"
+    change = Change(kind="template", target="a.j2", before="a\n", after=f"{nasty}\n::error::x\n")
+    variant = finals.tried(description="::error::x", changes=(change,))
+    report = finals.report(iterations=(finals.iteration(tried=(variant,), notes=(nasty,)),))
+    markdown = render_final(report)
+    assert runners.commands(markdown) == []
+    assert f"+{nasty}" in html.unescape(markdown)
+    html_page = page(markdown)
+    assert runners.commands(html_page) == []
+    assert f"+{nasty}\n+::error::x" in html.unescape(html_page)
+    assert f"Note: {nasty}" in html.unescape(html_page)
+    (script,) = re.findall(r"<script>(.*?)</script>", html_page, re.DOTALL)
+    assert rendering._hash(script) in html_page
 
 
 def test_templates_of_the_user(tmp_path):

@@ -251,6 +251,8 @@ def test_the_step_summary_is_the_short_report():
     assert "latency_s" not in summary
     assert "- Regressed (`test_intent`): `TC002`, `TC009`" in summary
     assert "Conditions" not in summary
+    experiment = views.failed_check().experiment
+    assert f"Experiment {experiment.id}, commit {experiment.commit}." in summary
     assert len(summary) < len(render_markdown(views.failed_check())) * 0.7
 
 

@@ -16,12 +16,13 @@
     root.dataset.theme = dark ? "light" : "dark";
   });
 
-  // Tables: a click on a heading sorts, numbers by their value, in seconds where they are times.
+  // Tables: a click on a heading sorts, numbers by their value, in seconds where they are times, intervals by
+  // where they begin.
   const UNITS = { ms: 0.001, min: 60, h: 3600, k: 1e3, M: 1e6, B: 1e9, s: 1 };
   const valueOf = (cell) => {
     const text = cell.textContent.trim();
     if (text === "–" || text === "") return null;
-    const number = /^[<+]?\s*([−-]?)\s*\$?([\d.,]+(?:e[+−-]?\d+)?)\s*([a-z%]*)(?:\s+([\d.]+)\s*(s|min)\b)?/i.exec(text);
+    const number = /^[<[]?\+?\s*([−-]?)\s*\$?([\d.,]+(?:e[+−-]?\d+)?)\s*([a-z%]*)(?:\s+([\d.]+)\s*(s|min)\b)?/i.exec(text);
     if (!number || /^\d{4}-\d\d/.test(text)) return text.toLowerCase();
     const amount = Number(number[2].replaceAll(",", "").replace("−", "-")) * (UNITS[number[3]] ?? 1);
     return (amount + (number[4] ? Number(number[4]) * UNITS[number[5]] : 0)) * (number[1] ? -1 : 1);
