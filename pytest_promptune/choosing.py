@@ -63,13 +63,18 @@ def measured_variants(settings: Settings, known: Mapping[str, Variant], folder: 
     return (known[CURRENT], *(chosen if asked else others.values()))
 
 
+def is_several_changes(variant: Variant) -> bool:
+    """Whether it is known to be more than one change."""
+    return variant.name != CURRENT and bool(variant.changes) and not is_one_change(variant)
+
+
 def too_many_changes(variant: Variant, *, refuse: bool) -> str | None:
     """What to say of a variant that is more than one change.
 
     Raises:
         VariantError: if such a variant is to be refused.
     """
-    if variant.name == CURRENT or not variant.changes or is_one_change(variant):
+    if not is_several_changes(variant):
         return None
     text = (
         f"variant {variant.name!r} is more than one change (one prompt, or parameters alone): "

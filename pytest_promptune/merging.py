@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,9 +14,9 @@ from pytest_promptune.core.aggregates.given import Given
 from pytest_promptune.core.analysis.analysing import analyse
 from pytest_promptune.core.baseline import Recorded
 from pytest_promptune.core.display import clean, count
-from pytest_promptune.core.errors import SettingsError
+from pytest_promptune.core.errors import SettingsError, StoreError
 from pytest_promptune.core.experiment import Experiment
-from pytest_promptune.core.gate import ADOPT, REPLAY
+from pytest_promptune.core.gate import ADOPT, REPLAY, measured_as
 from pytest_promptune.core.model import CURRENT
 from pytest_promptune.core.nodes.usage import node_rows
 from pytest_promptune.core.scorers import failures_told
@@ -39,6 +39,8 @@ from pytest_promptune.outputs import write_outputs
 from pytest_promptune.settings import SPECS, Gate, Settings
 from pytest_promptune.sharding import settings_from_json
 from pytest_promptune.store.baselines import baseline_path, read_baseline
+from pytest_promptune.store.log import ExperimentLog, locate_existing
+from pytest_promptune.variants.reading import variant_path
 
 #: How the ids of merged results begin.
 _MERGED = "merged-"
@@ -112,7 +114,7 @@ def merge(paths: Sequence[str], wishes: Wishes) -> Merged:
         view,
         exit_code=int(wishes.gate and failed),
         gate=tuple(_with_hints_for_here(item) for item in view.gate),
-        decision=_runnable(view.decision),
+        decision=_runnable(view.decision, experiment, wishes.root),
     )
     # the next merge must find the shards' own rule, and not this one's
     shard = replace(combined.shard, settings=documents[0].shard.settings)
@@ -199,6 +201,7 @@ def _evidence(
         root=root,
         experiment=experiment,
         variants=[variant.view.name for variant in shard.variants],
+        several={each.view.name for each in shard.variants if each.view.changes and not each.view.one_change},
         baselines={
             module: read_baseline(baseline_path(root, module, settings.against))
             for module in experiment.modules
@@ -301,7 +304,40 @@ def _with_hints_for_here(item: GateItem) -> GateItem:
     return replace(item, hint="") if any(command in item.hint for command in _ELSEWHERE) else item
 
 
-def _runnable(decision: Decision | None) -> Decision | None:
-    if decision is not None and decision.command.startswith((_LAST_FAILED, ADOPT)):
+def _runnable(decision: Decision | None, experiment: Experiment, root: Path) -> Decision | None:
+    """The decision with a command that works here, or else where it does."""
+    if decision is None or not decision.command.startswith((_LAST_FAILED, ADOPT)):
+        return decision
+    if decision.variant is None or not decision.command.startswith(ADOPT):
         return replace(decision, command="")
-    return decision
+    if _is_adoptable(decision.variant, _cases(experiment), root):
+        return decision
+    where = (
+        f"Run {decision.command} where one session compared it in all of these cases and the experiment log "
+        f"has that: pytest --promptune-compare{measured_as(decision.variant)}"
+    )
+    return replace(decision, reason=f"{decision.reason} {where}", command="")
+
+
+def _is_adoptable(variant: str, cases: Mapping[str, str], root: Path) -> bool:
+    """Whether the variant is there, and the newest numbers that the log has of it are of all these cases."""
+    settings = settings_of(root)
+    if not variant_path(root / settings.variants, variant).exists():
+        return False
+    try:
+        with ExperimentLog(locate_existing(settings.store, root=root)) as log:
+            for found in log.history(None, mode="compare", variant=variant):
+                if found.status == "finished" and found.replay_of is None:
+                    measured: Mapping[str, str] = log.conditions_of(found.id).get("cases", {})
+                    return cases.items() <= measured.items()
+    except (StoreError, SettingsError):  # no log, or one that can't be read
+        return False
+    return False
+
+
+def _cases(experiment: Experiment) -> dict[str, str]:
+    return {
+        f"{module}::{case}": content
+        for module in experiment.modules
+        for case, content in experiment.case_hashes(module).items()
+    }

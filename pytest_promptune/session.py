@@ -10,7 +10,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pytest_promptune.choosing import known_variants, measured_variants, too_many_changes
+from pytest_promptune.choosing import (
+    is_several_changes,
+    known_variants,
+    measured_variants,
+    too_many_changes,
+)
 from pytest_promptune.conditions import Commit, CommitReader, own_version, timestamp
 from pytest_promptune.core.baseline import Baseline, Recorded
 from pytest_promptune.core.case_checks import case_notes
@@ -313,6 +318,7 @@ class Session:
             root=self.root,
             experiment=self._experiment,
             variants=[variant.name for variant in self.variants],
+            several={variant.name for variant in self.variants if is_several_changes(variant)},
             changed_nodes={variant.name: tuple(variant.nodes) for variant in self.variants},
             baselines=self._baselines,
             collected=self._catalogue.cases,

@@ -59,8 +59,9 @@ _GOAL_COLOURS: Mapping[str, Mapping[str, bool]] = {
 def summary(view: View, *, verbosity: int, width: int) -> list[Line]:
     """What the terminal shows after the session, in lines of at most `width` columns.
 
-    Quiet (negative verbosity) is one line, or none below -1, unless something is wrong. A check that
-    found nothing wrong is short; everything else comes with its tables.
+    Quiet (negative verbosity) is one line, and of a comparison of variants a second one that says what to
+    do next; or none below -1, unless something is wrong. A check that found nothing wrong is short;
+    everything else comes with its tables.
     """
     width = max(width, 20)
     if view.interrupted:
@@ -79,8 +80,12 @@ def summary(view: View, *, verbosity: int, width: int) -> list[Line]:
 def _quiet(view: View, verbosity: int, width: int) -> list[Line]:
     if wording.is_wrong(view):
         lines = [*paragraph(_titled(view), width, BAD), *_failures(view, width), *_warnings(view, width)]
-        return [*lines, *_command(view, width), *_written(view, width)]
-    return [*_one_line(view, width), *_warnings(view, width)] if verbosity == -1 else []
+        lines += _in_one_line(view, width) if view.mode == "compare" else _next(view, width)
+        return [*lines, *_written(view, width)]
+    if verbosity < -1:
+        return []
+    lines = [*_one_line(view, width), *_warnings(view, width)]
+    return [*lines, *(_in_one_line(view, width) if view.mode == "compare" else [])]
 
 
 def _short(view: View, width: int) -> list[Line]:
@@ -117,8 +122,8 @@ def _full(view: View, verbosity: int, width: int) -> list[Line]:
         title = "Gate: failed" if wording.failed(view) else "Regressed, but the gate is off"
         lines += [Line(), line(title, BAD), *_failures(view, width)]
     if view.decision:
-        lines += [Line(), *paragraph(f"Next: {wording.decision(view.decision)}", width, BOLD)]
-    return [*lines, *_command(view, width), *_written(view, width)]
+        lines += [Line(), *_next(view, width)]
+    return [*lines, *_written(view, width)]
 
 
 def compared_tables(view: View, *, verbosity: int, width: int) -> list[Line]:
@@ -299,6 +304,25 @@ def _warnings(view: View, width: int, title: str = "") -> list[Line]:
 def _written(view: View, width: int) -> list[Line]:
     """Where to read more."""
     return paragraph(f"Written: {', '.join(view.written)}", width, DIM, INDENT) if view.written else []
+
+
+def _next(view: View, width: int) -> list[Line]:
+    """What to do next and why, and the command for it."""
+    if view.decision is None:
+        return []
+    said = paragraph(f"Next: {wording.decision(view.decision)}", width, BOLD)
+    return [*said, *_command(view, width)]
+
+
+def _in_one_line(view: View, width: int) -> list[Line]:
+    """What to do next with the command for it, below it where the line is too short for both; else why."""
+    if view.decision is None or not view.decision.command:
+        return _next(view, width)
+    head = f"Next: {wording.action(view.decision)}:"
+    whole = f"{head} {clean(view.decision.command)}"
+    if columns(whole) <= width:
+        return [line(whole, BOLD)]
+    return [*paragraph(head, width, BOLD), *_command(view, width)]
 
 
 def _command(view: View, width: int) -> list[Line]:

@@ -12,36 +12,37 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from pytest_promptune.adopting.baselines import baseline_changes
+from pytest_promptune.adopting.baselines import Place, baseline_changes, left_alone, measured_places
 from pytest_promptune.adopting.cases import cases_today
 from pytest_promptune.adopting.committing import Committing
 from pytest_promptune.adopting.contexts import context_changes
 from pytest_promptune.adopting.files import replacing
 from pytest_promptune.adopting.measured import (
     Measured,
+    Measurements,
     call_sites,
     changed_cases,
-    find_measured,
+    not_shown,
     obstacles,
     outdated,
 )
 from pytest_promptune.adopting.message import commit_message
 from pytest_promptune.adopting.nodes import Project, node_changes
-from pytest_promptune.adopting.source_files import as_edit, read_source
+from pytest_promptune.adopting.repository import CHANGED, IGNORED, UNKNOWN
+from pytest_promptune.adopting.source_files import edits_of
 from pytest_promptune.adopting.templates import check_templates, template_changes
 from pytest_promptune.adopting.values import (
     AdoptError,
     ByHand,
-    ByHandError,
     FileEdit,
     Outcome,
-    Splice,
     Wishes,
 )
 from pytest_promptune.app_imports import importing
 from pytest_promptune.conditions import timestamp
 from pytest_promptune.core.display import clean_lines
 from pytest_promptune.core.errors import StoreError, VariantError
+from pytest_promptune.core.gate import named
 from pytest_promptune.core.model import Variant
 from pytest_promptune.core.redaction import Redactor
 from pytest_promptune.ini_files import python_paths, settings_of
@@ -50,6 +51,13 @@ from pytest_promptune.prompts import AppPrompts
 from pytest_promptune.store.log import STORE_OPTION, Adoption, ExperimentLog, check_writable, locate
 from pytest_promptune.variants.literals import with_templates
 from pytest_promptune.variants.reading import read_variant, unread_files, variant_path
+
+#: What to do about a file that would be written over.
+_REMEDY = {
+    CHANGED: "commit it, or put it back with git restore",
+    UNKNOWN: "commit it",
+    IGNORED: "keep a copy of it elsewhere",
+}
 
 
 def adopt(wishes: Wishes) -> Outcome:
@@ -88,6 +96,8 @@ class _Plan:
 
     edits: Sequence[FileEdit]
     baselines: Sequence[FileEdit]
+    #: Experiments whose scores go into further baselines.
+    others: Sequence[Measured]
     by_hand: Sequence[ByHand]
 
 
@@ -104,14 +114,15 @@ class _Work:
         self._folder = wishes.root / self._settings.variants
         self._gone = variant_path(self._folder, variant.name)
         self._redactor = Redactor(self._settings.redact)
+        self._measurements = Measurements(
+            log, variant.name, resolutions=self._resolutions, against=self._settings.against
+        )
         self._warnings: list[str] = []
         self._notes: list[str] = []
 
     def done(self) -> Outcome:
         """Everything in its order."""
-        measured = find_measured(
-            self._log, self._variant.name, experiment=self._wishes.experiment, resolutions=self._resolutions
-        )
+        measured = self._measurements.first(self._wishes.experiment)
         if self._variant.templates:
             self._prompts.check(measured.variant)
         plan = self._planned(measured)
@@ -122,7 +133,7 @@ class _Work:
         refusals = list(self._refusals(measured, plan))
         if refusals and not self._wishes.force:
             return replace(outcome, refusals=tuple(refusals), warnings=tuple(self._warnings))
-        self._look_at_cases(measured)
+        self._look_at_cases([measured, *plan.others])
         outcome = replace(
             outcome, warnings=(*refusals, *self._warnings), notes=(*outcome.notes, *self._notes)
         )
@@ -157,25 +168,47 @@ class _Work:
         olds = {path: table["template"] for path, table in variant.nodes.items() if "template" in table}
         in_nodes, of_nodes = node_changes(self._variant.nodes, olds, project)
         in_contexts, of_contexts = context_changes(variant.context, project)
-        more, conflicts = _edits_of([*in_nodes, *in_contexts], root)
-        baselines, conclusion = baseline_changes(
-            self._log.results(measured.experiment.id),
-            measured,
-            self._prompts.hashes(measured.variant),
-            settings=self._settings,
-            root=root,
-        )
-        self._warnings += conclusion.warnings
-        self._notes += [
-            f"The baseline {view.path}: {view.detail}."
-            for view in conclusion.baselines
-            if "not" in view.action
-        ]
+        more, conflicts = edits_of([*in_nodes, *in_contexts], root)
+        others = list(self._others(measured))
         return _Plan(
             edits=[*edits, *more],
-            baselines=baselines,
+            baselines=self._baselines(measured, others),
+            others=others,
             by_hand=[*by_hand, *of_nodes, *of_contexts, *conflicts],
         )
+
+    def _others(self, measured: Measured) -> Iterator[Measured]:
+        """The newest comparisons beside other baselines, each with the modules that take its scores."""
+        taken = measured_places(measured)
+        for other in self._measurements.others(measured):
+            mine = measured_places(other) - taken
+            if mine and not any(self._outdated(other)):
+                taken |= mine
+                yield replace(other, modules=frozenset(module for module, _ in mine))
+
+    def _baselines(self, measured: Measured, others: Sequence[Measured]) -> list[FileEdit]:
+        """The baselines with the variant's scores; tells which are of another experiment and which stay."""
+        found: list[FileEdit] = []
+        places: set[Place] = set()
+        for each in (measured, *others):
+            baselines, conclusion = baseline_changes(
+                self._log.results(each.experiment.id),
+                each,
+                self._prompts.hashes(each.variant),
+                settings=self._settings,
+                root=self._root,
+            )
+            found += baselines
+            places |= measured_places(each)
+            self._warnings += conclusion.warnings
+            for view in conclusion.baselines:
+                if "not" in view.action:
+                    self._notes.append(f"The baseline {view.path}: {view.detail}.")
+                elif each is not measured:
+                    of = each.experiment.id
+                    self._notes.append(f"The baseline {view.path}: scores of experiment {of}.")
+        self._warnings += left_alone(places, self._variant.name, root=self._root)
+        return found
 
     def _sites(self, measured: Measured) -> dict[str, list[str]]:
         """Places of model calls, relative to the root where they lie below it."""
@@ -206,26 +239,53 @@ class _Work:
     # --- what stands against it -------------------------------------------------------------------
 
     def _refusals(self, measured: Measured, plan: _Plan) -> Iterator[str]:
+        if said := not_shown(measured):
+            yield f"{said}{self._where_it_was_shown(measured)}"
         yield from obstacles(measured)
-        yield from outdated(
-            measured, root=self._root, texts=self._prompts.texts(), applied=self._wishes.applied
-        )
-        if not self._wishes.applied:
-            for path, why in self._committing(plan).at_risk([edit.path for edit in plan.edits]).items():
-                yield f"{self._name(path)} is {why}, and would be written over."
+        for other in plan.others:
+            where = f"Beside the baseline {other.against}, in experiment {other.experiment.id}"
+            yield from (f"{where}: {text}" for text in obstacles(other))
+        yield from self._outdated(measured)
+        yield from self._losses(plan)
         if self._gone.is_dir():
             for path in self._committing(plan).only_here(unread_files(self._gone)):
                 yield f"{self._name(path)} would be deleted with the variant: move it away."
 
-    def _look_at_cases(self, measured: Measured) -> None:
+    def _where_it_was_shown(self, measured: Measured) -> str:
+        """The newest comparison that nothing stands against, or nothing."""
+        for other in self._measurements.others(measured):
+            if not not_shown(other) and not any(obstacles(other)) and not any(self._outdated(other)):
+                id_ = other.experiment.id
+                return f" Experiment {id_} showed it: --experiment {id_} takes its numbers."
+        return ""
+
+    def _losses(self, plan: _Plan) -> Iterator[str]:
+        """Files of which git could not give back what is in them now.
+
+        A baseline that git was never told of is not among them: its scores are in the experiment log, too.
+        """
+        committing = self._committing(plan)
+        if not self._wishes.applied:
+            for path, why in committing.at_risk([edit.path for edit in plan.edits]).items():
+                yield f"{self._name(path)} is {why}, and would be written over: {_REMEDY[why]}."
+        for path, why in committing.at_risk([edit.path for edit in plan.baselines]).items():
+            if why == CHANGED:
+                yield f"{self._name(path)} is {why}, and would be written over: {_REMEDY[why]}."
+
+    def _outdated(self, measured: Measured) -> Iterator[str]:
+        return outdated(measured, root=self._root, texts=self._prompts.texts(), applied=self._wishes.applied)
+
+    def _look_at_cases(self, measured: Sequence[Measured]) -> None:
         """Pytest takes seconds to collect them, so this comes when nothing else stands against it."""
         today = cases_today(self._root)
         if today is None:
             self._warnings.append(
                 "pytest can't collect the tests here, so it isn't known whether cases changed."
             )
-        elif said := changed_cases(measured, today):
-            self._warnings.append(said)
+            return
+        for each in measured:
+            if said := changed_cases(each, today):
+                self._warnings.append(said)
 
     # --- doing it ---------------------------------------------------------------------------------
 
@@ -242,19 +302,21 @@ class _Work:
 
     def _written(self, measured: Measured, plan: _Plan, outcome: Outcome) -> Outcome:
         committing = self._committing(plan)
-        adoption = Adoption(
-            experiment=measured.experiment.id, variant=self._variant.name, at=timestamp(), commit=None
-        )
+        at = timestamp()
+        adoptions = [
+            Adoption(experiment=id_, variant=self._variant.name, at=at, commit=None)
+            for id_ in _of_series([measured, *plan.others])
+        ]
         with replacing([*plan.edits, *plan.baselines], self._gone):
             check_templates(measured.variant.templates, self._prompts)
-            self._log.adopt(adoption)
+            self._log.adopt(*adoptions)
         made = committing.made(
             outcome.message, name=self._variant.name, commit=self._wishes.commit, tag=self._wishes.tag
         )
         notes = [*made.notes]
         if made.commit is not None:
             try:
-                self._log.adopt(replace(adoption, commit=made.commit))
+                self._log.adopt(*(replace(each, commit=made.commit) for each in adoptions))
             except StoreError as error:  # the adoption itself is noted
                 notes.append(f"The commit is not noted in the experiment log: {error}")
         return replace(
@@ -279,8 +341,15 @@ class _Work:
             files=tuple(self._name(edit.path) for edit in (*plan.edits, *plan.baselines)),
             baselines=tuple(self._name(edit.path) for edit in plan.baselines),
             removed=self._name(self._gone),
-            message=commit_message(measured, told, self._redactor),
+            message=commit_message(measured, plan.others, told, self._redactor),
+            compares=self._compares(measured, plan),
         )
+
+    def _compares(self, measured: Measured, plan: _Plan) -> str:
+        """The command that compares with the new baselines: with the usual one if it is among them."""
+        usual = self._settings.against
+        names = [each.against for each in (measured, *plan.others)]
+        return "pytest" if usual in names else f"pytest{named(measured.against)}"
 
     @cached_property
     def _real_root(self) -> Path:
@@ -302,24 +371,9 @@ class _Work:
         return "\n".join(difflib.unified_diff(before, after, f"a/{name}", f"b/{name}", lineterm=""))
 
 
-def _edits_of(splices: Sequence[Splice], root: Path) -> tuple[list[FileEdit], list[ByHand]]:
-    """One edit for each file."""
-    edits: list[FileEdit] = []
-    by_hand: list[ByHand] = []
-    of_file: dict[Path, list[Splice]] = {}
-    for splice in splices:
-        of_file.setdefault(splice.path.resolve(), []).append(splice)
-    for path, mine in of_file.items():
-        try:
-            edit = as_edit(read_source(path), mine)
-            edits += [edit] if edit is not None else []
-        except ByHandError as why:
-            name = (
-                path.relative_to(root.resolve()).as_posix()
-                if path.is_relative_to(root.resolve())
-                else str(path)
-            )
-            where = ", ".join(f"{name}:{splice.line}" for splice in mine)
-            what = "\n".join(f"{splice.what} becomes: {splice.text}" for splice in mine)
-            by_hand.append(ByHand(where=where, what=what, why=str(why), path=path))
-    return edits, by_hand
+def _of_series(measured: Sequence[Measured]) -> list[str]:
+    """An experiment for each tuning series: a series has an adoption once."""
+    found: dict[str, str] = {}
+    for each in measured:
+        found.setdefault(each.experiment.series or each.experiment.id, each.experiment.id)
+    return list(found.values())

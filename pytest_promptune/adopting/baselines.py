@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import shlex
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,12 +13,41 @@ from pytest_promptune.conclusion import Conclusion, Evidence
 from pytest_promptune.conclusion.recording import record_all
 from pytest_promptune.core.aggregates.labels import classified
 from pytest_promptune.core.baseline import Baseline, Recorded, dumps
+from pytest_promptune.core.display import clean
 from pytest_promptune.core.experiment import Experiment
+from pytest_promptune.core.gate import named
 from pytest_promptune.core.results import Result
 from pytest_promptune.core.silence import items_of_apps
 from pytest_promptune.core.tally import tally
 from pytest_promptune.settings import DEFAULT_CONCURRENCY, Settings
-from pytest_promptune.store.baselines import baseline_path, read_baseline
+from pytest_promptune.store.baselines import baseline_path, other_baselines, read_baseline
+
+#: A test module and the name of a baseline: one file.
+Place = tuple[str, str]
+
+
+def measured_places(measured: Measured) -> set[Place]:
+    """The baselines that an experiment has scores for."""
+    return {(module, measured.against) for module in measured.modules}
+
+
+def left_alone(places: Collection[Place], variant: str, *, root: Path) -> Iterator[str]:
+    """Which baselines of the measured modules keep the old scores, a sentence with its command for each.
+
+    Args:
+        places: the baselines that are recorded.
+        variant: its name.
+        root: baselines lie below it.
+    """
+    for module in sorted({module for module, _ in places}):
+        for name in other_baselines(root, module):
+            if (module, name) not in places:
+                path = baseline_path(root, module, name).relative_to(root).as_posix()
+                yield (
+                    f"The baseline {clean(path)} keeps the scores of the old prompts, since no comparison "
+                    f"beside it measured {clean(variant)} as it is now. Record it, with the cases it is of: "
+                    f"pytest --promptune-baseline{named(name)} {shlex.quote(module)}"
+                )
 
 
 def baseline_changes(
@@ -32,7 +62,7 @@ def baseline_changes(
 
     Args:
         results: of the experiment's items.
-        measured: the variant.
+        measured: the variant, and the modules whose baselines are written.
         prompts: hashes of the app's templates as they will be.
         settings: of the project.
         root: baselines lie below it.
@@ -44,12 +74,12 @@ def baseline_changes(
     name = measured.variant.name
     experiment = Experiment()
     for result in results:
-        if result.variant == name:
+        if result.variant == name and result.module in measured.modules:
             experiment.add(result)
     if not experiment.results:
         raise AdoptError(f"experiment {measured.experiment.id} has no result of {name} any more.")
     counts, found = tally(experiment), measured.experiment
-    against = str(measured.options.get("against") or settings.against)
+    against = measured.against
     evidence = Evidence(
         settings=replace(settings, baseline=True, compare=False, variant=(name,), against=against),
         root=root,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -33,58 +34,113 @@ class Measured:
     comparisons: tuple[ComparisonRow, ...]
     #: Missing samples of the variant by metric.
     missing: Mapping[str, int]
+    #: As the session that measured it saw it.
+    one_change: bool
+    #: Name of the baseline that `current` was compared with, and the test modules for which it counts.
+    against: str
+    modules: frozenset[str]
 
 
-def find_measured(
-    log: ExperimentLog,
-    name: str,
-    *,
-    experiment: str | None,
-    resolutions: Callable[[Mapping[str, str]], Iterator[Variant]],
-) -> Measured:
-    """The newest finished comparison of the variant as it is now, or the one that is asked for.
+class Measurements:
+    """What the log has of one variant as it is now."""
 
-    Args:
-        log: of the experiments.
-        name: of the variant.
-        experiment: its id, or the beginning of it; ``None`` for the newest.
-        resolutions: the variant on disk with old prompts, read from the source or taken from those given by
-            node.
+    def __init__(
+        self,
+        log: ExperimentLog,
+        name: str,
+        *,
+        resolutions: Callable[[Mapping[str, str]], Iterator[Variant]],
+        against: str,
+    ) -> None:
+        """Nothing is read yet.
 
-    Raises:
-        AdoptError: when there is none, or the variant was changed since.
-        StoreError: when the log can't be read, or lacks the experiment.
-    """
-    found = _asked(log, name, experiment) if experiment is not None else _newest(log, name)
-    conditions, document = log.conditions_of(found.id), log.results_of(found.id)
-    fingerprint = conditions.get("variants", {}).get(name)
-    changes = [
-        each for view in document.get("variants", ()) if view["name"] == name for each in view["changes"]
-    ]
-    olds = {
-        change["target"]: change["before"]
-        for change in changes
-        if change["kind"] == "node" and change["before"] is not None
-    }
-    same = next((each for each in resolutions(olds) if each.fingerprint == fingerprint), None)
-    if same is None:
+        Args:
+            log: of the experiments.
+            name: of the variant.
+            resolutions: the variant on disk with old prompts, read from the source or taken from those given
+                by node.
+            against: the baseline of experiments that don't say theirs.
+        """
+        self._log = log
+        self._name = name
+        self._resolutions = resolutions
+        self._against = against
+
+    def first(self, experiment: str | None) -> Measured:
+        """The newest finished comparison, or the one that is asked for.
+
+        Args:
+            experiment: its id, or the beginning of it; ``None`` for the newest.
+
+        Raises:
+            AdoptError: when there is none, or the variant was changed since.
+            StoreError: when the log can't be read, or lacks the experiment.
+        """
+        name = self._name
+        found = _asked(self._log, name, experiment) if experiment is not None else self._newest()
+        measured = self._of(found)
+        if measured is None:
+            raise AdoptError(
+                f"the variant {name} was changed since experiment {found.id} measured it, so the numbers are "
+                f"not its own. Measure it again: pytest --promptune-compare --promptune-variant={name}"
+            )
+        return measured
+
+    def others(self, than: Measured) -> Iterator[Measured]:
+        """Further finished comparisons of the variant as it is now, newest first."""
+        for found in self._finished:
+            if found.id != than.experiment.id and (measured := self._of(found)) is not None:
+                yield measured
+
+    @cached_property
+    def _compared(self) -> list[ExperimentSummary]:
+        history = self._log.history(None, mode="compare")
+        return [each for each in history if self._name in each.variants]
+
+    @property
+    def _finished(self) -> list[ExperimentSummary]:
+        return [each for each in self._compared if each.status == "finished" and each.replay_of is None]
+
+    def _newest(self) -> ExperimentSummary:
+        for found in self._finished:
+            return found
+        last = next(iter(self._compared), None)
+        ended = f" The comparison {last.id} of it was {last.status}." if last else ""
         raise AdoptError(
-            f"the variant {name} was changed since experiment {found.id} measured it, so the numbers are not "
-            f"its own. Measure it again: pytest --promptune-compare --promptune-variant={name}"
+            f"{self._name} was not compared with {CURRENT} yet.{ended} Run pytest --promptune-compare "
+            f"--promptune-variant={self._name}"
         )
-    rows = [row for row in document["comparisons"] if (row["reference"], row["candidate"]) == (CURRENT, name)]
-    return Measured(
-        experiment=found,
-        variant=same,
-        conditions=conditions,
-        options=log.options_of(found.id),
-        comparisons=tuple(map(comparison_from, rows)),
-        missing={
-            row["metric"]: row["n_missing"]
-            for row in document["metrics"]
-            if row["variant"] == name and row["n_missing"]
-        },
-    )
+
+    def _of(self, found: ExperimentSummary) -> Measured | None:
+        """The variant in an experiment; ``None`` where it was a different one then."""
+        name, log = self._name, self._log
+        conditions, document = log.conditions_of(found.id), log.results_of(found.id)
+        views = [view for view in document.get("variants", ()) if view["name"] == name]
+        olds = {
+            change["target"]: change["before"]
+            for view in views
+            for change in view["changes"]
+            if change["kind"] == "node" and change["before"] is not None
+        }
+        fingerprint = conditions.get("variants", {}).get(name)
+        same = next((each for each in self._resolutions(olds) if each.fingerprint == fingerprint), None)
+        if same is None:
+            return None
+        pair = (CURRENT, name)
+        rows = [row for row in document["comparisons"] if (row["reference"], row["candidate"]) == pair]
+        metrics = [row for row in document["metrics"] if row["variant"] == name]
+        options = log.options_of(found.id)
+        return Measured(
+            experiment=found,
+            variant=same,
+            conditions=conditions,
+            options=options,
+            comparisons=tuple(map(comparison_from, rows)),
+            missing={row["metric"]: row["n_missing"] for row in metrics if row["n_missing"]},
+            one_change=all(view.get("one_change", True) for view in views),
+            against=str(options.get("against") or self._against),
+            modules=frozenset(row["module"] for row in metrics),
+        )
 
 
 def _asked(log: ExperimentLog, name: str, experiment: str) -> ExperimentSummary:
@@ -99,28 +155,22 @@ def _asked(log: ExperimentLog, name: str, experiment: str) -> ExperimentSummary:
     return found
 
 
-def _newest(log: ExperimentLog, name: str) -> ExperimentSummary:
-    compared = [each for each in log.history(None) if each.mode == "compare" and name in each.variants]
-    for found in compared:
-        if found.status == "finished" and found.replay_of is None:
-            return found
-    ended = f" The comparison {compared[0].id} of it was {compared[0].status}." if compared else ""
-    raise AdoptError(
-        f"{name} was not compared with {CURRENT} yet.{ended} Run pytest --promptune-compare "
-        f"--promptune-variant={name}"
-    )
-
-
 # --- what stands against it -------------------------------------------------------------------------
 
 
+def not_shown(measured: Measured) -> str:
+    """That the variant is improved in no gated metric, or nothing."""
+    gated = [row for row in measured.comparisons if row.gated]
+    if any(row.verdict == "improved" for row in gated):
+        return ""
+    said = "; ".join(f"{clean(row.name.metric)} {row.verdict}" for row in gated) or "no metric is gated"
+    return f"{clean(measured.variant.name)} is not shown to be better in any gated metric ({said})."
+
+
 def obstacles(measured: Measured) -> Iterator[str]:
-    """Why the numbers don't speak for the variant, one sentence each."""
+    """What the numbers say against the variant, one sentence each."""
     name = clean(measured.variant.name)
     gated = [row for row in measured.comparisons if row.gated]
-    if not any(row.verdict == "improved" for row in gated):
-        said = "; ".join(f"{clean(row.name.metric)} {row.verdict}" for row in gated) or "no metric is gated"
-        yield f"{name} is not shown to be better in any gated metric ({said})."
     for row in gated:
         if row.verdict == "regressed":
             yield f"{name} is worse in {clean(row.name.metric)}."
@@ -168,7 +218,7 @@ def outdated(measured: Measured, *, root: Path, texts: Mapping[str, str], applie
 
 
 def changed_cases(measured: Measured, today: Mapping[str, str]) -> str:
-    """Which cases are different ones today, or nothing.
+    """Which cases are different ones today, or nothing; of a set that isn't chosen today all are gone.
 
     Args:
         measured: the variant.
@@ -176,7 +226,7 @@ def changed_cases(measured: Measured, today: Mapping[str, str]) -> str:
     """
     then: Mapping[str, str] = measured.conditions.get("cases", {})
     changed = [name for name, content in then.items() if today.get(name, content) != content]
-    gone = [name for name in then if name not in today]
+    gone = [name for name in then if name not in today] if then.keys() & today.keys() else []
     said = []
     for names, what in ((changed, "changed"), (gone, "gone")):
         if names:

@@ -13,13 +13,17 @@ from pytest_promptune.core.wording import VERDICTS
 
 #: Cases that are named for each metric.
 _MOST_CASES = 10
+_SEVERAL = "More than one thing was changed at a time: what made the difference can't be told."
 
 
-def commit_message(measured: Measured, files: Sequence[str], redactor: Redactor) -> str:
+def commit_message(
+    measured: Measured, others: Sequence[Measured], files: Sequence[str], redactor: Redactor
+) -> str:
     """The message of the adoption's commit, without secrets and without anything that a model said.
 
     Args:
         measured: the variant with its comparisons.
+        others: experiments whose scores go into further baselines.
         files: what of the app was changed, as the user knows it.
         redactor: takes the secrets out.
     """
@@ -28,9 +32,10 @@ def commit_message(measured: Measured, files: Sequence[str], redactor: Redactor)
         [subject(variant.name)],
         wrap(clean(variant.description), WIDTH),
         [line for text in files for line in _item(text)],
+        [] if measured.one_change else wrap(_SEVERAL, WIDTH),
         [line for text in _numbers(measured) for line in _item(text)],
         [line for text in _cases(measured) for line in _item(text)],
-        [line for text in _origin(measured) for line in wrap(text, WIDTH)],
+        [line for text in _origins(measured, others) for line in wrap(text, WIDTH)],
     ]
     text = "\n\n".join("\n".join(lines) for lines in paragraphs if lines)
     return redactor.text(text) + "\n"
@@ -42,12 +47,9 @@ def _item(text: str) -> list[str]:
 
 
 def _numbers(measured: Measured) -> Iterator[str]:
-    """A line for each gated metric, then what it costs."""
-    for row in measured.comparisons:
-        if row.gated and row.difference is not None:
-            yield _line(row)
-    for row in measured.comparisons:
-        if not row.gated and row.name.kind in ("latency", "cost") and row.difference is not None:
+    """A line for each gated metric, then for those that were compared beside them, as macro-F1 and cost."""
+    for row in sorted(measured.comparisons, key=lambda row: not row.gated):
+        if row.difference is not None:
             yield _line(row)
 
 
@@ -70,6 +72,12 @@ def _cases(measured: Measured) -> Iterator[str]:
             if cases:
                 named = some([clean(case) for case in cases], _MOST_CASES)
                 yield f"cases {what} ({clean(row.name.metric)}): {named}"
+
+
+def _origins(measured: Measured, others: Sequence[Measured]) -> Iterator[str]:
+    yield from _origin(measured)
+    for each in others:
+        yield from (f"Baseline {clean(each.against)}:", *_origin(each))
 
 
 def _origin(measured: Measured) -> Iterator[str]:

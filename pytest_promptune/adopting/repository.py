@@ -13,6 +13,9 @@ from pytest_promptune.core.display import clean
 #: What may be going on in a repository that keeps a commit of some files from being made.
 _IN_PROGRESS = {"MERGE_HEAD": "merge", "CHERRY_PICK_HEAD": "cherry-pick", "REVERT_HEAD": "revert"}
 
+#: Why git could not give a file back.
+CHANGED, UNKNOWN, IGNORED = "changed since the last commit", "not known to git", "ignored by git"
+
 
 class Repository:
     """A working tree of git."""
@@ -75,12 +78,12 @@ class Repository:
         tracked = {_inside(path) for path in self.tracked(paths)}
         for path in paths:
             if path.exists() and _inside(path) not in tracked:
-                found[path] = "ignored by git" if self.ignored([path]) else "not known to git"
+                found[path] = IGNORED if self.ignored([path]) else UNKNOWN
         entries = self._asked("status", "--porcelain", "--untracked-files=no", "--no-renames", paths=paths)
         names = {entry[3:] for entry in entries}
         for path, name in zip(paths, self._names(paths), strict=True):
             if name in names:
-                found[path] = "changed since the last commit"
+                found[path] = CHANGED
         return found
 
     def ignored(self, paths: Sequence[Path]) -> list[Path]:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from pytest_promptune.adopting.values import ByHandError, FileEdit, Splice
+from pytest_promptune.adopting.values import ByHand, ByHandError, FileEdit, Splice
 from pytest_promptune.core.values import dataclass
 
 
@@ -99,3 +99,31 @@ def as_edit(source: SourceFile, splices: Sequence[Splice]) -> FileEdit | None:
         return None
     what = ", ".join(dict.fromkeys(splice.what for splice in sorted(splices, key=lambda each: each.start)))
     return FileEdit(path=source.path, before=source.raw, after=source.encoded(text), what=what)
+
+
+def edits_of(splices: Sequence[Splice], root: Path) -> tuple[list[FileEdit], list[ByHand]]:
+    """One edit for each file, and what of it can't be made.
+
+    Args:
+        splices: of any files.
+        root: of the project; files below it are named as they are there.
+    """
+    edits: list[FileEdit] = []
+    by_hand: list[ByHand] = []
+    of_file: dict[Path, list[Splice]] = {}
+    for splice in splices:
+        of_file.setdefault(splice.path.resolve(), []).append(splice)
+    for path, mine in of_file.items():
+        try:
+            edit = as_edit(read_source(path), mine)
+            edits += [edit] if edit is not None else []
+        except ByHandError as why:
+            name = (
+                path.relative_to(root.resolve()).as_posix()
+                if path.is_relative_to(root.resolve())
+                else str(path)
+            )
+            where = ", ".join(f"{name}:{splice.line}" for splice in mine)
+            what = "\n".join(f"{splice.what} becomes: {splice.text}" for splice in mine)
+            by_hand.append(ByHand(where=where, what=what, why=str(why), path=path))
+    return edits, by_hand

@@ -78,7 +78,7 @@ def _of_commit(outcome: Outcome, width: int) -> list[Line]:
     lines.append(Line())
     lines += [line(INDENT + text if text else "") for text in clean_lines(outcome.message.rstrip("\n"))]
     if outcome.adopted:
-        lines += [Line(), *paragraph("Next: pytest compares with the new baseline.", width)]
+        lines += [Line(), *paragraph(f"Next: {outcome.compares} compares with the new baseline.", width)]
     return lines
 
 

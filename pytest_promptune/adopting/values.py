@@ -96,6 +96,8 @@ class Outcome:
     message: str = ""
     #: The command that makes the commit, empty where there is none to make.
     command: str = ""
+    #: The command that compares with the new baselines.
+    compares: str = ""
     commit: str | None = None
     tag: str | None = None
     #: Why git made no commit or tag, though it was asked for.

@@ -75,6 +75,7 @@ def conclude(evidence: Evidence) -> Conclusion:
             runs=runs,
             variant=evidence.variants[0],
             chosen=settings.variant,
+            several=evidence.several,
             selection=evidence.selection,
             uncomputed=[name.metric for name, _ in aggregation.failures],
             goals=evidence.goals,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import field, replace
 from pathlib import Path
 
@@ -40,6 +40,8 @@ class Evidence:
     experiment: Experiment
     #: Variants that were measured, the one in place of `current` first.
     variants: Sequence[str]
+    #: Those that are more than one change.
+    several: Collection[str] = ()
     #: Paths of nodes by the variant that changes them at the chat model.
     changed_nodes: Mapping[str, Sequence[str]] = field(default_factory=dict)
     #: By test module, ``None`` where there is no file.

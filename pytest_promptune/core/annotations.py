@@ -7,6 +7,7 @@ from typing import Literal
 
 from pytest_promptune.core.display import clean, cut, some
 from pytest_promptune.core.gate import gate_nodeid
+from pytest_promptune.core.model import CURRENT
 from pytest_promptune.core.values import dataclass
 from pytest_promptune.core.view import BaselineView, ComparisonRow, GateItem, View
 from pytest_promptune.core.wording import reasons
@@ -32,14 +33,18 @@ def annotations_of(view: View) -> list[Annotation]:
     rows = {gate_nodeid(row.name, row.candidate): row for row in view.comparisons if row.gate == "failed"}
     failed = [item for item in view.gate if item.failed]
     failed.sort(key=lambda item: _gravity(rows.get(item.nodeid)))
-    errors = [_error(item, rows.get(item.nodeid)) for item in failed]
+    several = _several(view.comparisons)
+    errors = [_error(item, rows.get(item.nodeid), several=several) for item in failed]
     missing = [item for item in view.baselines if item.action == "missing"] if not view.interrupted else []
-    warnings = [*map(_no_baseline, missing), *_inconclusive(view.comparisons)]
+    warnings = [*map(_no_baseline, missing), *_inconclusive(view.comparisons, several=several)]
     return [*_shortened(errors, "failed decisions of the gate"), *_shortened(warnings, "warnings")]
 
 
-def _inconclusive(comparisons: Iterable[ComparisonRow]) -> list[Annotation]:
-    """One for each metric that differs, and one for all of a module that are equal on both sides."""
+def _inconclusive(comparisons: Iterable[ComparisonRow], *, several: bool) -> list[Annotation]:
+    """One for each metric that differs, and one for all of a module that are equal on both sides.
+
+    What is the same of several variants is told once.
+    """
     rows = [row for row in comparisons if row.gate == "passed" and row.verdict == "inconclusive"]
     equal: dict[tuple[str, str], list[ComparisonRow]] = {}
     for row in rows:
@@ -48,16 +53,30 @@ def _inconclusive(comparisons: Iterable[ComparisonRow]) -> list[Annotation]:
     differing = sorted((row for row in rows if not row.constant), key=_size)
     groups = [(row.name.test, [row]) for row in differing]
     groups += [(module, group) for (module, _), group in equal.items()]
+    told: dict[tuple[str, str, str], list[str]] = {}
+    for test, group in groups:
+        metrics = some([clean(row.name.metric) for row in group])
+        message = cut("\n".join(reasons(group)), _WIDTH) or "Neither a regression nor its absence is shown."
+        told.setdefault((test, metrics, message), []).append(group[0].candidate)
     return [
         Annotation(
             level="warning",
-            title=f"Inconclusive: {some([clean(row.name.metric) for row in group])}",
-            message=cut("\n".join(reasons(group)), _WIDTH)
-            or "Neither a regression nor its absence is shown.",
+            title=f"Inconclusive: {metrics}{_of(candidates, several=several)}",
+            message=message,
             test=test,
         )
-        for test, group in groups
+        for (test, metrics, message), candidates in told.items()
     ]
+
+
+def _several(comparisons: Sequence[ComparisonRow]) -> bool:
+    """Whether a metric's name doesn't tell which variant is meant."""
+    sides = {row.candidate for row in comparisons}
+    return len(sides | {row.reference for row in comparisons if row.reference == CURRENT}) > 1
+
+
+def _of(candidates: Sequence[str], *, several: bool) -> str:
+    return f" ({some([clean(name) for name in candidates])})" if several else ""
 
 
 def _gravity(row: ComparisonRow | None) -> tuple[int, float]:
@@ -71,11 +90,11 @@ def _size(row: ComparisonRow) -> float:
     return -abs(row.cliffs_delta or 0.0)
 
 
-def _error(item: GateItem, row: ComparisonRow | None) -> Annotation:
+def _error(item: GateItem, row: ComparisonRow | None, *, several: bool) -> Annotation:
     module, is_goal, goal = item.nodeid.partition("::goal[")
     if row is not None:
         what = "Prompt regression" if row.verdict == "regressed" else "Prompt gate failed"
-        test, name = row.name.test, row.name.metric
+        test, name = row.name.test, f"{row.name.metric}{_of([row.candidate], several=several)}"
     elif is_goal:
         what, test, name = "Prompt goal not reached", module, goal.removesuffix("]")
     else:

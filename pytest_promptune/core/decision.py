@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import field, replace
 
 from pytest_promptune.core.display import clean, count, percent
 from pytest_promptune.core.gate import ADOPT, measured_as, named
 from pytest_promptune.core.goals.gating import with_goals
 from pytest_promptune.core.goals.model import Goals
-from pytest_promptune.core.goals.wording import achievement, metric
+from pytest_promptune.core.goals.wording import gap, metric, share
 from pytest_promptune.core.model import CURRENT
+from pytest_promptune.core.preferring import preferred
 from pytest_promptune.core.values import dataclass
 from pytest_promptune.core.view import ComparisonRow, Decision, GoalRow, Mode
 
@@ -40,6 +41,8 @@ class Situation:
     variant: str = CURRENT
     #: Variants that were chosen to be compared; none: all.
     chosen: Sequence[str] = ()
+    #: Variants that are more than one change.
+    several: Collection[str] = ()
     #: Arguments that select the same tests, as one types them after a blank.
     selection: str = ""
     #: Aggregates that fail the session by themselves.
@@ -186,6 +189,7 @@ def _is_unmeasured(row: ComparisonRow) -> bool:
 def _decide_between(found: Situation, option: str) -> Decision:
     """Adopt the variant that improved most, on an open goal where there are any, and spoiled nothing.
 
+    Where the numbers don't tell which improved most, `preferred` does.
     What isn't gated may get worse as long as its goal stays attained: that is what the goal says.
     """
     aims = {_place(row) for row in found.goal_rows}
@@ -204,7 +208,9 @@ def _decide_between(found: Situation, option: str) -> Decision:
         if row.verdict == "improved" and row.candidate not in spoiled and (not aims or _place(row) in wanted)
     ]
     if better:
-        best = max(better, key=lambda row: abs(row.cliffs_delta or 0.0))
+        versus = [row for row in found.rows if row.reference == CURRENT]
+        choice = preferred(better, versus, several=found.several)
+        best = choice.row
         names = [row.name.metric for row in better if row.candidate == best.candidate]
         judged = "metric of a goal or gate" if aims else "gated metric"
         afforded = [
@@ -216,6 +222,7 @@ def _decide_between(found: Situation, option: str) -> Decision:
             action="adopt",
             variant=best.candidate,
             reason=f"{best.candidate} is better in {', '.join(names)} and worse in no {judged}{but}."
+            + (f" {choice.reason}" if choice.reason else "")
             + (f" {others}." if others else ""),
             command=f"{ADOPT}{shlex.quote(best.candidate)}",
         )
@@ -317,5 +324,6 @@ def _with_target(decision: Decision, found: Situation) -> Decision:
         return decision
     row = min(far, key=lambda row: row.achievement or 0.0)
     where = f", in {clean(found.node)} first" if found.node else ""
-    told = f"Furthest from its goal: {clean(row.goal)} ({metric(row)}, {achievement(row)} of it){where}."
+    away = share(row) or f"gap {gap(row)}"
+    told = f"Furthest from its goal: {clean(row.goal)} ({metric(row)}, {away}){where}."
     return replace(decision, reason=f"{decision.reason} {told}")

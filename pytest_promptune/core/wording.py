@@ -318,10 +318,16 @@ def baseline(item: BaselineView) -> str:
 
 def decision(item: Decision) -> str:
     """What to do next and why."""
-    text: str = "" if item.action == "record" else item.action
-    if item.variant and item.action != "record":
-        text += f" {clean(item.variant)}" if item.action == "adopt" else f" ({clean(item.variant)})"
+    text = "" if item.action == "record" else action(item)
     return ": ".join(part for part in (text, clean(item.reason)) if part)
+
+
+def action(item: Decision) -> str:
+    """What to do next: ``adopt fewshot``, ``continue (cool)``."""
+    if not item.variant or item.action == "record":
+        return item.action
+    name = clean(item.variant)
+    return f"{item.action} {name}" if item.action == "adopt" else f"{item.action} ({name})"
 
 
 def error_count(item: ErrorView) -> str:

@@ -114,6 +114,81 @@ def test_adopt_the_best_of_several():
     assert decided("compare", *rows).variant == "large"
 
 
+def need(candidate: str, metric: str, value: float | None, **more: Any) -> ComparisonRow:
+    """What a variant needs; intervals are narrow."""
+    name = replace(NAME, metric=f"bot::{metric}", kind="cost", direction="lower")
+    values = {"gated": False, "gate": "off", "candidate_mean": value, "difference": value, **more}
+    ci = None if value is None else (value * 0.99, value * 1.01)
+    return versus(candidate, "regressed", name=name, **{"ci": ci, **values})
+
+
+def gains(**differences: float) -> list[ComparisonRow]:
+    """Improvements whose intervals reach a tenth to both sides."""
+    return [
+        versus(name, "improved", difference=value, ci=(value - 0.1, value + 0.1), cliffs_delta=value)
+        for name, value in differences.items()
+    ]
+
+
+def test_a_gain_that_is_told_apart_decides():
+    """However many changes it is, and whatever it costs."""
+    rows = [*gains(small=0.2, large=0.4), need("small", "cost_usd", 1.0), need("large", "cost_usd", 2.0)]
+    found = decided("compare", *rows, several={"large"})
+    assert (found.variant, found.reason) == (
+        "large",
+        "large is better in test_a[formal] and worse in no gated metric.",
+    )
+
+
+@pytest.mark.parametrize(
+    ("needs", "several", "why"),
+    [
+        ([("cost_usd", 2.0, 1.0)], {"b"}, "is more than one change"),
+        ([("cost_usd", 1.0, 2.0), ("latency_s", 2.0, 1.0)], {"a", "b"}, "costs more"),
+        ([("input_tokens", 90.0, 91.9)], (), "takes more tokens"),
+        ([("cost_usd", 1.0, 1.001), ("latency_s", 1.0, 2.0)], (), "takes longer"),
+        ([("cost_usd", 1.0, None), ("latency_s", 1.0, 2.0)], (), "takes longer"),
+    ],
+    ids=["one change", "cost", "tokens", "latency", "unknown cost"],
+)
+def test_what_decides_between_equal_gains(needs, several, why):
+    """Chance made the gain of `b` a little larger: one change before several, then cost, then latency."""
+    rows = [
+        need(name, metric, value)
+        for metric, *values in needs
+        for name, value in zip("ab", values, strict=True)
+    ]
+    for gained in (gains(a=0.30, b=0.35), gains(b=0.35, a=0.30), gains(b=0.3, a=0.3)):
+        found = decided("compare", *gained, *rows, several=several)
+        assert (found.variant, found.command) == ("a", "pytest-promptune adopt a")
+        assert found.reason.endswith(f"worse in no gated metric. b is as good, but {why}.")
+
+
+def test_times_are_told_apart_by_their_ratio():
+    """The interval of a time is one of the ratio: seconds are none."""
+    gained = gains(a=0.3, b=0.3)
+    times = {"ratio_ci": (0.8, 1.3), "ci": None}
+    rows = [need("a", "latency_s", 1.0, ratio=1.0, **times), need("b", "latency_s", 0.9, ratio=0.9, **times)]
+    assert decided("compare", *gained, *rows).variant == "a"
+    times["ratio_ci"] = (0.8, 0.95)
+    rows = [rows[0], need("b", "latency_s", 0.9, ratio=0.9, **times)]
+    assert decided("compare", *gained, *rows).variant == "b"
+
+
+def test_a_difference_outside_of_its_own_interval():
+    """As those of bootstraps and of skewed ratios may be: it is no other variant's for that."""
+    odd = versus("a", "improved", difference=0.5, ci=(0.1, 0.4))
+    cost = need("a", "cost_usd", 2.0, ci=(0.5, 1.0))
+    assert decided("compare", odd, cost).variant == "a"
+    assert decided("compare", odd, cost, *gains(b=0.2), need("b", "cost_usd", 3.0)).variant == "a"
+
+
+def test_at_last_the_order_of_the_variants():
+    """All is equal; of gains that aren't, the larger."""
+    assert decided("compare", *gains(b=0.3, a=0.3)).variant == "b"
+    assert decided("compare", *gains(b=0.3, a=0.35)).variant == "a"
+
+
 def test_better_here_and_worse_there_is_not_adopted():
     """A variant that regressed in a gated metric isn't adopted, however good it is elsewhere."""
     rows = [versus("v1", "improved", cliffs_delta=0.9), versus("v1", "regressed"), versus("v2", "improved")]
@@ -292,6 +367,14 @@ def test_the_goal_that_is_furthest_comes_next():
     assert decided("baseline", **more).reason.endswith(end)
     assert decided("compare", versus("v1", "unchanged"), **more).reason.endswith(f"{end} Try another change.")
     assert "Furthest" not in decided("check", row(), **more).reason
+
+
+@pytest.mark.parametrize(("limit", "away"), [(0.5, "120.0 % of the limit"), (0.0, "gap +600 ms")])
+def test_a_limit_that_is_exceeded_comes_next(limit, away):
+    """By how much of it is used, not by what is left of an achievement."""
+    slow = replace(goal("missed", TIMES, name="Speed"), direction="lower", target=limit)
+    found = decided("baseline", goals=aims("Speed"), goal_rows=[slow])
+    assert found.reason.endswith(f"Furthest from its goal: Speed (bot::latency_s, {away}).")
 
 
 def test_attained_goals_end_the_work():

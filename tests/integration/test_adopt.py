@@ -300,6 +300,24 @@ def test_uncommitted_changes_are_not_written_over(ready):
     assert ready.status == []
 
 
+@pytest.mark.parametrize("commit", [["--commit"], []], ids=["commit", "write"])
+def test_uncommitted_scores_are_not_written_over(ready, commit: list[str]):
+    """A baseline that was recorded again and not committed: git could not give its scores back."""
+    recorded = ready.project.baseline_json()
+    recorded["scores"]["test_it"]["c0"] = [1, 0, 0, 0, 0]
+    ready.project.baseline.write_text(json.dumps(recorded))
+    before = ready.state()
+    for wishes in (commit, [*commit, "--dry-run"]):
+        said = " ".join(ready.adopt(*wishes, code=1).split())
+        assert (
+            "- __promptune__/test_bot.main.json is changed since the last commit, and would be written over: "
+            "commit it, or put it back with git restore. --force adopts it all the same." in said
+        )
+        assert ready.state() == before
+    ready.adopt(*commit, "--force")
+    assert ready.project.baseline_json()["scores"]["test_it"]["c0"] == [1] * 5
+
+
 @pytest.mark.parametrize("kind", ["untracked", "ignored", "staged"])
 def test_files_that_git_could_not_give_back(ready, kind: str):
     """A file that is in no commit is not written over either."""
@@ -498,6 +516,20 @@ def test_a_variant_that_is_no_better(adopting):
     assert "Answer as you like" in adopting.text("my_app.py")
 
 
+def test_a_small_comparison_after_a_good_one(ready):
+    """The newest numbers can't tell, and the refusal names those that did."""
+    with ExperimentLog(locate(None, root=ready.path)) as log:
+        good = log.experiment("last").id
+    ready.compare("--promptune-runs=1", "-k", "c0 or c1")
+    ready.compare("--promptune-runs=1", "-k", "c0 or c1")
+    said = " ".join(ready.adopt(code=1).split())
+    assert (
+        "new is not shown to be better in any gated metric (test_it inconclusive; app::error_rate "
+        f"inconclusive). Experiment {good} showed it: --experiment {good} takes its numbers." in said
+    )
+    assert ready.json(f"--experiment={good}")["adopted"]
+
+
 def test_by_hand_and_then_applied(adopting):
     """What can't be written is listed with its place; --applied does the rest after it."""
     adopting.app()
@@ -669,6 +701,36 @@ def test_fields_of_the_context(adopting):
     assert ran.row("test_it", reference="baseline:main")["verdict"] == "unchanged"
 
 
+CLASSES = """
+import pytest
+from pytest_promptune import Case
+import my_app
+
+@pytest.fixture(scope="session")
+def app():
+    return my_app.graph()
+
+@pytest.mark.promptune(app="app", runs=5, retries=0)
+@pytest.mark.parametrize("case", [Case(id=f"c{i}", input={"q": f"q{i}"}) for i in range(8)], ids=str)
+def test_it(case, sample):
+    sample.classify(predicted=sample.output["a"], expected="yes")
+"""
+
+
+@pytest.mark.parametrize("several", [True, False])
+def test_the_message_has_all_that_the_session_compared(adopting, several: bool):
+    """What is of all samples at once, too; and that several changes leave open which one it was."""
+    adopting.project.write(my_app=CONTEXT_APP, test_bot=CLASSES)
+    variant = '[context]\nsystem = "Answer with yes or no."\n' + "temperature = 0.1\n" * several
+    adopting.project.write({"pytest.ini": "[pytest]\npythonpath = .\n", "prompts/variants/new.toml": variant})
+    adopting.compare()
+    message = " ".join(adopting.json("--dry-run")["message"].split())
+    assert "- test_it::macro_f1: 0 → 1.00, " in message
+    assert message.index("- test_it:") < message.index("- test_it::macro_f1:")
+    said = "More than one thing was changed at a time: what made the difference can't be told."
+    assert (said in message) == several
+
+
 def test_names_that_look_like_patterns(tmp_path, adopting):
     """Git is asked about exactly these files, whatever their names mean to it."""
     git(tmp_path, "init", "-q", "-b", "main")
@@ -712,6 +774,99 @@ def test_the_baseline_that_was_compared_with(adopting):
     assert adopting.project.baseline.read_bytes() == main_one
     recorded = json.loads(adopting.text("__promptune__/test_bot.dev.json"))
     assert recorded["scores"]["test_it"]["c0"] == [1] * 5
+
+
+HELD_OUT = """
+import os
+held_out = "HELD_OUT" in os.environ
+"""
+
+
+@pytest.fixture
+def held_out(adopting) -> Adopting:
+    """Two baselines of one module, of other cases each, and a comparison beside each; held out last."""
+    adopting.app()
+    suite = adopting.text("test_bot.py").replace("import my_app\n", f"import my_app\n{HELD_OUT}")
+    adopting.project.write(
+        {"test_bot.py": suite.replace('id=f"c{i}"', 'id=f"h{i}" if held_out else f"c{i}"')}
+    )
+    adopting.project.record()
+    adopting.project.record("--promptune-against=heldout", env={"HELD_OUT": "1"})
+    adopting.init()
+    adopting.compare()
+    ran = adopting.project.run("--promptune-compare", "--promptune-against=heldout", env={"HELD_OUT": "1"})
+    assert ran.json is not None, ran.text
+    return adopting
+
+
+def test_every_baseline_that_the_variant_was_compared_beside(held_out):
+    """Tuning cases and held-out ones: both baselines have the variant's scores, in one commit."""
+    found = held_out.json("--commit", collects=True)
+    assert found["warnings"] == []
+    assert found["baselines"] == ["__promptune__/test_bot.heldout.json", "__promptune__/test_bot.main.json"]
+    with ExperimentLog(locate(None, root=held_out.path)) as log:
+        last, before = (each for each in log.history() if each.mode == "compare")
+        adoptions = [log.adoptions_of(each.series or "") for each in (last, before)]
+    assert found["experiment"] == last.id
+    assert found["notes"] == [
+        f"The baseline __promptune__/test_bot.main.json: scores of experiment {before.id}."
+    ]
+    for name, case in (("main", "c0"), ("heldout", "h0")):
+        recorded = json.loads(held_out.text(f"__promptune__/test_bot.{name}.json"))
+        assert recorded["scores"]["test_it"][case] == [1] * 5
+    assert held_out.status == []
+    message = git(held_out.path, "log", "-1", "--format=%B")
+    assert f"\nBaseline main:\nExperiment {before.id}: 8 cases" in message
+    assert [[(each.experiment, each.commit) for each in some] for some in adoptions] == [
+        [(last.id, found["commit"])],
+        [(before.id, found["commit"])],
+    ], "each series knows of the adoption"
+    ran = held_out.project.run()
+    assert ran.row("test_it", reference="baseline:main")["verdict"] == "unchanged"
+
+
+def test_baselines_that_are_not_recorded_are_told(held_out):
+    """One that the variant was never compared beside, and one beside which it was another variant."""
+    held_out.project.record("--promptune-against=dev")
+    toml = held_out.path / "prompts/variants/new/variant.toml"
+    toml.write_text(toml.read_text().replace("Answer yes or no", "Please say yes or no"))
+    held_out.compare()
+    git(held_out.path, "add", "-A")
+    git(held_out.path, "commit", "-q", "-m", "Another wording")
+    found = held_out.json()
+    assert found["baselines"] == ["__promptune__/test_bot.main.json"]
+    told = [warning for warning in found["warnings"] if "keeps the scores of the old prompts" in warning]
+    assert [warning.rpartition(": ")[2] for warning in told] == [
+        f"pytest --promptune-baseline --promptune-against={name} test_bot.py" for name in ("dev", "heldout")
+    ]
+
+
+def test_the_command_after_an_adoption_names_the_baseline(adopting):
+    """A plain check would compare with another one, which has the old scores."""
+    adopting.app()
+    adopting.project.record()
+    adopting.compare("--promptune-against=dev")
+    said = adopting.adopt()
+    assert "Next: pytest --promptune-against=dev compares with the new baseline." in said
+    assert "The baseline __promptune__/test_bot.main.json keeps the scores" in said
+
+
+def test_what_is_worse_beside_another_baseline_stands_against_it(held_out, monkeypatch):
+    """The newest comparison shows it better; the one beside main, which is recorded too, showed it worse."""
+    with ExperimentLog(locate(None, root=held_out.path)) as log:
+        first = next(each.id for each in log.history(None, mode="compare")[::-1])
+    original = ExperimentLog.results_of
+
+    def results_of(log: ExperimentLog, name: str) -> dict[str, Any]:
+        document = original(log, name)
+        for row in document["comparisons"]:
+            if name == first and row["metric"] == "test_it":
+                row["verdict"] = "regressed"
+        return document
+
+    monkeypatch.setattr(ExperimentLog, "results_of", results_of)
+    said = " ".join(held_out.adopt(code=1).split())
+    assert f"Beside the baseline main, in experiment {first}: new is worse in test_it." in said
 
 
 def test_only_measured_tests_get_new_scores(adopting):

@@ -89,6 +89,29 @@ def test_what_is_inconclusive_is_a_warning(bot):
     assert "Prompt gate failed: test_answer" in {e.properties["title"] for e in annotations(strict)}
 
 
+def test_variants_are_named_and_what_they_share_is_told_once(tuned):
+    """Five variants of which the same is open take one of the ten places; another one has its own."""
+    for number in range(5):
+        tuned.variant(f"w{number}")
+    tuned.variant("worse", "c00")
+    found = annotations(tuned.run("--promptune-compare", "-k", "test_answer", env=ON_GITHUB), "warning")
+    by_title = {
+        each.properties["title"]: each for each in found if each.properties["title"].startswith("Inc")
+    }
+    assert set(by_title) == {
+        "Inconclusive: test_answer (worse)",
+        "Inconclusive: tuned::error_rate (worse)",
+        "Inconclusive: test_answer, tuned::error_rate (w0, w1, w2, w3, w4)",
+    }
+
+
+def test_a_variant_that_fails_the_gate_is_named(tuned):
+    """In the title, which is all that a list of annotations shows."""
+    tuned.variant("worse", *(f"c{number:02d}" for number in range(6)))
+    (error,) = annotations(tuned.run("--promptune-compare", "-k", "test_answer", env=ON_GITHUB))
+    assert error.properties["title"] == "Prompt regression: test_answer (worse)"
+
+
 def test_a_goal_that_is_not_reached_is_an_error_of_its_module(bot):
     """With its name; it is of no single test."""
     bot.write({"fine-tune.md": "- Accuracy: 90 % or higher\n"})

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -208,6 +209,28 @@ def test_the_gate_is_decided_when_merging(suite: Suite):
     assert "--lf" not in said, "the cache of pytest is not where the merge runs"
     suite.merge(*shards, "--gate", "--gate-rule=off")
     assert suite.merged(*shards, "--gate-rule=regression")["exit_code"] == 0, "told, without --gate"
+
+
+def test_a_winner_is_adopted_where_its_samples_are(suite: Suite):
+    """`adopt` takes one session's samples: the command is given where the log has all, else what is needed."""
+    suite.project.write({"prompts/variants/worse.toml": "[context]\nworse = -1\n"})
+    cases = "c00 or c01 or c02"
+    parts = [
+        suite.measure("--promptune-compare", f"-k=test_answer and {part}", worse=4)
+        for part in (f"({cases})", f"not ({cases})")
+    ]
+    said = " ".join(suite.merge(*parts).split())
+    assert "$ pytest-promptune adopt" not in said
+    assert (
+        "Run pytest-promptune adopt worse where one session compared it in all of these cases and the "
+        "experiment log has that: pytest --promptune-compare --promptune-variant=worse" in said
+    )
+    assert suite.merged(*parts)["decision"]["command"] == ""
+    suite.measure("--promptune-compare", "-k=test_answer", worse=4)
+    assert suite.merged(*parts)["decision"]["command"] == "pytest-promptune adopt worse"
+    assert "  $ pytest-promptune adopt worse" in suite.merge(*parts).splitlines()
+    shutil.rmtree(suite.project.path / ".promptune")
+    assert suite.merged(*parts)["decision"]["command"] == ""
 
 
 @pytest.mark.parametrize(

@@ -139,3 +139,20 @@ def test_a_hook_that_gives_something_else_is_refused(tuned):
     conftest = (tuned.path / "conftest.py").read_text()
     tuned.write(conftest=conftest + "\n\ndef pytest_promptune_variants(config):\n    return ['short']\n")
     assert tuned.run("--promptune-compare").refused("pytest_promptune_variants", "Variant")
+
+
+def test_of_equal_variants_the_single_change_is_proposed(tuned):
+    """Both answer everything right; the first by name changes a prompt beside it."""
+    (tuned.path / "prompts/variants/worse.toml").unlink()
+    more = '\nsystem = "Answer politely, and think\\nbefore you do."'
+    tuned.write(
+        {
+            "prompts/variants/a_both.toml": f"[context]\nmisses = []{more}\n",
+            "prompts/variants/b_one.toml": "[context]\nmisses = []\n",
+        }
+    )
+    tuned.write(test_bot=(tuned.path / "test_bot.py").read_text().replace(', direction="lower"', ""))
+    ran = tuned.run("--promptune-compare", miss=MISSES)
+    assert ran.row("test_answer", "a_both")["verdict"] == "improved"
+    assert ran.json["decision"]["variant"] == "b_one"
+    assert ran.json["decision"]["reason"].endswith("a_both is as good, but is more than one change.")

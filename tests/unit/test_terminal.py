@@ -95,6 +95,32 @@ def test_quiet_failures_say_metric_size_and_interval():
     assert "$ pytest tests/prompts/test_support.py -k TC002" in text
 
 
+@pytest.mark.parametrize("failed", [True, False])
+def test_quiet_comparisons_end_with_what_to_do_next(failed):
+    """Action and command on one line, where there is room; whether or not a variant failed the gate."""
+    view = views.three_variants()
+    if not failed:
+        better = tuple(row for row in view.comparisons if row.verdict != "regressed")
+        view = replace(view, comparisons=better, gate=())
+    line = "Next: adopt fewshot: pytest-promptune adopt fewshot"
+    assert said(view, verbosity=-1, width=80)[-1] == line
+    assert said(view, verbosity=-1, width=40)[-2:] == [
+        "Next: adopt fewshot:",
+        "  $ pytest-promptune adopt fewshot",
+    ]
+    assert (line in said(view, verbosity=-2, width=80)) == failed
+    reason = "The last 2 iterations brought nothing."
+    still = replace(view, decision=Decision(action="plateau", variant=None, reason=reason))
+    assert said(still, verbosity=-1, width=80)[-1] == f"Next: plateau: {reason}"
+
+
+def test_quiet_failures_of_a_check_say_why_their_command():
+    """A command by itself doesn't say what it is for."""
+    lines = said(views.failed_check(), verbosity=-1, width=80)
+    at = lines.index("  $ pytest tests/prompts/test_support.py -k TC002")
+    assert lines[at - 1] == "Next: investigate (current): test_intent dropped by 11.0 points."
+
+
 def test_a_regression_is_told_with_the_gate_off():
     """What the gate ignores, the reader should not."""
     view = views.view(comparisons=(views.regression(gate="off"),))

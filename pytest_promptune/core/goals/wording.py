@@ -22,7 +22,8 @@ def sentence(row: GoalRow) -> str:
     head = f"{clean(row.goal)} ({metric(row)}, {clean(row.variant)}) {status(row)}"
     if row.value is None:
         return f"{head}: nothing was measured, target {target(row)}"
-    return f"{head}: {measured}, target {target(row)} (gap {gap(row)}, {achievement(row)} of it)"
+    away = ", ".join(filter(None, (f"gap {gap(row)}", share(row))))
+    return f"{head}: {measured}, target {target(row)} ({away})"
 
 
 def metric(row: GoalRow) -> str:
@@ -47,6 +48,13 @@ def gap(row: GoalRow) -> str:
 def achievement(row: GoalRow) -> str:
     """The share of the target that is reached."""
     return UNKNOWN if row.achievement is None else f"{row.achievement * 100:.1f} %"
+
+
+def share(row: GoalRow) -> str:
+    """How far the value is: ``83.3 % of it``, ``125.0 % of the limit``; nothing of a target of zero."""
+    if row.value is None or not row.target:
+        return ""
+    return f"{row.value / row.target * 100:.1f} % of {'it' if row.direction == 'higher' else 'the limit'}"
 
 
 def status(row: GoalRow) -> str:

@@ -155,8 +155,8 @@ class ExperimentLog:
         with self._reading() as connection:
             return adoptions.of_series(connection, series)
 
-    def adopt(self, adoption: Adoption) -> None:
-        """Note that a variant was adopted; a second time, the newest counts.
+    def adopt(self, *adopted: Adoption) -> None:
+        """Note that variants were adopted, all or none; a second time, the newest counts.
 
         Raises:
             StoreError: when there is no such experiment, or the store can't be written to.
@@ -164,12 +164,13 @@ class ExperimentLog:
         from pytest_promptune.store.log import adoptions
 
         with self._reading() as connection:
-            number, _ = self._find(connection, adoption.experiment)
+            numbers = [self._find(connection, each.experiment)[0] for each in adopted]
         with self._explaining():
             engine = self._opening.open_for_writing(self._location)
             try:
                 with engine.begin() as connection:
-                    adoptions.note(connection, number, adoption)
+                    for number, each in zip(numbers, adopted, strict=True):
+                        adoptions.note(connection, number, each)
             finally:
                 engine.dispose()
 

@@ -118,13 +118,21 @@ def test_words():
     slow = row("p95", name=LATENCY, direction="lower", target=2.0, value=2.5, ci=(2.1, 2.9), percentile=95.0)
     assert sentence(slow) == (
         "p95 (p95 of support_bot::latency_s, current) missed: 2.50 s [2.10, 2.90] s, target 2.00 s or less "
-        "(gap +0.50 s, 80.0 % of it)"
+        "(gap +0.50 s, 125.0 % of the limit)"
     )
     assert "unclear (not reached, but that may be chance)" in sentence(row(status="unclear"))
     assert "unclear (reached, but that may be chance)" in sentence(row(status="unclear", value=0.95))
     assert sentence(row(status="unclear", value=None, ci=None)).endswith(
         "unclear: nothing was measured, target 90.0 % or higher"
     )
+
+
+def test_how_much_of_a_limit_is_used():
+    """A limit isn't achieved by a multiple; of none at all there is no share."""
+    fast = row("Time", name=LATENCY, direction="lower", target=20.0, value=0.262, ci=(0.2, 0.3))
+    assert sentence(fast).endswith("target 20.0 s or less (gap −20 s, 1.3 % of the limit)")
+    none = row("Time", name=LATENCY, direction="lower", target=0.0, value=0.262, ci=(0.2, 0.3))
+    assert " % of" not in sentence(none)
 
 
 def test_what_to_do_next():
