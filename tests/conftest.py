@@ -192,12 +192,13 @@ class _Reports:
 
     def __init__(self) -> None:
         self.items: dict[str, str] = {}
+        self._before = set(threading.enumerate())
         #: Threads of ours that outlive the session; those of a blocked app can't be ended.
         self.left: list[str] = []
 
     @pytest.hookimpl(trylast=True)
     def pytest_unconfigure(self) -> None:
-        names = [thread.name for thread in threading.enumerate()]
+        names = [thread.name for thread in threading.enumerate() if thread not in self._before]
         self.left = [n for n in names if n.startswith("promptune-") and n not in _OF_APPS]
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
