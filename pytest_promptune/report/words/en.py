@@ -210,7 +210,7 @@ WORDS: Mapping[str, str] = {
     "m_unlike": "Of another kind, unit or direction at the end, and not compared: {metrics}.",
     "m_not_computed": "Functions of the tests, which are not in the log, and not computed: {metrics}.",
     "m_several_apps": "The series measures several apps: {apps}.",
-    "m_few_runs": "Measured with {runs} runs per case: with fewer than 3, only large changes can be seen.",
+    "m_few_runs": "Runs per case: {runs}. With fewer than 3, only large changes can be seen.",
     # method
     "w_effect": "The effect is the mean over cases of final minus initial, each case being the mean of its runs.",
     "w_suite": "Test (these cases): studentised permutation of the run labels within every case, two-sided. It speaks "
