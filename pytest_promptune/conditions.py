@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import platform
 import subprocess
+import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -107,6 +108,10 @@ def parse_status(output: str) -> Commit:
     return Commit(commit=commit, branch=branch, dirty=dirty)
 
 
+#: Folders of packages that are installed below a project's root.
+_INSTALLED = ("site-packages", "dist-packages", "node_modules")
+
+
 def timestamp() -> str:
     """Now, ISO 8601 in UTC to the second."""
     return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
@@ -128,6 +133,25 @@ def python_version() -> str:
 def tests_hash(modules: Sequence[str], *, root: Path) -> str:
     """Hash of the test modules' texts."""
     return hash_of_tests({module: module_hash(root, module) for module in modules})
+
+
+def app_hashes(root: Path, *, but: Collection[str]) -> dict[str, str]:
+    """Hashes of the project's modules that are imported by now, by path relative to its root.
+
+    Args:
+        root: of the project; what is installed below it, or hidden, isn't the project's.
+        but: paths that are left out.
+    """
+    known = [getattr(module, "__dict__", {}).get("__file__") for module in list(sys.modules.values())]
+    found = {}
+    for path in (Path(file) for file in known if isinstance(file, str) and file.endswith(".py")):
+        above = next((each for each in (root, root.resolve()) if path.is_relative_to(each)), None)
+        parts = path.relative_to(above).parts if above is not None else ()
+        name = "/".join(parts)
+        is_ours = not any(part.startswith(".") or part in _INSTALLED for part in parts)
+        if name and is_ours and name not in but:
+            found[name] = module_hash(root, name)
+    return dict(sorted(found.items()))
 
 
 def module_hash(root: Path, module: str) -> str:

@@ -8,13 +8,13 @@ from dataclasses import field
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from pytest_promptune.conditions import tests_hash
+from pytest_promptune.conditions import app_hashes, tests_hash
 from pytest_promptune.core.codec import sha256, to_jsonable
 from pytest_promptune.core.errors import ScoreError
 from pytest_promptune.core.model import CURRENT, Case, Variant
 from pytest_promptune.core.plan import PlannedItem
 from pytest_promptune.core.values import dataclass
-from pytest_promptune.store.log import LoggedCase, series_hash
+from pytest_promptune.store.log import APP, LoggedCase, series_hash
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,10 +67,12 @@ def facts_of(
             cases[name] = _logged(item.case, item.module)
     replaced = {variant.name: dict(variant.templates) for variant in variants if variant.templates}
     hashes = {name: case.hash for name, case in cases.items()}
+    tests = _with_conftests(runs, root)
     return Facts(
         conditions={
             "cases": hashes,
-            "tests": {file: tests_hash([file], root=root) for file in _with_conftests(runs, root)},
+            "tests": {file: tests_hash([file], root=root) for file in tests},
+            APP: app_hashes(root, but=tests),
             "variants": {variant.name: variant.fingerprint for variant in variants},
             "prompts": {name: sha256(text) for name, text in templates.items()},
             "runs": runs,

@@ -20,6 +20,7 @@ from pytest_promptune.facts import Facts
 from pytest_promptune.sampling import StoredSamples
 from pytest_promptune.settings import Settings
 from pytest_promptune.store.log import (
+    APP,
     ExperimentLog,
     LoggedCase,
     LoggedSample,
@@ -174,6 +175,9 @@ class Recording:
                     raise StoreError(self._other_conditions(other.id, log.conditions_of(other.id)))
                 self.notes.append("There was no interrupted experiment to resume: everything was measured.")
                 return
+            before = log.conditions_of(found.id)
+            if differences({APP: before.get(APP, {})}, {APP: self._facts.conditions[APP]}):
+                raise StoreError(self._other_conditions(found.id, before))
             self.stored = StoredSamples(log.finished_samples(found.id), name=found.id)
         self.take_over(found.id)
 

@@ -373,3 +373,22 @@ def test_other_conditions_with_workers(suite):
     suite.write(test_bot=SUITE + "\n# later\n")
     ran = suite.run("--promptune-resume", "-n", "2", plugins=XDIST)
     assert ran.refused("tests.test_bot.py: changed")
+
+
+@pytest.mark.parametrize("workers", [[], ["-n", "2"]], ids=["alone", "workers"])
+def test_a_changed_app_is_refused(suite, workers):
+    """Modules of the app that were imported, and not those that are imported only in one of the sessions."""
+    imports = "import os, sys\nsys.path.insert(0, os.path.dirname(__file__))\nimport app_of_bot\n"
+    more = "if os.environ.get('BOT_MORE'):\n    import more_of_bot\n"
+    suite.write({"app_of_bot.py": "PROMPT = 'Be kind.'\n", "more_of_bot.py": ""})
+    suite.write(test_bot=imports + more + SUITE)
+    plugins = XDIST if workers else []
+    before = suite.run("-x", *workers, plugins=plugins, fail="c03")
+    assert before.code in (1, 2)
+    suite.write(app_of_bot="PROMPT = 'Be kind, and brief.'\n")
+    ran = suite.run("--promptune-resume", *workers, plugins=plugins)
+    assert ran.refused("app.app_of_bot.py: changed")
+    suite.write(app_of_bot="PROMPT = 'Be kind.'\n")
+    ran = suite.run("--promptune-resume", *workers, plugins=plugins, more="1")
+    assert ran.json["experiment"]["reused"] > 0, ran.text
+    assert ran.json["experiment"]["samples"] == 18

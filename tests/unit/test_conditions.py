@@ -4,7 +4,9 @@ import gc
 import os
 import re
 import subprocess
+import sys
 import time
+import types
 import warnings
 from pathlib import Path
 
@@ -14,6 +16,7 @@ from pytest_promptune import conditions, installed
 from pytest_promptune.conditions import (
     Commit,
     CommitReader,
+    app_hashes,
     own_version,
     parse_status,
     python_version,
@@ -199,3 +202,22 @@ def test_versions(monkeypatch):
 
     monkeypatch.setattr(conditions, "version", missing)
     assert own_version() == "unknown"
+
+
+def test_modules_of_the_app(tmp_path, monkeypatch):
+    """Those below the root that were imported: not installed, hidden, left out or made by hand."""
+    files = ["app/one.py", "app/two.py", "conftest.py", ".venv/lib/three.py", "lib/site-packages/four.py"]
+    for number, name in enumerate(files):
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(f"# {number}\n", encoding="utf-8")
+        module = types.ModuleType(f"made_{number}")
+        module.__file__ = str(path)
+        monkeypatch.setitem(sys.modules, module.__name__, module)
+    monkeypatch.setitem(sys.modules, "made_up", object())
+    found = app_hashes(tmp_path, but=["conftest.py"])
+    assert list(found) == ["app/one.py", "app/two.py"]
+    (tmp_path / "app/one.py").write_text("# 9\n", encoding="utf-8")
+    again = app_hashes(tmp_path, but=["conftest.py"])
+    assert again["app/one.py"] != found["app/one.py"]
+    assert again["app/two.py"] == found["app/two.py"]

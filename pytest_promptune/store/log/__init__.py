@@ -10,6 +10,7 @@ from pytest_promptune.store.log.location import STORE_OPTION, Location, locate, 
 from pytest_promptune.store.log.reader import ExperimentLog
 from pytest_promptune.store.log.rows import sample_from_json, sample_to_json
 from pytest_promptune.store.log.values import (
+    APP,
     Adoption,
     ExperimentSummary,
     LoggedCase,
@@ -24,6 +25,7 @@ from pytest_promptune.store.log.values import (
 from pytest_promptune.store.log.writer import LogWriter
 
 __all__ = [
+    "APP",
     "STORE_OPTION",
     "Adoption",
     "ExperimentLog",

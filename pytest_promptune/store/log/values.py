@@ -142,9 +142,14 @@ class ExperimentSummary:
     gate_failed: int
 
 
+#: The condition that is compared file by file: which modules of the app are imported depends on what else is.
+APP = "app"
+
+
 def conditions_hash(conditions: Mapping[str, Any]) -> str:
-    """The one hash by which conditions are compared."""
-    return sha256(canonical(conditions, where="the conditions of the experiment"))
+    """The one hash by which conditions are compared, those of the app's modules aside."""
+    rest = {name: value for name, value in conditions.items() if name != APP}
+    return sha256(canonical(rest, where="the conditions of the experiment"))
 
 
 def series_hash(apps: Iterable[str], cases: Mapping[str, str]) -> str | None:
@@ -160,8 +165,15 @@ def series_hash(apps: Iterable[str], cases: Mapping[str, str]) -> str | None:
 
 
 def differences(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
-    """What changed between two conditions, one line each: ``cases.TC001: changed``, ``runs: 5, was 3``."""
-    return list(_differences(before, after, ""))
+    """What changed between two conditions, one line each: ``cases.TC001: changed``, ``runs: 5, was 3``.
+
+    Of the app's modules those that both know.
+    """
+    both = before.get(APP, {}).keys() & after.get(APP, {}).keys()
+    old, new = (
+        {**given, APP: {name: given.get(APP, {})[name] for name in sorted(both)}} for given in (before, after)
+    )
+    return list(_differences(old, new, ""))
 
 
 def _differences(before: Mapping[str, Any], after: Mapping[str, Any], path: str) -> Iterator[str]:
