@@ -15,7 +15,15 @@ from pytest_promptune.core.nodes.facts import NodeFacts
 from pytest_promptune.core.results import Result, SampleFacts
 from pytest_promptune.core.scorers import Unscored
 from pytest_promptune.core.scoring import Classification, Score
-from pytest_promptune.core.shards.combining import combine, fewer_runs, gaps, is_whole, joined, total_usage
+from pytest_promptune.core.shards.combining import (
+    combine,
+    fewer_runs,
+    gaps,
+    is_whole,
+    joined,
+    total_usage,
+    unlike_models,
+)
 from pytest_promptune.core.shards.shard import (
     Circumstances,
     Document,
@@ -415,3 +423,17 @@ def test_tags_of_cases_come_along():
     }
     assert round_trip(documents[0].shard).modules[MODULE].tags == parts[0].tags
     assert "tags" not in to_json(shard([result()]))["modules"][MODULE]
+
+
+def test_shards_of_two_models():
+    """One app with another model is another app; a router's overlap, and without any nothing is known."""
+
+    def told(*models: tuple[str, ...]) -> list[str]:
+        samples = [SampleFacts(models=each) for each in models]
+        return unlike_models(
+            [document(f"{run}.json", [result(run=run, sample=s)]) for run, s in enumerate(samples, 1)]
+        )
+
+    (found,) = told(("gpt-4.1",), ("gpt-4.1", "small"), ("other",))
+    assert found.startswith("bot under current was measured with gpt-4.1 in 1.json and other in 3.json: ")
+    assert told(("a", "b"), ("b", "c"), ()) == []

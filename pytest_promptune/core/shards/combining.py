@@ -306,6 +306,33 @@ def gaps(combined: Combined) -> list[str]:
     return found
 
 
+def unlike_models(documents: Sequence[Document]) -> list[str]:
+    """Where two shards of one app have no model in common, in sentences; a router's models overlap."""
+    found: dict[tuple[str, str], str] = {}
+    known: dict[tuple[str, str], list[tuple[str, set[str]]]] = {}
+    for document in documents:
+        for place, mine in _models(document).items():
+            for path, others in known.setdefault(place, []):
+                if mine.isdisjoint(others):
+                    first, second = some(sorted(others)), some(sorted(mine))
+                    found.setdefault(place, f"{first} in {path} and {second} in {document.path}")
+            known[place].append((document.path, mine))
+    return [
+        f"{app} under {variant} was measured with {sides}: shards of one session have the same app. Measure "
+        "them again with one model."
+        for (app, variant), sides in found.items()
+    ]
+
+
+def _models(document: Document) -> dict[tuple[str, str], set[str]]:
+    """By app and variant, where any are known."""
+    found: dict[tuple[str, str], set[str]] = {}
+    for result in document.shard.results:
+        if result.sample is not None and result.sample.models:
+            found.setdefault((result.app, result.variant), set()).update(result.sample.models)
+    return found
+
+
 def fewer_runs(shard: Shard) -> list[str]:
     """Cases that have fewer runs than others of their test, with both numbers."""
     runs: dict[tuple[str, str, str], Counter[str]] = {}
