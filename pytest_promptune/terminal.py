@@ -56,6 +56,10 @@ _GOAL_COLOURS: Mapping[str, Mapping[str, bool]] = {
 }
 
 
+#: Variants of which each gets a sentence about each goal.
+_FEW_VARIANTS = 3
+
+
 def summary(view: View, *, verbosity: int, width: int) -> list[Line]:
     """What the terminal shows after the session, in lines of at most `width` columns.
 
@@ -94,7 +98,7 @@ def _short(view: View, width: int) -> list[Line]:
         lines += paragraph(text, width, WARN, INDENT)
     for what, metric, ids in wording.case_changes(view.comparisons):
         lines += _ids(what, metric, ids, width) if not metric else []
-    lines += _goals(view, width)
+    lines += _goals(view, 0, width)
     lines += _errors(view, width)
     to_do = [item for item in view.baselines if item.detail or item.action == "missing"]
     lines += bullets((wording.baseline(item) for item in to_do), width)
@@ -111,7 +115,7 @@ def _full(view: View, verbosity: int, width: int) -> list[Line]:
     lines += [*_classes(view, width), *nodes(view, width)]
     lines += analysis(view, verbosity=verbosity, width=width)
     if view.goals:
-        lines += [Line(), line("Goals", BOLD), *_goals(view, width)]
+        lines += [Line(), line("Goals", BOLD), *_goals(view, verbosity, width)]
     if view.comparisons:
         lines += [Line(), *paragraph(wording.scope(view), width, DIM)]
     lines += _errors(view, width)
@@ -256,11 +260,18 @@ def _classes(view: View, width: int) -> list[Line]:
     return [Line(), line("Classes", BOLD), *lines] if lines else []
 
 
-def _goals(view: View, width: int) -> list[Line]:
-    """What each goal wants and whether it is reached, a sentence each."""
-    lines = []
-    for row in view.goals:
-        lines += paragraph(goal_wording.sentence(row), width, _GOAL_COLOURS[row.status], INDENT)
+def _goals(view: View, verbosity: int, width: int) -> list[Line]:
+    """Whether each goal is reached: a sentence for each variant, or a line for each status of many."""
+    lines: list[Line] = []
+    for of_goal in goal_wording.by_goal(view.goals):
+        if len(of_goal) <= _FEW_VARIANTS or verbosity > 0:
+            for row in of_goal:
+                lines += paragraph(goal_wording.sentence(row), width, _GOAL_COLOURS[row.status], INDENT)
+            continue
+        lines += paragraph(f"{goal_wording.heading(of_goal[0])}:", width, indent=INDENT)
+        for told, rows in goal_wording.by_status(of_goal):
+            text = f"{told}: {', '.join(map(goal_wording.reached, rows))}"
+            lines += paragraph(text, width, _GOAL_COLOURS[rows[0].status], INDENT * 2)
     rule_of_all = f"Passing rule: {view.passing_rule}" if view.goals else ""
     return [*lines, *paragraph(rule_of_all, width, DIM, INDENT)] if lines else []
 

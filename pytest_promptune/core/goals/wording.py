@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from pytest_promptune.core.display import UNKNOWN, change, clean, interval, mean
 from pytest_promptune.core.goals.model import Rule
 from pytest_promptune.core.view import GoalRow
+
+_ORDER = ("attained", "unclear", "missed")
 
 
 def shown_rule(rule: Rule) -> str:
@@ -24,6 +28,32 @@ def sentence(row: GoalRow) -> str:
         return f"{head}: nothing was measured, target {target(row)}"
     away = ", ".join(filter(None, (f"gap {gap(row)}", share(row))))
     return f"{head}: {measured}, target {target(row)} ({away})"
+
+
+def heading(row: GoalRow) -> str:
+    """``Accuracy (test_intent), target 90.0 % or higher``, of all variants."""
+    return f"{clean(row.goal)} ({metric(row)}), target {target(row)}"
+
+
+def reached(row: GoalRow) -> str:
+    """``fewshot 93.0 %``."""
+    return f"{clean(row.variant)} {UNKNOWN if row.value is None else mean(row.name, row.value)}"
+
+
+def by_goal(rows: Iterable[GoalRow]) -> list[list[GoalRow]]:
+    """The rows of each goal and metric, in the order in which they come."""
+    found: dict[tuple[str, str, str, float | None], list[GoalRow]] = {}
+    for row in rows:
+        found.setdefault((row.goal, row.name.module, row.name.metric, row.percentile), []).append(row)
+    return list(found.values())
+
+
+def by_status(rows: Iterable[GoalRow]) -> list[tuple[str, list[GoalRow]]]:
+    """The rows of one goal by what is said of them, what is attained first."""
+    found: dict[str, list[GoalRow]] = {}
+    for row in sorted(rows, key=lambda row: _ORDER.index(row.status)):
+        found.setdefault(status(row), []).append(row)
+    return list(found.items())
 
 
 def metric(row: GoalRow) -> str:

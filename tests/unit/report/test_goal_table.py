@@ -36,6 +36,28 @@ def test_the_table():
     assert "## Goals" in step_summary(replace(view(), goals=(ROW,), passing_rule=RULE))
 
 
+def test_many_variants_share_the_lines_of_a_goal():
+    """A line for each status, with every variant's value; sentences where there are few, and with -v."""
+    found = {"a": (0.86, "unclear"), "b": (0.97, "attained"), "c": (0.5, "missed"), "d": (0.95, "attained")}
+    rows = [
+        replace(ROW, goal="Accuracy", variant=name, value=value, status=status)
+        for name, (value, status) in found.items()
+    ]
+    many = replace(view(), mode="compare", goals=(*rows, replace(rows[2], variant="e", value=None)))
+    lines = [line.text for line in summary(many, verbosity=0, width=80)]
+    start = lines.index("Goals")
+    assert lines[start + 1 : start + 5] == [
+        "  Accuracy (test_intent), target 90.0 % or higher:",
+        "    attained: b 97.0 %, d 95.0 %",
+        "    unclear (not reached, but that may be chance): a 86.0 %",
+        "    missed: c 50.0 %, e –",
+    ]
+    few = replace(many, goals=tuple(rows[:3]))
+    for shown, verbosity in ((few, 0), (many, 1)):
+        text = " ".join(line.text for line in summary(shown, verbosity=verbosity, width=200))
+        assert "Accuracy (test_intent, b) attained: 97.0 % " in text
+
+
 def test_no_goals():
     """Neither a heading nor a rule."""
     assert "Goals" not in render_markdown(view())
