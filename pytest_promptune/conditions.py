@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import platform
 import subprocess
 import sys
@@ -9,7 +10,7 @@ import threading
 from collections.abc import Collection, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
+from pathlib import Path, PurePath
 
 from pytest_promptune.core.codec import sha256
 from pytest_promptune.core.tally import hash_of_tests
@@ -142,15 +143,17 @@ def app_hashes(root: Path, *, but: Collection[str]) -> dict[str, str]:
         root: of the project; what is installed below it, or hidden, isn't the project's.
         but: paths that are left out.
     """
-    known = [getattr(module, "__dict__", {}).get("__file__") for module in list(sys.modules.values())]
+    above = {str(each).rstrip(os.sep) + os.sep for each in (root, root.resolve())}
     found = {}
-    for path in (Path(file) for file in known if isinstance(file, str) and file.endswith(".py")):
-        above = next((each for each in (root, root.resolve()) if path.is_relative_to(each)), None)
-        parts = path.relative_to(above).parts if above is not None else ()
-        name = "/".join(parts)
-        is_ours = not any(part.startswith(".") or part in _INSTALLED for part in parts)
-        if name and is_ours and name not in but:
-            found[name] = module_hash(root, name)
+    for module in list(sys.modules.values()):
+        file = str(getattr(module, "__dict__", {}).get("__file__"))
+        place = next((each for each in above if file.startswith(each)), None)
+        if place is None or not file.endswith(".py"):  # most are of somebody else
+            continue
+        path = PurePath(file.removeprefix(place))
+        is_ours = not any(part.startswith(".") or part in _INSTALLED for part in path.parts)
+        if is_ours and path.as_posix() not in but:
+            found[path.as_posix()] = module_hash(root, path.as_posix())
     return dict(sorted(found.items()))
 
 
