@@ -402,6 +402,7 @@ class Session:
             stalled_s=self.samples.stalled_s,
             unpaid=self._unpaid_items.total(),
             budget_usd=self.settings.max_cost,
+            spent_usd=self.samples.progress.cost_usd,
         )
 
     def _store(self, view: View | None, exit_code: int) -> None:

@@ -20,8 +20,9 @@ class Course:
     stalled_s: float | None = None
     #: Items whose sample was not generated since the budget was spent.
     unpaid: int = 0
-    #: What the session might spend, ``None`` for any amount.
+    #: What the session might spend, ``None`` for any amount, and has spent, as far as that is known.
     budget_usd: float | None = None
+    spent_usd: float | None = None
 
     def warnings(self, experiment: Experiment) -> list[str]:
         """What the reader of the results has to know, most important first."""
@@ -43,7 +44,7 @@ class Course:
                 f"--promptune-max-cost was spent: {count(self.unpaid, 'item')} not run, whose "
                 "samples count as missing. --promptune-resume measures them with a budget of their own."
             )
-        found += self._overspent(experiment)
+        found += self._overspent()
         found += _mixed(experiment)
         if self.budget_usd is not None and any(fact.unpriced for fact in experiment.samples.values()):
             found.append(
@@ -52,16 +53,14 @@ class Course:
             )
         return found
 
-    def _overspent(self, experiment: Experiment) -> list[str]:
+    def _overspent(self) -> list[str]:
         """What was in flight when the budget was reached is paid for as well."""
-        facts = [fact for fact in experiment.distinct_samples.values() if not fact.reused]
-        costs = [*(fact.usage.cost_usd for fact in facts), experiment.scorers.cost_usd]
-        spent = sum(cost for cost in costs if cost is not None)
-        if self.budget_usd is None or spent <= self.budget_usd * (1 + 1e-9):
+        spent, budget = self.spent_usd, self.budget_usd
+        if spent is None or budget is None or spent <= budget * (1 + 1e-9):
             return []
         return [
-            f"--promptune-max-cost was exceeded: {money(spent)} were spent of {money(self.budget_usd)}. What "
-            "is in flight when it is reached is paid for; a lower --promptune-concurrency makes that less."
+            f"--promptune-max-cost was exceeded: {money(spent)} were spent of {money(budget)}. What is in "
+            "flight when it is reached is paid for; a lower --promptune-concurrency makes that less."
         ]
 
 

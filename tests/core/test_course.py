@@ -4,7 +4,6 @@ import pytest
 
 from pytest_promptune.core.course import Course, unpriced
 from pytest_promptune.core.experiment import Experiment
-from pytest_promptune.core.model import Usage
 from pytest_promptune.core.results import Result, SampleFacts
 
 
@@ -59,16 +58,12 @@ def test_each_warning(course, said):
 
 
 def test_a_budget_that_was_exceeded():
-    """What earlier sessions paid for isn't counted, what is just paid is no excess."""
-    cost = [Usage(cost_usd=0.4), Usage(cost_usd=0.7), Usage(cost_usd=50.0)]
-    samples = [
-        SampleFacts(usage=cost[0]),
-        SampleFacts(usage=cost[1]),
-        SampleFacts(usage=cost[2], reused=True),
-    ]
-    (found,) = Course(budget_usd=1.0).warnings(measured(*samples))
+    """What is just spent is no excess, nor is what isn't known."""
+    (found,) = Course(budget_usd=1.0, spent_usd=1.1).warnings(experiment(""))
     assert "exceeded: $1.10 were spent of $1.00" in found
-    assert Course(budget_usd=1.1).warnings(measured(*samples)) == []
+    assert Course(budget_usd=1.1, spent_usd=0.4 + 0.7).warnings(experiment("")) == []
+    assert Course(budget_usd=1.1).warnings(experiment("")) == []
+    assert Course(spent_usd=50.0).warnings(experiment("")) == []
 
 
 def test_samples_of_two_models():

@@ -94,6 +94,20 @@ def test_what_is_in_flight_is_kept(suite):
     assert ran.counts["passed"] == len(ran.calls)
 
 
+@pytest.mark.parametrize("workers", [[], ["-n", "2"]], ids=["alone", "workers"])
+def test_an_excess_is_told(suite, workers):
+    """All that was in flight is paid for; what an earlier session paid for is no excess of this one."""
+    plugins = ["xdist.plugin"] if workers else []
+    ran = suite.run("--promptune-max-cost=5", "--promptune-concurrency=12", *workers, plugins=plugins)
+    assert len(ran.calls) == 12
+    said = "--promptune-max-cost was exceeded: $12.00 were spent of $5.00."
+    assert any(said in warning for warning in ran.json["warnings"])
+    suite.run("--promptune-max-cost=10", ONE_BY_ONE)
+    ran = suite.run("--promptune-resume", "--promptune-max-cost=2", ONE_BY_ONE, *workers, plugins=plugins)
+    assert ran.json["experiment"]["reused"] == 10
+    assert not any("exceeded" in warning for warning in ran.json["warnings"])
+
+
 def test_enough_is_not_too_little(suite):
     """A budget that just suffices leaves nothing out, and says nothing."""
     ran = suite.run("--promptune-max-cost=12", ONE_BY_ONE)
