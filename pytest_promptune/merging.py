@@ -126,8 +126,8 @@ def merge(paths: Sequence[str], wishes: Wishes) -> Merged:
 def _refuse_to_overwrite(path: Path) -> None:
     """After ``--json`` the first of the files to merge would be taken for the one to write."""
     try:
-        measured = read(str(path)).circumstances.id
-    except ShardError:
+        measured = str(_parsed(str(path))["experiment"]["id"])
+    except (ShardError, KeyError, TypeError):  # nothing that was measured
         return
     if not measured.startswith(_MERGED):
         raise SettingsError(
@@ -142,16 +142,19 @@ def read(path: str) -> Document:
     Raises:
         ShardError: when it can't be read or merged.
     """
+    return from_json(_parsed(path), path=path)
+
+
+def _parsed(path: str) -> Any:
     try:
         text = Path(path).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         why = error.strerror if isinstance(error, OSError) else "not UTF-8"
         raise ShardError(f"{path}: can't be read ({why}).") from None
     try:
-        data = json.loads(text, parse_constant=_refuse_constant)
+        return json.loads(text, parse_constant=_refuse_constant)
     except (ValueError, RecursionError) as error:
         raise ShardError(f"{path}: not JSON ({error}). Is it whole?") from None
-    return from_json(data, path=path)
 
 
 def _refuse_constant(name: str) -> Any:

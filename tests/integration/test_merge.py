@@ -291,6 +291,11 @@ def test_measured_results_are_not_written_over(suite: Suite):
     assert Path(a).read_bytes() == before
     merged = suite.project.path / "merged.json"
     suite.merge(a, "--json", merged)
+    old = suite.project.path / "old.json"
+    old.write_text(
+        json.dumps({k: v for k, v in json.loads(before).items() if k != "shard"}), encoding="utf-8"
+    )
+    assert "holds results that were measured" in suite.merge(a, "--json", old, code=2)  # of an old version
     suite.merge("--json", merged, b)  # of an earlier merge
     assert Path(a).read_bytes() == before
 
