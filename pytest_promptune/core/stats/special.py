@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from functools import lru_cache
+from typing import Any
 
 _TINY = 1e-300
 
@@ -102,15 +103,20 @@ def _fraction(a: float, b: float, x: float) -> float:
     c, d = 1.0, _inverse(1 - (a + b) * x / (a + 1))
     value = d
     for m in range(1, 100_000):
-        even = m * (b - m) * x / ((a + 2 * m - 1) * (a + 2 * m))
-        odd = -(a + m) * (a + b + m) * x / ((a + 2 * m) * (a + 2 * m + 1))
-        for term in (even, odd):
+        for term in fraction_terms(m, a, b, x):
             d = _inverse(1 + term * d)
             c = 1 + term / (c if abs(c) > _TINY else _TINY)
             value *= c * d
         if abs(c * d - 1) < 1e-16:
             break
     return value
+
+
+def fraction_terms(m: int, a: Any, b: Any, x: Any) -> tuple[Any, Any]:
+    """The m-th two terms of 8.17.22, m > 0; of numbers, and of arrays element by element."""
+    even = m * (b - m) * x / ((a + 2 * m - 1) * (a + 2 * m))
+    odd = -(a + m) * (a + b + m) * x / ((a + 2 * m) * (a + 2 * m + 1))
+    return even, odd
 
 
 def _inverse(value: float) -> float:

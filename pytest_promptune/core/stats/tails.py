@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from pytest_promptune.core.stats.cells import FloatArray
-from pytest_promptune.core.stats.special import log_beta
+from pytest_promptune.core.stats.special import fraction_terms, log_beta
 
 #: A value beyond which nothing is left, and whose square is a number.
 _CERTAIN = 1e150
@@ -42,9 +42,7 @@ def _fraction(a: FloatArray, b: FloatArray, x: FloatArray) -> FloatArray:
     c, d = np.ones_like(x), _inverse(1 - (a + b) * x / (a + 1))
     value = d
     for m in range(1, 100_000):
-        even = m * (b - m) * x / ((a + 2 * m - 1) * (a + 2 * m))
-        odd = -(a + m) * (a + b + m) * x / ((a + 2 * m) * (a + 2 * m + 1))
-        for term in (even, odd):
+        for term in fraction_terms(m, a, b, x):
             d = _inverse(1 + term * d)
             c = 1 + term * _inverse(c)
             value = value * c * d
