@@ -510,6 +510,31 @@ graph = graph_of(node)
     assert row["prompt"][0]["file"].startswith("app_" if "DictLoader({'" in loader else "src/app/templates")
 
 
+def test_loaders_of_the_app_are_not_run(inspect):
+    """Their code is the app's, also where one of Jinja2's asks them; nothing is known then."""
+    found = inspect(
+        """
+import jinja2
+
+
+class Loader(jinja2.DictLoader):
+    def get_source(self, environment, template):
+        raise SystemExit("code of the app was run")
+
+
+env = jinja2.Environment(loader=jinja2.ChoiceLoader([Loader({"ask.j2": "Say hello to them"})]))
+
+
+def node(state):
+    return {"a": llm.invoke(env.get_template("ask.j2").render(name=state["q"])).content}
+
+
+graph = graph_of(node)
+"""
+    )
+    assert texts(only(found)) == []
+
+
 def test_what_variants_say_is_not_what_the_app_says(inspect, tmp_path):
     """Their folder is the one of the ini file; a file that is named by a string is the app's."""
     for folder, text in (("tuned/short", "Of a variant."), ("src/app/texts", "Say hello.")):

@@ -12,7 +12,7 @@ from pytest_promptune.langgraph.nodes.sources import Sources
 from pytest_promptune.langgraph.nodes.values import Arguments, Value
 
 #: Loaders of Jinja2 itself, which only read; one of the app is code that isn't run.
-_LOADERS = ("FileSystemLoader", "PackageLoader", "DictLoader", "ChoiceLoader", "PrefixLoader")
+_LOADERS = ("FileSystemLoader", "PackageLoader", "DictLoader")
 
 
 def template_of(base: Value, method: str, given: Arguments, sources: Sources) -> Value | None:
@@ -40,9 +40,8 @@ def _is_plain_environment(env: Any) -> bool:
 
 def _is_plain(jinja2: Any, loader: Any) -> bool:
     """Whether a loader and those that it asks are Jinja2's own."""
-    if not any(type(loader) is getattr(jinja2, name) for name in _LOADERS):
-        return False
-    inner = getattr(loader, "loaders", None) or getattr(loader, "mapping", None) or ()
-    if type(loader) is jinja2.DictLoader:
-        return True
-    return all(_is_plain(jinja2, one) for one in (inner.values() if isinstance(inner, dict) else inner))
+    if type(loader) is jinja2.ChoiceLoader:
+        return all(_is_plain(jinja2, one) for one in loader.loaders)
+    if type(loader) is jinja2.PrefixLoader:
+        return all(_is_plain(jinja2, one) for one in loader.mapping.values())
+    return any(type(loader) is getattr(jinja2, name) for name in _LOADERS)
