@@ -13,6 +13,7 @@ import pytest
 #: `classify`, then `refund` for cases that ask for one; `escalate` is never reached, `made` is in a graph
 #: that a node makes while it runs, `count` calls no model.
 APP = """
+import itertools
 import os
 from typing import TypedDict
 
@@ -25,7 +26,6 @@ from langgraph.graph import END, START, StateGraph
 class Scripted(BaseChatModel):
     model: str = "gpt-4.1-mini"
     temperature: float | None = None
-    calls: int = 0
 
     @property
     def _llm_type(self):
@@ -35,10 +35,9 @@ class Scripted(BaseChatModel):
         return {"ls_provider": "openai", "ls_model_name": self.model, "ls_temperature": self.temperature}
 
     def _generate(self, messages, stop=None, run_manager=None, **kwargs):
-        self.calls += 1
         text = messages[-1].text
         answer = "refund" if "money" in text else "other"
-        if "odd" in text and self.calls % 2:
+        if text == "An odd thing" and next(odd) % 2:
             answer = "Category: refund."
         used = {"input_tokens": 1000, "output_tokens": 100, "total_tokens": 1100}
         message = AIMessage(
@@ -53,6 +52,7 @@ class State(TypedDict, total=False):
 
 
 llm = Scripted()
+odd = itertools.count()
 
 
 def prompt_of(state):
