@@ -36,6 +36,9 @@ class Circumstances:
     #: Hashes of test modules and their ``conftest.py``, by path; of the app's own prompts, by name.
     tests: Mapping[str, str] = field(default_factory=dict)
     prompts: Mapping[str, str] = field(default_factory=dict)
+    #: One hash of all its cases, and one of the tests, as ``--promptune-json`` has them.
+    hash_of_cases: str = ""
+    hash_of_tests: str = ""
     runs: int = 0
     cases: int = 0
     samples: int = 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +40,7 @@ from pytest_promptune.goal_files import find_goals
 from pytest_promptune.settings import Settings
 from pytest_promptune.store.log import ExperimentLog, locate_existing
 from pytest_promptune.stored.comparing import obstacle_to_times
+from pytest_promptune.stored.prompt_texts import prompt_changes
 from pytest_promptune.stored.reading import record_of
 from pytest_promptune.stored.series import StoredSeries, read_series
 from pytest_promptune.stored.sides import Stored, side_of
@@ -75,8 +77,10 @@ def final_report(wishes: Wishes) -> FinalReport:
         measured |= {each.adopted.experiment for each in series.iterations if each.adopted}
         documents = {experiment: log.results_of(experiment) for experiment in sorted(measured)}
         tags = [case.tags for case in log.cases_of(series.present.experiment)]
+        prompts = prompt_changes(log, series.start, series.present)
     goals = find_goals(settings.goals, root=wishes.root)
-    return _Gathering(settings, found, start, present, documents, goals).report(tags)
+    report = _Gathering(settings, found, start, present, documents, goals).report(tags)
+    return replace(report, prompts=prompts)
 
 
 def _read(log: ExperimentLog, found: StoredSeries, point: Point, label: str) -> Stored:

@@ -160,6 +160,9 @@ def _session(
         variants={name: fingerprints.get(name, "") for name in summary.variants},
         current=_texts(conditions.get("prompts")),
         measured=measured,
+        cases=summary.cases,
+        runs=summary.runs,
+        tests=_texts(conditions.get("tests")),
     )
 
 

@@ -52,6 +52,7 @@ def _circumstances(record: Record, measured: Measured) -> Circumstances:
     about = record.document.get("experiment") or {}
     counts = tally(measured.experiment)
     concurrency = about.get("concurrency") or record.options.get("concurrency")
+    hashes = _texts(about.get("conditions"))
     return Circumstances(
         experiment=summary.id,
         variant=record.variant,
@@ -68,6 +69,8 @@ def _circumstances(record: Record, measured: Measured) -> Circumstances:
         concurrency=concurrency if isinstance(concurrency, int) else None,
         tests=_texts(record.conditions.get("tests")),
         prompts=_texts(record.conditions.get("prompts")),
+        hash_of_cases=hashes.get("cases", ""),
+        hash_of_tests=hashes.get("tests", ""),
         runs=counts.runs,
         cases=counts.cases,
         samples=counts.samples,

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from pytest_promptune import cli
+from pytest_promptune.core.codec import sha256
 from pytest_promptune.store.log import Adoption, ExperimentLog, locate
 
 Ask = Callable[..., str]
@@ -335,6 +336,39 @@ def test_notes_of_the_baseline_and_of_repeats(suite, ask):
     suite.run("--promptune-compare", "--promptune-note=second")
     text = ask("report", "--out", "-")
     assert re.findall(r"^Note: (.*)$", text, re.MULTILINE) == ["as it was", "first", "second"]
+
+
+def test_a_partial_repeat_does_not_replace_the_measurement(suite, ask):
+    """One test of two, or fewer runs, measured again: the report keeps what was measured in full."""
+    suite.write({"test_bot.py": TESTS + MORE})
+    suite.record()
+    whole = suite.run("--promptune-compare").json["experiment"]["id"]
+    part = suite.run("--promptune-compare", "-k", "test_length").json["experiment"]["id"]
+    fewer = suite.run("--promptune-compare", "--promptune-runs=1").json["experiment"]["id"]
+    data = json.loads(ask("report", "--json"))
+    assert [each["experiment"] for each in data["iterations"]] == [whole]
+    assert [each["experiment"] for each in data["iterations"][0]["repeats"]] == [part, fewer]
+    text = ask("report", "--out", "-")
+    assert f"`{part}` (metrics 1, cases 8, runs 3), `{fewer}` (metrics 2, cases 8, runs 1)." in text
+
+
+def test_the_report_says_where_its_numbers_are_from(suite, ask):
+    """Hashes as the results file has them, prompts in full as they are in the log, commands that work."""
+    suite.record()
+    compared = suite.run("--promptune-compare").json["experiment"]
+    id_ = adopt(suite, "kind")
+    text = ask("report", "--out", "-")
+    assert f"| `{compared['conditions']['cases']}` |" in text
+    assert f"| `{compared['conditions']['tests']}`, `conftest.py sha256:" in text
+    before, after = sha256("Answer."), sha256("Be kind. Answer.")
+    assert f"| `ask.j2 {before}` | `ask.j2 {after}` |" in text
+    assert "```\nAnswer.\n```" in text
+    assert "```\nBe kind. Answer.\n```" in text
+    assert f"`pytest-promptune show {id_} --samples --variant kind`" in text
+    assert "kind" in ask("show", id_, "--samples", "--variant", "kind")
+    page = ask("report", "--html", "--out", "-")
+    assert "<summary>Show the prompts in full (1)</summary>" in page
+    assert f"<code>pytest-promptune show {id_} --samples --variant kind</code>" in page
 
 
 def test_goals_that_mean_nothing_here(suite, ask):

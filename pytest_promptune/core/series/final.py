@@ -11,7 +11,7 @@ from typing import Literal
 
 from pytest_promptune.core.circumstances import Circumstances, Difference
 from pytest_promptune.core.model import Change
-from pytest_promptune.core.series.model import Adopted, Series
+from pytest_promptune.core.series.model import Adopted, Series, Session
 from pytest_promptune.core.stats.model import Scope
 from pytest_promptune.core.values import dataclass
 from pytest_promptune.core.view import (
@@ -149,6 +149,29 @@ class NodeChange:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Prompt:
+    """The text of a prompt in one state of the app, as the log has it: without secrets."""
+
+    text: str
+    hash: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PromptChange:
+    """One prompt before and after; ``None`` where a state hasn't it."""
+
+    name: str
+    before: Prompt | None
+    #: The same as before while nothing changed.
+    after: Prompt | None
+
+    @property
+    def is_changed(self) -> bool:
+        """Whether its text is another one."""
+        return self.before != self.after
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Tried:
     """One variant of an iteration beside `current`."""
 
@@ -170,8 +193,8 @@ class IterationReport:
     dirty: bool | None
     #: Of all its measurements, oldest first.
     notes: tuple[str, ...]
-    #: Ids of earlier measurements of the same.
-    repeats: tuple[str, ...]
+    #: Other measurements of the same, which don't count, oldest first.
+    repeats: tuple[Session, ...]
     #: Prompts of `current` that changed by hand since the iteration before.
     by_hand: tuple[str, ...] = ()
     tried: tuple[Tried, ...]
@@ -245,6 +268,8 @@ class FinalReport:
     cases: tuple[CaseChanges, ...] = ()
     nodes: tuple[NodeChange, ...] = ()
     iterations: tuple[IterationReport, ...] = ()
+    #: Templates alone: the log has no prompt that stands in Python source.
+    prompts: tuple[PromptChange, ...] = ()
     progress: tuple[Progress, ...] = ()
     recommendations: tuple[Recommendation, ...] = ()
     remarks: tuple[Remark, ...] = ()

@@ -18,10 +18,11 @@ from pytest_promptune.core.series.final import (
     MetricChange,
     Tried,
 )
+from pytest_promptune.core.series.model import Session
 from pytest_promptune.core.view import ComparisonRow
 from pytest_promptune.report import changes
 from pytest_promptune.report.escape import code
-from pytest_promptune.report.final import tables
+from pytest_promptune.report.final import tables, tracing
 from pytest_promptune.report.markdown import Picture
 from pytest_promptune.report.templating import render
 from pytest_promptune.report.words import Words
@@ -79,6 +80,9 @@ def values(report: FinalReport, w: Words) -> dict[str, Any]:
         "differences": [
             w(f"d_{each.what}", before=each.before, after=each.after) for each in report.differences
         ],
+        "traces": tracing.measurements(report, w),
+        "prompts": tracing.prompts(report, w),
+        "prompts_note": tracing.prompts_note(report, w),
         "start": _start(report, w),
         "iterations": [_iteration(each, report, w) for each in report.iterations],
         "cases": [_cases(each, report, w) for each in report.cases if _has_changes(each)],
@@ -218,10 +222,18 @@ def _notes(notes: Iterable[str], w: Words) -> list[Markup]:
 def _about(each: IterationReport, w: Words) -> list[Markup]:
     found = [_measured_as(each.experiment, each.started, each.commit, w, dirty=each.dirty)]
     if each.repeats:
-        found.append(w("iteration_repeats", experiments=each.repeats))
+        found.append(
+            w("iteration_repeats", repeats=Markup(w.plain("list")).join(_repeat(r, w) for r in each.repeats))
+        )
     if each.by_hand:
         found.append(w("iteration_by_hand", prompts=each.by_hand))
     return found
+
+
+def _repeat(each: Session, w: Words) -> Markup:
+    return w(
+        "repeat", experiment=each.experiment, cases=each.cases, runs=each.runs, metrics=len(each.measured)
+    )
 
 
 def _measured_as(

@@ -24,6 +24,7 @@ WORDS: Mapping[str, str] = {
     "h_nodes": "Latency and cost by node",
     "h_plots": "Plots",
     "h_recommendations": "Recommendations",
+    "h_tracing": "Where the numbers come from",
     "h_method": "How this was computed",
     # summary
     "headline": "Iterations: {iterations}. Adopted: {adopted}.",
@@ -103,6 +104,9 @@ WORDS: Mapping[str, str] = {
     "k_parameters": "Model parameters",
     "k_size": "Cases × runs",
     "k_samples": "Samples",
+    "k_cases": "Hash of the cases",
+    "k_tests": "Hash of the tests",
+    "k_prompts": "Hashes of the prompts",
     "k_concurrency": "Samples in flight",
     "k_versions": "Versions",
     "k_libraries": "Libraries",
@@ -121,7 +125,9 @@ WORDS: Mapping[str, str] = {
     "iteration": "Iteration {number}: {variants}",
     "iteration_start": "Iteration 0: the initial state",
     "iteration_of": "Experiment {experiment} of {date}, commit {commit}.",
-    "iteration_repeats": "Measured before in {experiments}; the newest counts.",
+    "iteration_repeats": "Measured as well, and not counted: {repeats}. Of those with the most metrics, cases and runs "
+    "the newest counts.",
+    "repeat": "{experiment} (metrics {metrics}, cases {cases}, runs {runs})",
     "iteration_by_hand": "**Changed by hand before it**, without an adoption: {prompts}. That is part of what "
     "differs from the iteration before.",
     "iteration_level": "Its intervals hold at {level}, the level of the look by which it was judged.",
@@ -211,6 +217,21 @@ WORDS: Mapping[str, str] = {
     "m_not_computed": "Functions of the tests, which are not in the log, and not computed: {metrics}.",
     "m_several_apps": "The series measures several apps: {apps}.",
     "m_few_runs": "Runs per case: {runs}. With fewer than 3, only large changes can be seen.",
+    # tracing
+    "c_measurement": "Measurement",
+    "c_variants": "Variants",
+    "c_commit": "Commit",
+    "c_samples_of": "Its samples",
+    "trace_iteration": "Iteration {number}",
+    "trace_repeat": "Iteration {number}, not counted",
+    "trace_note": "These commands list the samples behind the numbers, from the experiment log that this report was drawn "
+    "from; `--outputs` adds what was answered, `--prompts` what was asked, `--all` all of them.",
+    "prompts_note": "Prompts that stand in Python source are as the commit has them. All of them as models got them: "
+    "{command}.",
+    "prompts_none": "The app has no prompts in templates: they are in its source at the commit. As models got them: "
+    "{command}.",
+    "prompt_same": "Initial and final",
+    "show_prompts": "Show the prompts in full ({number})",
     # method
     "w_effect": "The effect is the mean over cases of final minus initial, each case being the mean of its runs.",
     "w_suite": "Test (these cases): studentised permutation of the run labels within every case, two-sided. It speaks "

@@ -24,6 +24,7 @@ WORDS: Mapping[str, str] = {
     "h_nodes": "ノード別のレイテンシとコスト",
     "h_plots": "グラフ",
     "h_recommendations": "推奨事項",
+    "h_tracing": "数値の出所",
     "h_method": "計算方法",
     # summary
     "headline": "イテレーション: {iterations} 回。採用したバリアント: {adopted}。",
@@ -102,6 +103,9 @@ WORDS: Mapping[str, str] = {
     "k_parameters": "モデルのパラメータ",
     "k_size": "ケース数 × 実行回数",
     "k_samples": "サンプル数",
+    "k_cases": "ケースのハッシュ",
+    "k_tests": "テストのハッシュ",
+    "k_prompts": "プロンプトのハッシュ",
     "k_concurrency": "同時実行数",
     "k_versions": "バージョン",
     "k_libraries": "ライブラリ",
@@ -120,7 +124,9 @@ WORDS: Mapping[str, str] = {
     "iteration": "イテレーション {number}: {variants}",
     "iteration_start": "イテレーション 0: 初期状態",
     "iteration_of": "実験 {experiment}（{date}、コミット {commit}）。",
-    "iteration_repeats": "{experiments} でも測定済み。最新の測定を採用。",
+    "iteration_repeats": "このほかの測定（集計対象外）: {repeats}。指標・ケース・実行回数の最も多い測定のうち、最新のものを"
+    "採用。",
+    "repeat": "{experiment}（指標 {metrics}、ケース {cases}、実行 {runs}）",
     "iteration_by_hand": "**この前に、採用の手続きなしで変更されたプロンプト**: {prompts}。"
     "前のイテレーションとの差にはこの変更も含まれる。",
     "iteration_level": "信頼区間は、判定を行った中間解析時点の水準 {level} による。",
@@ -209,6 +215,20 @@ WORDS: Mapping[str, str] = {
     "m_not_computed": "テスト内の関数で計算されるためログから計算できない指標: {metrics}。",
     "m_several_apps": "このシリーズは複数のアプリを測定している: {apps}。",
     "m_few_runs": "1 ケースあたりの実行回数は {runs} 回。3 回未満では大きな変化しか検出できない。",
+    # tracing
+    "c_measurement": "測定",
+    "c_variants": "バリアント",
+    "c_commit": "コミット",
+    "c_samples_of": "サンプルの表示",
+    "trace_iteration": "イテレーション {number}",
+    "trace_repeat": "イテレーション {number}（集計対象外）",
+    "trace_note": "次のコマンドは、本報告のもとになった実験ログから、数値のもとになったサンプルを一覧表示する。`--outputs` で出力、"
+    "`--prompts` でプロンプト、`--all` で全件を表示する。",
+    "prompts_note": "Python のソースにあるプロンプトは、そのコミットのものを参照。モデルに渡された実際のプロンプトの表示: {command}。",
+    "prompts_none": "テンプレートのプロンプトはなく、プロンプトはそのコミットのソースにある。モデルに渡された実際のプロンプトの表示: "
+    "{command}。",
+    "prompt_same": "初期・最終とも",
+    "show_prompts": "プロンプトの全文を表示（{number} 件）",
     # method
     "w_effect": "効果は、各ケースの実行の平均を求め、最終と初期の差をケース全体で平均したもの。",
     "w_suite": "検定（このケース集合）: 各ケース内で実行ラベルを入れ替えるスチューデント化並べ替え検定（両側）。"

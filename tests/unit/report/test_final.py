@@ -133,6 +133,7 @@ def test_the_report_has_all_parts():
         "Cases",
         "Latency and cost by node",
         "Recommendations",
+        "Where the numbers come from",
     ]
     assert "How this was computed" in text
     assert text.startswith("# Prompt tuning report: `support_bot`\n")
@@ -214,6 +215,50 @@ def test_conditions_have_parameters_and_libraries():
     text = render_final(finals.report(start=start))
     assert "| Model parameters | `a: temperature=0.3`, `b: –` | – |" in text
     assert "| Libraries | `langgraph 1.0` | – |" in text
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_every_number_can_be_traced(language):
+    """To the hashes of cases, tests and prompts, the commit, and the command that lists the samples."""
+    other = finals.Session(experiment="e0", mode="compare", started="", commit="0ther", variants={"f": ""})
+    made = replace(finals.report(), iterations=(finals.iteration(repeats=(other,)),))
+    text = render_final(made, language=language)
+    for found in (
+        "| `sha256:00000000000000bb` | `sha256:00000000000000bb` |",
+        "| `sha256:00000000000000cc`, `tests/test_bot.py sha256:00000000000000aa` |",
+        "| `intent.j2 sha256:0000000000000001`, `reply.j2 sha256:0000000000000003` "
+        "| `intent.j2 sha256:0000000000000002`, `reply.j2 sha256:0000000000000003` |",
+        f"| `current` | `abc1234` | `pytest-promptune show {finals.FIRST} --samples` |",
+        f"| `current`, `fewshot` | `abc1234` | `pytest-promptune show {finals.SECOND} --samples` |",
+        "| `f` | `0ther` | `pytest-promptune show e0 --samples` |",
+        f"| `fewshot` | `abc1234` | `pytest-promptune show {finals.SECOND} --samples --variant fewshot` |",
+    ):
+        assert found in text
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_prompts_stand_there_in_full(language):
+    """Folded away: what changed as a difference and both texts, what didn't once."""
+    text = render_final(finals.report(), language=language)
+    folded = text[text.index(Words(language)("show_prompts", number=2)) :]
+    folded = folded[: folded.index("</details>")]
+    assert "-Classify.\n+Classify:\n Be brief.\n" in folded
+    assert "```\nClassify.\nBe brief.\n```" in folded
+    assert "```\nClassify:\nBe brief.\n```" in folded
+    assert folded.count("```\nAnswer.\n```") == 1
+    assert f"`pytest-promptune show {finals.SECOND} --samples --prompts`" in text
+    without = render_final(replace(finals.report(), prompts=()), language=language)
+    assert Words(language)("show_prompts", number=0) not in without
+    assert f"`pytest-promptune show {finals.SECOND} --samples --prompts`" in without
+
+
+def test_measurements_that_do_not_count_are_told_with_their_size():
+    """What was repeated in part doesn't go without saying."""
+    part = finals.Session(
+        experiment="e9", mode="compare", started="", cases=3, runs=1, measured=(("m.py", "a"),)
+    )
+    text = render_final(replace(finals.report(), iterations=(finals.iteration(repeats=(part,)),)))
+    assert "Measured as well, and not counted: `e9` (metrics 1, cases 3, runs 1)." in text
 
 
 def test_iterations_tell_what_changed_and_what_was_decided():
@@ -540,6 +585,14 @@ def test_foreign_text_stays_text(language):
         ),
         remarks=tuple(finals.Remark(kind=kind, values=_nasty(f"m_{kind}")) for kind in get_args(RemarkKind)),
         differences=tuple(finals.Difference(what=what, before=NASTY, after=NASTY) for what in get_args(What)),
+        prompts=(
+            finals.PromptChange(
+                name=NASTY,
+                before=finals.Prompt(text=f"a\n```\n{NASTY}", hash=NASTY),
+                after=finals.Prompt(text=f"</details>\n````\n{NASTY}\n# out", hash=NASTY),
+            ),
+            base.prompts[1],
+        ),
     )
     text = render_final(hostile, language=language)
     assert "\x1b" not in text
