@@ -237,6 +237,8 @@ class _Gathering:
             command = f"pytest-promptune report --from {first}"
             values = {"experiment": first, "count": len(series.earlier), "command": command}
             yield Remark(kind="earlier", values=values)
+        if self.found.parts:
+            yield Remark(kind="parts", values={"experiments": self.found.parts})
         if self.found.others:
             yield Remark(kind="other_series", values={"experiments": self.found.others})
         yield from self._limits()

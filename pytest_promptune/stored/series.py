@@ -14,6 +14,7 @@ from pytest_promptune.core.errors import StoreError
 from pytest_promptune.core.model import CURRENT
 from pytest_promptune.core.series.building import series_of
 from pytest_promptune.core.series.model import Adopted, Place, Series, Session
+from pytest_promptune.core.series.parts import Part, other_parts, part_of
 from pytest_promptune.core.values import dataclass
 from pytest_promptune.store.log import Adoption, ExperimentLog, ExperimentSummary
 
@@ -31,6 +32,8 @@ class StoredSeries:
     summaries: Mapping[str, ExperimentSummary]
     #: The newest experiment of each other series that has a baseline or comparison.
     others: tuple[str, ...] = ()
+    #: Sessions of other series that measured other cases beside its own, as shards of one suite do.
+    parts: tuple[str, ...] = ()
 
 
 def read_series(
@@ -56,20 +59,49 @@ def read_series(
     beginning = log.experiment(begin).id if begin is not None else None
     sessions = _sessions(log, summaries, beginning)
     adoptions = _with_commits([_adopted(log, each) for each in log.adoptions_of(chosen)], root)
+    series = series_of(sessions, adoptions, begin=beginning)
+    known = {summary.id: summary for summary in summaries}
+    beside = [each for each in beginnings if each.series is not None and each.series != chosen]
+    counted = [series.begins, *(iteration.session for iteration in series.iterations)]
+    parts = _parts(log, [known[each.experiment] for each in counted], beside)
+    of_parts = {each.series for each in beside if each.id in parts}
     return StoredSeries(
-        series=series_of(sessions, adoptions, begin=beginning),
-        summaries={summary.id: summary for summary in summaries},
-        others=tuple(_newest_of_others(beginnings, chosen).values()),
+        series=series,
+        summaries=known,
+        others=tuple(_newest_of([each for each in beside if each.series not in of_parts]).values()),
+        parts=parts,
     )
 
 
-def _newest_of_others(beginnings: Sequence[ExperimentSummary], chosen: str) -> dict[str, str]:
+def _newest_of(experiments: Sequence[ExperimentSummary]) -> dict[str, str]:
     """Ids by series, newest first."""
     found: dict[str, str] = {}
-    for each in beginnings:
-        if each.series is not None and each.series != chosen:
-            found.setdefault(each.series, each.id)
+    for each in experiments:
+        found.setdefault(str(each.series), each.id)
     return found
+
+
+def _parts(
+    log: ExperimentLog, counted: Sequence[ExperimentSummary], beside: Sequence[ExperimentSummary]
+) -> tuple[str, ...]:
+    """Those beside that measured the rest of what one that counts measured a part of, oldest first."""
+    found: set[str] = set()
+    for each in dict.fromkeys(counted):
+        alike = [other for other in beside if (other.mode, other.commit) == (each.mode, each.commit)]
+        if alike:
+            found.update(other_parts(_part(log, each), (_part(log, other) for other in alike)))
+    return tuple(each.id for each in reversed(beside) if each.id in found)
+
+
+def _part(log: ExperimentLog, summary: ExperimentSummary) -> Part:
+    return part_of(
+        log.conditions_of(summary.id),
+        log.options_of(summary.id),
+        experiment=summary.id,
+        mode=summary.mode,
+        commit=summary.commit,
+        dirty=summary.dirty,
+    )
 
 
 def _remedy(newest: ExperimentSummary | None) -> str:

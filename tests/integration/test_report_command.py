@@ -288,6 +288,25 @@ def test_other_series_are_named(suite, ask):
     assert "are of different series" in said
 
 
+def test_a_part_of_a_suite_says_so(suite, ask):
+    """What shards measured in the same store: other cases under the same conditions; not what differs."""
+    suite.run("--promptune-baseline", "-k", "c00 or c01")
+    first = suite.run("--promptune-compare", "-k", "c00 or c01").json["experiment"]["id"]
+    assert "part of a suite" not in ask("report", "--out", "-")
+    other = suite.run("--promptune-compare", "-k", "c02 or c03").json["experiment"]["id"]
+    suite.run("--promptune-compare", "-k", "c04", "--promptune-runs=2")
+    suite.run("--promptune-compare", "-k", "c01 or c05")
+    suite.run("--promptune-compare", "-k", "c06", "--promptune-against=held-out")
+    text = ask("report", "--out", "-")
+    assert (
+        "**This is a part of a suite**: other sessions measured other cases of the same tests under the same "
+        f"conditions, as shards do (`{other}`), and none" in text
+    )
+    assert f"`{other}`" not in next(line for line in text.splitlines() if "The log has other series" in line)
+    assert f"`{first}`" in ask("report", "--out", "-", "--series", other)
+    assert "テスト全体の一部" in ask("report", "--lang", "ja", "--out", "-")
+
+
 def test_several_apps(suite, ask):
     """Each has a table of its own, and the report says that there are several."""
     other = TESTS.replace('app="bot"', 'app="second"').replace('metric="answer"', 'metric="reply"')
@@ -359,7 +378,7 @@ def test_the_report_says_where_its_numbers_are_from(suite, ask):
     id_ = adopt(suite, "kind")
     text = ask("report", "--out", "-")
     assert f"| `{compared['conditions']['cases']}` |" in text
-    assert f"| `{compared['conditions']['tests']}`, `conftest.py sha256:" in text
+    assert f", `test_bot.py {compared['conditions']['tests']}` |" in text
     before, after = sha256("Answer."), sha256("Be kind. Answer.")
     assert f"| `ask.j2 {before}` | `ask.j2 {after}` |" in text
     assert "```\nAnswer.\n```" in text

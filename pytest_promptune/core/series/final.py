@@ -56,6 +56,7 @@ RemarkKind = Literal[
     "interrupted",
     "earlier",
     "other_series",
+    "parts",
     "times_not_comparable",
     "only_initial",
     "only_final",

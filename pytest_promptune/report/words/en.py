@@ -209,6 +209,9 @@ WORDS: Mapping[str, str] = {
     "m_earlier": "The series has earlier baselines ({count}); this report begins with the newest one. All of it: "
     "{command}.",
     "m_other_series": "The log has other series, on other apps or cases. Ask for one by an experiment of its own, with `--series`: {experiments}.",
+    "m_parts": "**This is a part of a suite**: other sessions measured other cases of the same tests under the same "
+    "conditions, as shards do ({experiments}), and none of their cases is in this report. For one over all of them, measure the "
+    "suite in one session; `pytest-promptune merge` compares and gates the results files of the parts.",
     "m_times_not_comparable": "Latencies were measured with {before} samples in flight at first and {after} at the "
     "end: they are not comparable, and stand side by side without a verdict.",
     "m_only_initial": "Measured at the beginning only: {metrics}.",
