@@ -140,7 +140,7 @@ class Measurements:
             change["target"]: change["before"]
             for view in views
             for change in view["changes"]
-            if change["kind"] == "node" and change["before"] is not None
+            if change["kind"] == "node" and change["what"] == "prompt" and change["before"] is not None
         }
         fingerprint = conditions.get("variants", {}).get(name)
         same = next((each for each in self._resolutions(olds) if each.fingerprint == fingerprint), None)
