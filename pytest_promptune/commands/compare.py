@@ -63,10 +63,13 @@ def _compare(arguments: argparse.Namespace) -> Answer:
     from pytest_promptune.outputs import annotation_lines
     from pytest_promptune.stored.compared import lines_of, to_json
     from pytest_promptune.stored.comparing import Wishes, compare
-    from pytest_promptune.stored.sides import side_of
+    from pytest_promptune.stored.sides import completed, side_of
 
     before = side_of(reference, label="A {variant}")  # the other one is being read
-    now = side_of(next(records), label="B {variant}")
+    candidate = next(records)
+    if reference.summary.status != "finished":
+        before = side_of(completed(reference, candidate), label="A {variant}")
+    now = side_of(completed(candidate, reference), label="B {variant}")
     described = bool(arguments.report or arguments.json)
     found = compare(before, now, Wishes(settings=settings, gate=arguments.gate, described=described))
     written = _written(arguments, found.view, settings, root)

@@ -45,8 +45,15 @@ class Circumstances:
     errored: int = 0
     missing: int = 0
     seconds: float | None = None
+    #: Of the session; ``None`` where it has none yet, or was killed.
+    exit_code: int | None = None
     promptune: str = ""
     python: str = ""
+
+    @property
+    def is_cut_off(self) -> bool:
+        """The session came to no conclusion of its own; one whose budget was spent did."""
+        return self.status != "finished" and self.exit_code not in (0, 1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from pytest_promptune.core.circumstances import Circumstances
 from pytest_promptune.core.display import some
 from pytest_promptune.core.sides import Measured, measured_as
 from pytest_promptune.core.tally import tally
+from pytest_promptune.core.unmeasured import with_unmeasured
 from pytest_promptune.core.values import dataclass
 from pytest_promptune.stored.reading import Record
 
@@ -34,6 +36,19 @@ def side_of(record: Record, *, label: str) -> Stored:
         document=record.document,
         absent=_absent(record.document, measured),
     )
+
+
+def completed(record: Record, beside: Record) -> Record:
+    """The record with what its session did not get to as missing samples, where it ended early."""
+    if record.summary.status == "finished":
+        return record
+    results = with_unmeasured(
+        record.results,
+        beside.results,
+        cases=_texts(record.conditions.get("cases")),
+        runs=record.conditions.get("runs") or {},
+    )
+    return replace(record, results=results)
 
 
 def _absent(document: Mapping[str, Any], measured: Measured) -> tuple[str, ...]:
@@ -77,6 +92,7 @@ def _circumstances(record: Record, measured: Measured) -> Circumstances:
         errored=counts.errored,
         missing=counts.missing,
         seconds=summary.seconds,
+        exit_code=summary.exit_code,
         promptune=summary.promptune,
         python=summary.python,
     )

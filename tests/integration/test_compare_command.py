@@ -210,6 +210,31 @@ def test_an_interrupted_experiment_says_so(bot, ask):
     assert "ended early: compared is what it had measured" in text
 
 
+@pytest.mark.parametrize("side", ["A", "B"])
+def test_an_interrupted_experiment_passes_no_gate(bot, ask, side):
+    """What it had planned is missing, so that nothing is told by the rest; `--gate` is not green over it."""
+    whole = bot.run().json["experiment"]["id"]
+    part = bot.run().json["experiment"]["id"]
+    with sqlite3.connect(bot.path / ".promptune" / "promptune.db") as log:
+        log.execute("PRAGMA foreign_keys = ON")
+        which = "experiment = (SELECT experiment FROM promptune_experiments WHERE id = ?)"
+        early = f"{which} AND case_id > 'c03'"
+        assert log.execute(f"DELETE FROM promptune_results WHERE {early}", [part]).rowcount
+        cut = "status = 'interrupted', exit_code = 2"
+        log.execute(f"UPDATE promptune_experiments SET {cut} WHERE id = ?", [part])
+    sides = (whole, part) if side == "B" else (part, whole)
+    text = " ".join(ask("compare", *sides, "--gate", code=1).split())
+    assert f"Experiment {part} ended early: the gate needs a finished one." in text
+    assert "pytest --promptune-resume" in text
+    answer = json.loads(ask("compare", *sides, "--json"))
+    row = next(row for row in answer["comparisons"] if row["metric"] == "test_answer")
+    assert row["verdict"] == "inconclusive"
+    assert "missing" in row["reason"]
+    with sqlite3.connect(bot.path / ".promptune" / "promptune.db") as log:
+        log.execute("UPDATE promptune_experiments SET exit_code = 0 WHERE id = ?", [part])
+    assert "the gate needs" not in ask("compare", *sides, "--gate")
+
+
 def test_outputs_are_not_read(bot, ask):
     """Whatever stands there: the comparison needs scores alone."""
     first, second = (bot.run().json["experiment"]["id"] for _ in range(2))
