@@ -271,6 +271,24 @@ def test_a_report_may_be_html_and_github_gets_its_summary(bot, ask, monkeypatch)
     assert f"Experiment {first} (A) and {second} (B)" in told
 
 
+def test_html_reports_have_the_answers_of_both_sides(bot, ask):
+    """Side by side under their names; for Markdown none is read."""
+    first, second = (bot.run(miss=miss).json["experiment"]["id"] for miss in ("", "c01"))
+    path = bot.path / "compared.html"
+    ask("compare", first, second, f"--report={path}")
+    page = path.read_text(encoding="utf-8")
+    data = json.loads(page.split('id="data">', 1)[1].split("</script>", 1)[0])
+    assert data["variants"] == ["A current", "B current"]
+    case = next(each for each in data["cases"] if each["id"] == "c01")
+    of_sides = [{data["texts"][s[9]] for s in case["samples"] if s[0] == side} for side in (0, 1)]
+    assert [len(outputs) for outputs in of_sides] == [1, 1]
+    assert of_sides[0] != of_sides[1]
+    assert "missed" in case["marks"]
+    with sqlite3.connect(bot.path / ".promptune" / "promptune.db") as log:
+        log.execute("UPDATE promptune_outputs SET output = 'broken'")
+    ask("compare", first, second, f"--report={bot.path / 'compared.md'}")
+
+
 def test_errored_everywhere_fails_the_gate(bot, ask):
     """An app that never answered has passed nothing."""
     first = bot.run().json["experiment"]["id"]
