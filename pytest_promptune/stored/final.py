@@ -19,6 +19,7 @@ from pytest_promptune.core.series.changes import (
     goal_changes,
     metric_changes,
     node_changes,
+    suggested_cases,
 )
 from pytest_promptune.core.series.final import (
     FinalReport,
@@ -32,7 +33,7 @@ from pytest_promptune.core.series.final import (
 from pytest_promptune.core.series.model import Iteration, Point, Series
 from pytest_promptune.core.series.progress import progress
 from pytest_promptune.core.series.recommending import Findings, recommend
-from pytest_promptune.core.series.rows import Mean, change_from, comparison_from, mean_from, node_from
+from pytest_promptune.core.series.rows import Mean, change_from, comparisons_from, mean_from, node_from
 from pytest_promptune.core.sides import Beside, beside
 from pytest_promptune.core.values import dataclass
 from pytest_promptune.core.view import NodeRow
@@ -175,6 +176,7 @@ class _Gathering:
             goals_path=self.goals.path if self.goals else None,
             goals_needed=self.goals.rule.needed if self.goals else None,
             cases=case_changes(self.beside.rows) if self.beside else (),
+            suggested_cases=None if self.is_changed else suggested_cases(iterations),
             nodes=nodes,
             iterations=iterations,
             progress=progress(self.series, metrics, goals, self._means),
@@ -211,6 +213,7 @@ class _Gathering:
             adopted=iteration.adopted,
             suggested=decision.get("action"),
             suggested_variant=decision.get("variant"),
+            reason=str(decision.get("reason") or ""),
         )
 
     def _means(self, point: Point) -> Mapping[tuple[str, str], Mean]:
@@ -303,7 +306,7 @@ def _understood(read_part: Any, document: Mapping[str, Any], which: Any, experim
 
 def _tried(document: Mapping[str, Any], names: Sequence[str]) -> tuple[Tried, ...]:
     about = {each["name"]: each for each in document.get("variants", ())}
-    rows = [comparison_from(each) for each in document.get("comparisons", ())]
+    rows = comparisons_from(document)
     return tuple(
         Tried(
             name=name,

@@ -174,6 +174,9 @@ def test_nothing_adopted_yet(suite, ask):
     suite.run("--promptune-compare")
     text = ask("report", "--out", "-")
     assert "No variant was adopted yet" in text
+    assert "These are the cases of `kind` beside `current` in iteration 1" in text
+    assert "Improved: 4, kept: 4, degraded: 0" in text
+    assert "In the words of the session: “kind is better in answer and worse in no metric" in text
     assert "**Decision: nothing was adopted. Suggested: adopt `kind`.**" in text
     assert "1. **Adopt `kind`**: it was better in iteration 1 (answer 50.0 % → 100.0 %)." in text
     assert "Run `pytest-promptune adopt kind`." in text

@@ -140,6 +140,15 @@ class CaseChanges:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SuggestedCases:
+    """What became of the cases with a variant that was suggested and not adopted, beside `current`."""
+
+    iteration: int
+    variant: str
+    cases: tuple[CaseChanges, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class NodeChange:
     """One node of an app before and after; ``None`` where it didn't run."""
 
@@ -203,6 +212,8 @@ class IterationReport:
     #: What the session suggested: ``adopt``, ``continue``, …; and which variant.
     suggested: str | None = None
     suggested_variant: str | None = None
+    #: Why, in the words of the session.
+    reason: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -267,6 +278,8 @@ class FinalReport:
     goals_path: str | None = None
     goals_needed: int | None = None
     cases: tuple[CaseChanges, ...] = ()
+    #: While the present state is the starting point: of the newest variant that was to be adopted.
+    suggested_cases: SuggestedCases | None = None
     nodes: tuple[NodeChange, ...] = ()
     iterations: tuple[IterationReport, ...] = ()
     #: Templates alone: the log has no prompt that stands in Python source.

@@ -85,8 +85,9 @@ def values(report: FinalReport, w: Words) -> dict[str, Any]:
         "prompts_note": tracing.prompts_note(report, w),
         "start": _start(report, w),
         "iterations": [_iteration(each, report, w) for each in report.iterations],
-        "cases": [_cases(each, report, w) for each in report.cases if _has_changes(each)],
+        "cases": [_cases(each, report, w) for each in _shown_cases(report) if _has_changes(each)],
         "cases_same": _same_cases(report, w),
+        "cases_about": _about_cases(report, w),
         "nodes": tables.node_table(report.nodes, report, w),
         "plots": (),
         "plots_hint": "",
@@ -203,6 +204,7 @@ def _iteration(each: IterationReport, report: FinalReport, w: Words) -> dict[str
         "table": table,
         "changes": [_changes(tried, w) for tried in each.tried],
         "decision": _decision(each, w),
+        "reason": w("reason", reason=each.reason) if each.reason and each.adopted is None else "",
     }
 
 
@@ -301,12 +303,24 @@ def _decision(each: IterationReport, w: Words) -> list[Markup]:
 # -- cases and recommendations -----------------------------------------------------------------------
 
 
+def _shown_cases(report: FinalReport) -> Sequence[CaseChanges]:
+    return report.suggested_cases.cases if report.suggested_cases else report.cases
+
+
+def _about_cases(report: FinalReport, w: Words) -> Markup | str:
+    """Which states are compared case by case where there is no final one, or why none are."""
+    found = report.suggested_cases
+    if found is not None:
+        return w("cases_suggested", iteration=found.iteration, variant=found.variant)
+    return w("cases_none") if report.iterations and not report.is_changed else ""
+
+
 def _has_changes(found: CaseChanges) -> bool:
     return found.count("kept") < len(found.cases)
 
 
 def _same_cases(report: FinalReport, w: Words) -> Markup | str:
-    same = [tables.name_of(each.name, report, w) for each in report.cases if not _has_changes(each)]
+    same = [tables.name_of(each.name, report, w) for each in _shown_cases(report) if not _has_changes(each)]
     return w("cases_same", metrics=Markup(w.plain("list")).join(same)) if same else ""
 
 
@@ -315,7 +329,7 @@ def _cases(found: CaseChanges, report: FinalReport, w: Words) -> dict[str, Any]:
     told = [w("cases_counts", confirmed=found.confirmed, **counts)]
     if unknown := found.count("unknown"):
         told.append(w("cases_unknown", unknown=unknown))
-    table = tables.case_table(found, w)
+    table = tables.case_table(found, w, is_final=report.is_changed)
     is_folded = len(table.rows) > _UNFOLDED
     return {
         "title": tables.name_of(found.name, report, w),
@@ -346,7 +360,7 @@ def _method(report: FinalReport, w: Words) -> Iterable[Markup]:
         kinds = {row.name.kind for row in compared}
         yield from (w(f"w_{kind}") for kind in _KINDS if kind in kinds)
         yield w("w_adjusted")
-    if report.cases:
+    if _shown_cases(report):
         yield w("w_cases")
     if report.start.experiment != report.present.experiment:
         yield w("w_apart")

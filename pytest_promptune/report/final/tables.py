@@ -284,8 +284,14 @@ def _tried_row(tried: Tried, row: ComparisonRow, told: str, w: Words) -> tuple[s
 # -- cases -----------------------------------------------------------------------------------------
 
 
-def case_table(found: CaseChanges, w: Words) -> Table:
-    """Case by case, changed ones first; of many the kept ones are only counted."""
+def case_table(found: CaseChanges, w: Words, *, is_final: bool = True) -> Table:
+    """Case by case, changed ones first; of many the kept ones are only counted.
+
+    Args:
+        found: what became of them.
+        w: words.
+        is_final: they are those of the initial and final state, and not of a variant beside `current`.
+    """
     order = ("degraded", "improved", "unknown", "kept")
     cases = sorted(found.cases, key=lambda each: (order.index(each.verdict), not each.confirmed))
     is_long = len(cases) > MOST_CASES
@@ -299,7 +305,8 @@ def case_table(found: CaseChanges, w: Words) -> Table:
         moved = change(found.name, each.before, each.after)
         rows.append((code(each.case), *(w.units(cell) for cell in (*cells, moved)), told))
     notes = (w("cases_kept", kept=found.count("kept")),) if len(shown) < len(cases) else ()
-    header = (w("c_case"), w("c_initial"), w("c_final"), w("c_change"), w("c_result"))
+    sides = ("c_initial", "c_final") if is_final else ("c_reference", "c_candidate")
+    header = tuple(w(key) for key in ("c_case", *sides, "c_change", "c_result"))
     return Table(title=label(found.name), header=header, rows=tuple(rows), notes=notes)
 
 

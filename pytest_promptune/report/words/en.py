@@ -148,6 +148,7 @@ WORDS: Mapping[str, str] = {
     "decided_nothing": "Decision: nothing was adopted.",
     "suggested": "Suggested: {action}.",
     "suggested_variant": "Suggested: {action} {variant}.",
+    "reason": "In the words of the session: “{reason}”",
     "action_record": "record a baseline",
     "action_adopt": "adopt",
     "action_continue": "continue",
@@ -157,6 +158,10 @@ WORDS: Mapping[str, str] = {
     # cases
     "cases_counts": "Improved: {improved}, kept: {kept}, degraded: {degraded} (more than chance: {confirmed}).",
     "cases_unknown": "Not comparable: {unknown}.",
+    "cases_suggested": "Nothing was adopted, so that there is no final state. These are the cases of {variant} beside "
+    "`current` in iteration {iteration}, which suggested to adopt it.",
+    "cases_none": "Nothing was adopted, and no session suggested to adopt a variant: there is no final state to compare "
+    "with the initial one case by case.",
     "cases_same": "No case changed in: {metrics}.",
     "show_diff": "Show the diff ({lines} lines)",
     "cases_kept": "Cases that were kept are not shown: {kept}.",

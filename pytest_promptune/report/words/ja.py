@@ -147,6 +147,7 @@ WORDS: Mapping[str, str] = {
     "decided_nothing": "決定: 採用なし。",
     "suggested": "提案: {action}。",
     "suggested_variant": "提案: {variant} の{action}。",
+    "reason": "セッションの記録（原文）: 「{reason}」",
     "action_record": "ベースラインの記録",
     "action_adopt": "採用",
     "action_continue": "継続",
@@ -156,6 +157,9 @@ WORDS: Mapping[str, str] = {
     # cases
     "cases_counts": "改善 {improved} 件、維持 {kept} 件、悪化 {degraded} 件（うち統計的に確認された変化 {confirmed} 件）。",
     "cases_unknown": "比較不能 {unknown} 件。",
+    "cases_suggested": "何も採用されていないため、最終状態はない。以下は、{variant} の採用を提案したイテレーション {iteration} での、"
+    "`current` と {variant} のケースごとの比較。",
+    "cases_none": "何も採用されておらず、採用を提案したセッションもないため、初期状態とケースごとに比較する最終状態はない。",
     "cases_same": "どのケースにも変化がなかった指標: {metrics}。",
     "show_diff": "差分を表示（{lines} 行）",
     "cases_kept": "維持された {kept} 件のケースは省略。",

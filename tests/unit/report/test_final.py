@@ -18,7 +18,13 @@ from pytest_promptune.core.casebook import MARKS
 from pytest_promptune.core.circumstances import What
 from pytest_promptune.core.model import Change
 from pytest_promptune.core.results import GRAVEST
-from pytest_promptune.core.series.final import RecommendationKind, RemarkKind, Unjudged, UnjudgedGoal
+from pytest_promptune.core.series.final import (
+    RecommendationKind,
+    RemarkKind,
+    SuggestedCases,
+    Unjudged,
+    UnjudgedGoal,
+)
 from pytest_promptune.report.final.json import to_json
 from pytest_promptune.report.final.markdown import render_final
 from pytest_promptune.report.markdown import Picture
@@ -334,6 +340,32 @@ def test_cases_are_counted_and_listed():
     text = render_final(finals.report(cases=(finals.cases(60),)))
     assert "`K000`" not in text
     assert "Cases that were kept are not shown: 58." in text
+
+
+def test_the_reason_of_a_suggestion_is_told():
+    """As the session gave it, where nothing was adopted; what was adopted needs none."""
+    given = {"suggested": "plateau", "reason": "Nothing *moved*."}
+    made = replace(finals.report(), iterations=(finals.iteration(adopted=None, **given),))
+    text = render_final(made)
+    assert (
+        "**Decision: nothing was adopted. Suggested: plateau.**\n\n"
+        "In the words of the session: “Nothing \\*moved\\*.”\n" in text
+    )
+    assert "In the words" not in render_final(replace(made, iterations=(finals.iteration(**given),)))
+
+
+def test_cases_of_a_variant_that_was_suggested():
+    """Where nothing was adopted: beside `current`; where nothing was suggested, that is said."""
+    suggested = SuggestedCases(iteration=2, variant="new", cases=(finals.cases(),))
+    made = replace(finals.beginning(), iterations=(finals.iteration(adopted=None),))
+    text = render_final(replace(made, suggested_cases=suggested))
+    about = "These are the cases of `new` beside `current` in iteration 2, which suggested to adopt it."
+    assert about in text
+    assert "| Case | Before | After | Change | Result |" in text
+    assert "Improved: 1, kept: 1, degraded: 1" in text
+    text = render_final(made)
+    assert "## Cases\n\nNothing was adopted, and no session suggested to adopt a variant" in text
+    assert "## Cases" not in render_final(finals.beginning())
 
 
 def test_metrics_without_any_change_are_only_named():
