@@ -10,6 +10,7 @@ from typing import Any
 from pytest_promptune.adopted_commits import find_commits, lost_commits
 from pytest_promptune.core.checks import APP_METRICS
 from pytest_promptune.core.codec import sha256
+from pytest_promptune.core.display import count
 from pytest_promptune.core.errors import StoreError
 from pytest_promptune.core.model import CURRENT
 from pytest_promptune.core.series.building import series_of
@@ -21,6 +22,10 @@ from pytest_promptune.store.log import Adoption, ExperimentLog, ExperimentSummar
 #: Experiments that are looked through for the newest series, and for others beside it.
 _MOST = 500
 _BEGINNINGS = ("baseline", "compare")
+_RECORD = (
+    "record a baseline with pytest --promptune-baseline, then compare variants with pytest "
+    "--promptune-compare."
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,7 +59,7 @@ def read_series(
     """
     newest = list(log.history(_MOST))
     beginnings = [summary for summary in newest if _may_begin(summary)]
-    chosen = _chosen(log, beginnings, of, begin, _remedy(newest[0] if newest else None))
+    chosen = _chosen(log, beginnings, of, begin, _remedy(newest))
     summaries = log.series_of(chosen)
     beginning = log.experiment(begin).id if begin is not None else None
     sessions = _sessions(log, summaries, beginning)
@@ -104,18 +109,20 @@ def _part(log: ExperimentLog, summary: ExperimentSummary) -> Part:
     )
 
 
-def _remedy(newest: ExperimentSummary | None) -> str:
-    """What makes a series begin: going on with what ended early, as its samples are there, or a baseline."""
-    if newest is not None and newest.status == "interrupted" and newest.samples and newest.replay_of is None:
-        option = f" --promptune-{newest.mode}" if newest.mode in _BEGINNINGS else ""
-        return (
-            f"experiment {newest.id} ended early. Go on with it with pytest --promptune-resume{option}, and "
-            "else as you ran it."
-        )
-    return (
-        "record a baseline with pytest --promptune-baseline, then compare variants with pytest "
-        "--promptune-compare."
-    )
+def _remedy(newest: Sequence[ExperimentSummary]) -> str:
+    """Why no series began, and what makes one begin: going on with what has samples, or a baseline."""
+    measured = [each for each in newest if each.replay_of is None and each.samples]
+    if measured and measured[0].status == "running":
+        return f"experiment {measured[0].id} runs still. Wait for its end."
+    for each in measured:
+        if each.status == "interrupted":
+            option = f" --promptune-{each.mode}" if each.mode in _BEGINNINGS else ""
+            return (
+                f"experiment {each.id} ended early, with {count(each.samples, 'sample')} in the log. Go on "
+                f"with it with pytest --promptune-resume{option}, and else as you ran it."
+            )
+    why = "only checks were measured" if measured else "nothing was measured"
+    return f"{why}; {_RECORD}"
 
 
 def _may_begin(summary: ExperimentSummary) -> bool:
@@ -144,12 +151,9 @@ def _chosen(
         return str(asked[0].series)
     known = [each for each in beginnings if each.series is not None]
     if not known:
-        why = (
-            "the experiments are of an older version, without series"
-            if beginnings
-            else "nothing was measured"
-        )
-        raise StoreError(f"There is nothing to report yet ({why}): {remedy}")
+        if beginnings:
+            remedy = f"the experiments are of an older version, without series; {_RECORD}"
+        raise StoreError(f"There is nothing to report yet: {remedy}")
     recorded = {each.series for each in known if each.mode == "baseline"}
     return str(next((each.series for each in known if each.series in recorded), known[0].series))
 

@@ -258,7 +258,7 @@ def test_sessions_that_do_not_count(suite, ask):
         log.execute("UPDATE promptune_experiments SET status = 'interrupted' WHERE id = ?", [id_])
     text = ask("report", "--out", "-")
     assert "Iterations: 0." in text
-    assert f"Ended early, and not counted: `{id_}`." in text
+    assert f"Ended early, and not counted: `{id_}`. `pytest --promptune-resume`" in text
 
 
 def test_a_baseline_that_was_interrupted(suite, ask):
@@ -267,13 +267,28 @@ def test_a_baseline_that_was_interrupted(suite, ask):
     with sqlite3.connect(suite.path / ".promptune" / "promptune.db") as log:
         log.execute("UPDATE promptune_experiments SET status = 'interrupted'")
     said = ask("report", code=2)
-    assert f"experiment {id_} ended early. Go on with it with pytest --promptune-resume " in said
+    assert "nothing was measured" not in said
+    assert f"experiment {id_} ended early, with 24 samples in the log. Go on with it with pytest" in said
     assert "--promptune-resume --promptune-baseline" in said
     with sqlite3.connect(suite.path / ".promptune" / "promptune.db") as log:
         log.execute("UPDATE promptune_experiments SET samples = 0")
     said = ask("report", code=2)
     assert "promptune-resume" not in said
-    assert "record a baseline with pytest --promptune-baseline" in said
+    assert "nothing was measured; record a baseline with pytest --promptune-baseline" in said
+
+
+def test_a_killed_baseline_before_a_check(suite, ask):
+    """It is named although it isn't the newest; a session that runs still is waited for."""
+    id_ = suite.record().json["experiment"]["id"]
+    with sqlite3.connect(suite.path / ".promptune" / "promptune.db") as log:
+        log.execute("UPDATE promptune_experiments SET status = 'interrupted'")
+    suite.run()
+    said = ask("report", code=2)
+    assert f"experiment {id_} ended early" in said
+    assert "pytest --promptune-resume --promptune-baseline" in said
+    with sqlite3.connect(suite.path / ".promptune" / "promptune.db") as log:
+        log.execute("UPDATE promptune_experiments SET mode = 'check', status = 'finished'")
+    assert "only checks were measured" in ask("report", code=2)
 
 
 def test_other_series_are_named(suite, ask):

@@ -210,7 +210,8 @@ WORDS: Mapping[str, str] = {
     "m_partial_strayed": "**The app's prompts changed after the final state was measured**, and only some of the metrics "
     "were measured since: {experiments}. Measure all of them to have the app as it stands now.",
     "m_running": "Still running, and not counted: {experiments}.",
-    "m_interrupted": "Ended early, and not counted: {experiments}.",
+    "m_interrupted": "Ended early, and not counted: {experiments}. `pytest --promptune-resume`, and else as it was run, goes on with "
+    "the newest one.",
     "m_earlier": "The series has earlier baselines ({count}); this report begins with the newest one. All of it: "
     "{command}.",
     "m_other_series": "The log has other series, on other apps or cases. Ask for one by an experiment of its own, with `--series`: {experiments}.",

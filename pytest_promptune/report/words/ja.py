@@ -207,7 +207,7 @@ WORDS: Mapping[str, str] = {
     "m_partial_strayed": "**最終状態の測定後に、アプリのプロンプトが変更されている**。その後は一部の指標しか測定されていない: "
     "{experiments}。現在のアプリを報告するには、すべての指標を測定する。",
     "m_running": "実行中のため集計対象外: {experiments}。",
-    "m_interrupted": "途中で終了したため集計対象外: {experiments}。",
+    "m_interrupted": "途中で終了したため集計対象外: {experiments}。最新のものは、同じ条件に `pytest --promptune-resume` を付けると再開できる。",
     "m_earlier": "このシリーズにはより古いベースラインが {count} 件あり、本報告は最新のものから始まる。全体を見るには: "
     "{command}。",
     "m_other_series": "ログには別のアプリまたはケースのシリーズもある。報告するには、そのシリーズの実験を `--series` に指定する: {experiments}。",
