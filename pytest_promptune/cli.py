@@ -7,6 +7,7 @@ import argparse
 import json
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, TextIO
 
 from pytest_promptune.commands import COMMANDS, GROUPS
@@ -24,6 +25,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return done.code if isinstance(done.code, int) else 2
     command: Command = arguments.command
     try:
+        if getattr(arguments, "root", "") is None:
+            arguments.root = str(_usual_root())
         answer = command.run(arguments)
     except PromptuneError as error:
         if arguments.json is True:
@@ -39,6 +42,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     else:
         _write(sys.stdout, "\n".join([*map(harmless, answer.text.split("\n")), *answer.annotations]))
     return answer.status
+
+
+def _usual_root() -> Path:
+    """The root that pytest would have here, so that both read the same ini file and the same log."""
+    from pytest_promptune.ini_files import root_from
+
+    return root_from(Path.cwd())
 
 
 def _say(command: Command, text: str) -> None:

@@ -86,6 +86,24 @@ def find_ini(root: Path) -> tuple[Path, Mapping[str, Any]]:
     return root, {}
 
 
+def root_from(folder: Path) -> Path:
+    """The root that pytest has when it is run in a folder without arguments.
+
+    As its documentation says: the nearest folder, here or above, with an ini file that counts; else with a
+    ``pyproject.toml``; else with a ``setup.py``; else this one.
+
+    Raises:
+        SettingsError: when one of these files can't be read.
+    """
+    upwards = (folder, *folder.parents)
+    for each in upwards:
+        for name, section_of in _INI_FILES:
+            if (each / name).is_file() and section_of(each / name) is not None:
+                return each
+    others = (each for name in ("pyproject.toml", "setup.py") for each in upwards if (each / name).is_file())
+    return next(others, folder)
+
+
 def _toml(path: Path) -> Mapping[str, Any] | None:
     try:
         content = tomllib.loads(path.read_text(encoding="utf-8"))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from pytest_promptune.commands.model import Answer, Command, as_wide_as_the_terminal
+from pytest_promptune.commands.model import USUAL_ROOT, Answer, Command, as_wide_as_the_terminal
 
 
 def _merge_arguments(parser: argparse.ArgumentParser) -> None:
@@ -31,7 +31,7 @@ def _merge_arguments(parser: argparse.ArgumentParser) -> None:
         help="the gate's rule (default: that of the files, or regression if they ran with the gate off)",
     )
     parser.add_argument(
-        "--root", metavar="DIR", default=".", help="where the tests and their baselines lie (default: here)"
+        "--root", metavar="DIR", help=f"where the tests and their baselines lie (default: {USUAL_ROOT})"
     )
     parser.add_argument(
         "--goals",

@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from pytest_promptune.store.log import ExperimentLog
 
 
+#: Where a command looks that isn't given ``--root``; `cli` fills it in.
+USUAL_ROOT = "that of pytest, run here: the nearest folder with its ini file"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
     """What a command found: `text` for people, `data` for ``--json``."""
@@ -51,7 +55,7 @@ class Command:
 
 def root_argument(parser: argparse.ArgumentParser) -> None:
     """Add ``--root``."""
-    parser.add_argument("--root", metavar="DIR", default=".", help="root of the project (default: here)")
+    parser.add_argument("--root", metavar="DIR", help=f"root of the project (default: {USUAL_ROOT})")
 
 
 def store_argument(parser: argparse.ArgumentParser) -> None:
@@ -115,6 +119,12 @@ def project_root(arguments: argparse.Namespace) -> Path:
     if not root.is_dir():
         raise SettingsError(f"--root: {root.as_posix()} is no folder. Give the root of the project.")
     return root
+
+
+def as_seen_from_here(path: Path) -> str:
+    """`path` relative to the present folder where it is below it."""
+    here = Path.cwd()
+    return (path.relative_to(here) if path.is_relative_to(here) else path).as_posix()
 
 
 def settings_of_project(arguments: argparse.Namespace) -> Settings:

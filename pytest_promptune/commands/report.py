@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from pytest_promptune.commands.model import (
     Answer,
     Command,
+    as_seen_from_here,
     root_argument,
     settings_of_project,
     store_argument,
@@ -102,7 +103,10 @@ def _report(arguments: argparse.Namespace) -> Answer:
     write_text(path, text)
     if not as_html:
         write_plots(path, plots.drawn)
-    told = [f"Written: {arguments.out or usual}", *([str(plots.problem)] if plots.problem else [])]
+    told = [
+        f"Written: {arguments.out or as_seen_from_here(path)}",
+        *([str(plots.problem)] if plots.problem else []),
+    ]
     return Answer(text="\n".join(told), data=to_json(found))
 
 

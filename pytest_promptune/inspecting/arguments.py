@@ -16,7 +16,7 @@ def nodes_arguments(parser: argparse.ArgumentParser) -> None:
         help="the compiled graph, or a function without arguments that gives it, as my_app.graph:graph "
         "(default: ini key promptune_graph, else the graphs of langgraph.json)",
     )
-    parser.add_argument("--root", metavar="DIR", default=".", help="of the project (default: here)")
+    parser.add_argument("--root", metavar="DIR", help="of the project (default: that of pytest, run here)")
     parser.add_argument(
         "--markdown", action="store_true", help="answer in Markdown: all prompts and findings, node by node"
     )

@@ -84,7 +84,7 @@ def _sources(parser: argparse.ArgumentParser) -> None:
         "--variant", metavar="NAME", help="which variant of the experiment (default: the first)"
     )
     parser.add_argument("--store", metavar="URL", help=OPTIONS["store"].help)
-    parser.add_argument("--root", metavar="DIR", default=".", help="of the project (default: here)")
+    parser.add_argument("--root", metavar="DIR", help="of the project (default: that of pytest, run here)")
     parser.add_argument(
         "--metric",
         action="append",
