@@ -40,6 +40,28 @@ def read_case_book(log: ExperimentLog, view: View, *, results: Iterable[Result] 
     return build_case_book(view, known, contents=contents, answers=answers)
 
 
+def read_compared_book(
+    log: ExperimentLog, view: View, sides: Iterable[tuple[str, str]], results: Iterable[Result]
+) -> CaseBook:
+    """Every case with what two sides of a comparison gave; no other samples are read.
+
+    Args:
+        log: that has both.
+        view: what was found; its variants are the names of the sides.
+        sides: experiment and variant of each.
+        results: of both, with the names of the sides in place of those of their variants.
+
+    Raises:
+        StoreError: when the log can't be read.
+    """
+    contents: dict[tuple[str, str], Contents] = {}
+    answers: dict[tuple[Any, ...], Answer] = {}
+    for label, (experiment, variant) in zip(view.experiment.variants, sides, strict=True):
+        contents |= contents_of(log.cases_of(experiment))
+        answers |= _answers(log.samples(experiment, variant=variant), label)
+    return build_case_book(view, results, contents=contents, answers=answers)
+
+
 def read_series_book(log: ExperimentLog, report: FinalReport, *, language: str = "en") -> CaseBook:
     """Every case with what the initial and the final state of a series gave; no other samples are read.
 

@@ -26,6 +26,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         answer = command.run(arguments)
     except PromptuneError as error:
+        if arguments.json is True:
+            _write(sys.stdout, harmless_json(json.dumps({"error": str(error)})))
         _say(command, str(error))
         return command.error_status
     except KeyboardInterrupt:

@@ -25,6 +25,7 @@ from pytest_promptune.core.experiment import Experiment
 from pytest_promptune.core.gate import gate_nodeid
 from pytest_promptune.core.looks import is_clear, told
 from pytest_promptune.core.model import SampleError, Variant
+from pytest_promptune.core.nodes.parameters import with_old_values
 from pytest_promptune.core.plan import Cell, Marks, PlannedItem, cells
 from pytest_promptune.core.planning import expected_decisions
 from pytest_promptune.core.results import Result, SampleFacts
@@ -205,6 +206,13 @@ class Session:
 
     def _shown_variants(self) -> list[Variant]:
         return [self._recording.variant_without_secrets(self._described(each)) for each in self.variants]
+
+    def _measured_variants(self) -> list[Variant]:
+        """With what nodes set of their models before, as the traces of the first variant showed it."""
+        seen = [node for sample in self.samples.looked_at for node in sample.record.nodes]
+        calls = [(node.node, node.ways) for node in seen]
+        variants = self._shown_variants()
+        return [replace(each, changes=with_old_values(each.changes, calls)) for each in variants]
 
     def _baseline(self, module: str) -> Baseline | None:
         if module not in self._baselines:
@@ -461,7 +469,7 @@ class Session:
         return build_view(
             self.settings,
             self._experiment,
-            self._shown_variants(),
+            self._measured_variants(),
             self._conclusion,
             circumstances,
             root=self.root,

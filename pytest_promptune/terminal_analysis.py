@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from pytest_promptune.core.analysis import wording
-from pytest_promptune.core.analysis.model import AnalysisView, OutlierRow
-from pytest_promptune.core.display import clean
+from pytest_promptune.core.analysis.model import AnalysisView, OutlierRow, PriorityRow
+from pytest_promptune.core.display import clean, count
 from pytest_promptune.core.lines import BOLD, DIM, INDENT, Line, line, paragraph, table_lines
 from pytest_promptune.core.nodes.wording import share
 from pytest_promptune.core.view import View
@@ -20,7 +20,10 @@ def analysis(view: View, *, verbosity: int, width: int) -> list[Line]:
     texts = list(_all(found) if verbosity > 0 else _most(found, view.experiment.variants[:1]))
     lines = [each for text in texts for each in paragraph(text, width, indent=INDENT)]
     if verbosity > 0:
-        lines += _matrix(found, width)
+        lines += _matrix(found.priorities, width)
+        lines += paragraph(found.priority_rule, width, DIM, INDENT)
+    elif view.mode == "compare":
+        lines += _first_of_matrix(found.priorities, width)
     return [Line(), line("Analysis", BOLD), *lines] if lines else []
 
 
@@ -59,12 +62,21 @@ def _fences(row: OutlierRow) -> str:
     return f"expected {wording.value(row, max(row.low, 0.0))} to {wording.value(row, row.high)}"
 
 
-def _matrix(found: AnalysisView, width: int) -> list[Line]:
-    if not found.priorities:
+def _matrix(rows: Sequence[PriorityRow], width: int) -> list[Line]:
+    if not rows:
         return []
     cells = [
-        [clean(row.node), share(row.impact), wording.feasibility(row), wording.cost(row)]
-        for row in found.priorities
+        [clean(row.node), share(row.impact), wording.feasibility(row), wording.cost(row)] for row in rows
     ]
-    lines = table_lines(("node", "impact", "feasibility", "cost"), cells, width)
-    return [*lines, *paragraph(found.priority_rule, width, DIM, INDENT)]
+    return table_lines(("node", "impact", "feasibility", "cost"), cells, width)
+
+
+def _first_of_matrix(rows: Sequence[PriorityRow], width: int) -> list[Line]:
+    """A line for each of the first nodes; nothing where there is no choice, or no room for columns."""
+    first = sorted(rows, key=lambda row: -(row.impact or 0.0))[: wording.MOST]
+    lines = _matrix(first, width) if len(rows) > 1 else []
+    if len(lines) != len(first) + 1:
+        return []
+    rest = len(rows) - len(first)
+    more = f"{count(rest, 'more node')}: see the report, or -v"
+    return [*lines, *(paragraph(more, width, indent=INDENT) if rest else ())]

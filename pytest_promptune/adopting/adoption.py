@@ -40,7 +40,7 @@ from pytest_promptune.adopting.values import (
 )
 from pytest_promptune.app_imports import importing
 from pytest_promptune.conditions import timestamp
-from pytest_promptune.core.display import clean_lines
+from pytest_promptune.core.display import clean_lines, some
 from pytest_promptune.core.errors import StoreError, VariantError
 from pytest_promptune.core.gate import named
 from pytest_promptune.core.model import Variant
@@ -242,6 +242,13 @@ class _Work:
         if said := not_shown(measured):
             yield f"{said}{self._where_it_was_shown(measured)}"
         yield from obstacles(measured)
+        if parts := self._measurements.beside(measured):
+            yield (
+                f"Experiment {measured.experiment.id} is one part of a suite: {some(parts)} measured other "
+                "cases of the same tests under the same conditions, as shards do, and their scores would be "
+                f"left out. Compare {self._variant.name} in all cases in one session: pytest "
+                f"--promptune-compare --promptune-variant={self._variant.name}"
+            )
         for other in plan.others:
             where = f"Beside the baseline {other.against}, in experiment {other.experiment.id}"
             yield from (f"{where}: {text}" for text in obstacles(other))

@@ -12,6 +12,7 @@ from pytest_promptune.conditions import tests_hash
 from pytest_promptune.core.codec import sha256
 from pytest_promptune.core.display import clean, count, some
 from pytest_promptune.core.model import CURRENT, Variant
+from pytest_promptune.core.series.parts import Part, other_parts, part_of
 from pytest_promptune.core.series.rows import comparison_from
 from pytest_promptune.core.values import dataclass
 from pytest_promptune.core.view import ComparisonRow
@@ -19,6 +20,8 @@ from pytest_promptune.store.log import ExperimentLog, ExperimentSummary
 
 #: Samples that are looked at for the places of model calls.
 _MOST_SAMPLES = 500
+#: Newest comparisons among which other parts of a suite are looked for.
+_MOST_PARTS = 500
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,6 +95,23 @@ class Measurements:
             if found.id != than.experiment.id and (measured := self._of(found)) is not None:
                 yield measured
 
+    def beside(self, measured: Measured) -> tuple[str, ...]:
+        """Ids of the comparisons that measured other cases of the same tests, as shards of one suite do."""
+        summary = measured.experiment
+        about = (summary.commit, summary.variants)
+        alike = [each for each in self._finished if (each.commit, each.variants) == about]
+        return other_parts(self._part(summary), map(self._part, alike[:_MOST_PARTS]))
+
+    def _part(self, summary: ExperimentSummary) -> Part:
+        return part_of(
+            self._log.conditions_of(summary.id),
+            self._log.options_of(summary.id),
+            experiment=summary.id,
+            mode=summary.mode,
+            commit=summary.commit,
+            dirty=summary.dirty,
+        )
+
     @cached_property
     def _compared(self) -> list[ExperimentSummary]:
         history = self._log.history(None, mode="compare")
@@ -120,7 +140,7 @@ class Measurements:
             change["target"]: change["before"]
             for view in views
             for change in view["changes"]
-            if change["kind"] == "node" and change["before"] is not None
+            if change["kind"] == "node" and change["what"] == "prompt" and change["before"] is not None
         }
         fingerprint = conditions.get("variants", {}).get(name)
         same = next((each for each in self._resolutions(olds) if each.fingerprint == fingerprint), None)

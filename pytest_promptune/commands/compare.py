@@ -19,8 +19,9 @@ from pytest_promptune.commands.model import (
 )
 
 if TYPE_CHECKING:
-    from pytest_promptune.core.view import View
+    from pytest_promptune.core.casebook import CaseBook
     from pytest_promptune.settings import Settings
+    from pytest_promptune.stored.comparing import Compared
     from pytest_promptune.stored.reading import Record
 
 _OPTIONS = ("alpha", "margin", "tolerance", "scope", "strict", "gate_cases")
@@ -63,13 +64,16 @@ def _compare(arguments: argparse.Namespace) -> Answer:
     from pytest_promptune.outputs import annotation_lines
     from pytest_promptune.stored.compared import lines_of, to_json
     from pytest_promptune.stored.comparing import Wishes, compare
-    from pytest_promptune.stored.sides import side_of
+    from pytest_promptune.stored.sides import completed, side_of
 
     before = side_of(reference, label="A {variant}")  # the other one is being read
-    now = side_of(next(records), label="B {variant}")
+    candidate = next(records)
+    if reference.summary.status != "finished":
+        before = side_of(completed(reference, candidate), label="A {variant}")
+    now = side_of(completed(candidate, reference), label="B {variant}")
     described = bool(arguments.report or arguments.json)
     found = compare(before, now, Wishes(settings=settings, gate=arguments.gate, described=described))
-    written = _written(arguments, found.view, settings, root)
+    written = _written(arguments, found, settings, root)
     text = as_wide_as_the_terminal(lines_of, found, verbosity=arguments.verbose, gate=arguments.gate)
     return Answer(
         text="\n".join([text, *written]),
@@ -115,7 +119,7 @@ def _settings(arguments: argparse.Namespace) -> Settings:
     return replace(settings, **typed)
 
 
-def _written(arguments: argparse.Namespace, view: View, settings: Settings, root: Path) -> list[str]:
+def _written(arguments: argparse.Namespace, found: Compared, settings: Settings, root: Path) -> list[str]:
     """Write the report that is asked for, and the summary of a GitHub job; lines that say so."""
     from dataclasses import replace
 
@@ -124,12 +128,29 @@ def _written(arguments: argparse.Namespace, view: View, settings: Settings, root
     report = (str(Path(arguments.report).resolve()),) if arguments.report else ()
     lines = [f"Written: {arguments.report}"] if arguments.report else []
     try:
-        write_outputs(view, replace(settings, report=report, json=None), root=root)
+        write_outputs(
+            found.view,
+            replace(settings, report=report, json=None),
+            root=root,
+            book=partial(_book, found, settings, root),
+        )
     except OutputError as error:
         if error.is_file_missing:
             raise
         lines.append(str(error))
     return lines
+
+
+def _book(found: Compared, settings: Settings, root: Path) -> CaseBook:
+    """The answers of both sides, for HTML alone."""
+    from pytest_promptune.case_books import read_compared_book
+    from pytest_promptune.store.log import ExperimentLog, locate_existing
+
+    both = (found.reference, found.candidate)
+    sides = [(side.circumstances.experiment, side.circumstances.variant) for side in both]
+    results = [result for side in both for result in side.measured.experiment.results]
+    with ExperimentLog(locate_existing(settings.store, root=root)) as log:
+        return read_compared_book(log, found.view, sides, results)
 
 
 COMMAND = Command(

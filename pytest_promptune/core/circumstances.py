@@ -36,14 +36,24 @@ class Circumstances:
     #: Hashes of test modules and their ``conftest.py``, by path; of the app's own prompts, by name.
     tests: Mapping[str, str] = field(default_factory=dict)
     prompts: Mapping[str, str] = field(default_factory=dict)
+    #: One hash of all its cases, and one of the tests, as ``--promptune-json`` has them.
+    hash_of_cases: str = ""
+    hash_of_tests: str = ""
     runs: int = 0
     cases: int = 0
     samples: int = 0
     errored: int = 0
     missing: int = 0
     seconds: float | None = None
+    #: Of the session; ``None`` where it has none yet, or was killed.
+    exit_code: int | None = None
     promptune: str = ""
     python: str = ""
+
+    @property
+    def is_cut_off(self) -> bool:
+        """The session came to no conclusion of its own; one whose budget was spent did."""
+        return self.status != "finished" and self.exit_code not in (0, 1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

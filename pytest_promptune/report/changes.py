@@ -9,6 +9,7 @@ from markupsafe import Markup
 
 from pytest_promptune.core.display import UNKNOWN, clean, clean_lines
 from pytest_promptune.core.model import CURRENT, Change
+from pytest_promptune.core.nodes.parameters import named
 from pytest_promptune.core.values import dataclass
 from pytest_promptune.core.view import VariantView, View
 from pytest_promptune.report.escape import code, fence
@@ -69,10 +70,10 @@ def parameters(
     """What is set to what; `title` is that of the table, `name` the heading of its first column."""
     rows = tuple(
         (
-            code(change.target),
-            UNKNOWN if change.before is None else code(change.before, limit=200),
-            code(change.after, limit=200),
+            code(target),
+            UNKNOWN if before is None else code(before, limit=200),
+            code(after, limit=200),
         )
-        for change in changes
+        for target, before, after in map(named, changes)
     )
     return Table(title=title, header=(name, CURRENT, clean(variant)), rows=rows)

@@ -154,10 +154,28 @@ def _view(before: Stored, now: Stored, found: Beside, wishes: Wishes) -> View:
         metrics=tuple(row for side in described for row in side.measured.rows(alpha=settings.alpha)),
         comparisons=rows,
         errors=tuple(e for side in (before, now) for e in grouped_errors(side.measured.experiment)),
-        gate=tuple(_gate(now.measured, rows, found, settings)),
+        gate=(*_cut_off(before, now, wishes), *_gate(now.measured, rows, found, settings)),
         warnings=tuple(filter(None, warnings)),
         notes=tuple(filter(None, [*_one_sided(found), *_unlike(found), ONE_RUN_HINT if runs == 1 else ""])),
     )
+
+
+def _cut_off(before: Stored, now: Stored, wishes: Wishes) -> list[GateItem]:
+    """What did not come to its end passes no gate, as its own session didn't."""
+    if not wishes.gate:
+        return []
+    module = next((column.name.module for column in now.measured.columns), "")
+    return [
+        GateItem(
+            nodeid=f"{module}::gate[unfinished-{side.measured.label}]",
+            failed=True,
+            message=f"Experiment {side.circumstances.experiment} "
+            f"{'still runs' if side.circumstances.status == 'running' else 'ended early'}: the gate needs a "
+            "finished one. Go on with it with pytest --promptune-resume, or measure it again.",
+        )
+        for side in (before, now)
+        if side.circumstances.is_cut_off
+    ]
 
 
 def _gate(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from pytest_promptune.core.series.changes import (
     goal_changes,
     metric_changes,
     node_changes,
+    suggested_cases,
 )
 from pytest_promptune.core.series.final import (
     FinalReport,
@@ -31,7 +33,7 @@ from pytest_promptune.core.series.final import (
 from pytest_promptune.core.series.model import Iteration, Point, Series
 from pytest_promptune.core.series.progress import progress
 from pytest_promptune.core.series.recommending import Findings, recommend
-from pytest_promptune.core.series.rows import Mean, change_from, comparison_from, mean_from, node_from
+from pytest_promptune.core.series.rows import Mean, change_from, comparisons_from, mean_from, node_from
 from pytest_promptune.core.sides import Beside, beside
 from pytest_promptune.core.values import dataclass
 from pytest_promptune.core.view import NodeRow
@@ -39,6 +41,7 @@ from pytest_promptune.goal_files import find_goals
 from pytest_promptune.settings import Settings
 from pytest_promptune.store.log import ExperimentLog, locate_existing
 from pytest_promptune.stored.comparing import obstacle_to_times
+from pytest_promptune.stored.prompt_texts import prompt_changes
 from pytest_promptune.stored.reading import record_of
 from pytest_promptune.stored.series import StoredSeries, read_series
 from pytest_promptune.stored.sides import Stored, side_of
@@ -75,8 +78,10 @@ def final_report(wishes: Wishes) -> FinalReport:
         measured |= {each.adopted.experiment for each in series.iterations if each.adopted}
         documents = {experiment: log.results_of(experiment) for experiment in sorted(measured)}
         tags = [case.tags for case in log.cases_of(series.present.experiment)]
+        prompts = prompt_changes(log, series.start, series.present)
     goals = find_goals(settings.goals, root=wishes.root)
-    return _Gathering(settings, found, start, present, documents, goals).report(tags)
+    report = _Gathering(settings, found, start, present, documents, goals).report(tags)
+    return replace(report, prompts=prompts)
 
 
 def _read(log: ExperimentLog, found: StoredSeries, point: Point, label: str) -> Stored:
@@ -171,6 +176,7 @@ class _Gathering:
             goals_path=self.goals.path if self.goals else None,
             goals_needed=self.goals.rule.needed if self.goals else None,
             cases=case_changes(self.beside.rows) if self.beside else (),
+            suggested_cases=None if self.is_changed else suggested_cases(iterations),
             nodes=nodes,
             iterations=iterations,
             progress=progress(self.series, metrics, goals, self._means),
@@ -207,6 +213,7 @@ class _Gathering:
             adopted=iteration.adopted,
             suggested=decision.get("action"),
             suggested_variant=decision.get("variant"),
+            reason=str(decision.get("reason") or ""),
         )
 
     def _means(self, point: Point) -> Mapping[tuple[str, str], Mean]:
@@ -233,6 +240,8 @@ class _Gathering:
             command = f"pytest-promptune report --from {first}"
             values = {"experiment": first, "count": len(series.earlier), "command": command}
             yield Remark(kind="earlier", values=values)
+        if self.found.parts:
+            yield Remark(kind="parts", values={"experiments": self.found.parts})
         if self.found.others:
             yield Remark(kind="other_series", values={"experiments": self.found.others})
         yield from self._limits()
@@ -297,7 +306,7 @@ def _understood(read_part: Any, document: Mapping[str, Any], which: Any, experim
 
 def _tried(document: Mapping[str, Any], names: Sequence[str]) -> tuple[Tried, ...]:
     about = {each["name"]: each for each in document.get("variants", ())}
-    rows = [comparison_from(each) for each in document.get("comparisons", ())]
+    rows = comparisons_from(document)
     return tuple(
         Tried(
             name=name,

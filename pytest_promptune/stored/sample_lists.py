@@ -59,14 +59,15 @@ def _check(names: Sequence[str], valid: set[str], what: str) -> None:
 def sample_lines(
     samples: Sequence[SampleLine], *, total: int, outputs: bool, width: int, prompts: bool = False
 ) -> list[Line]:
-    """A row for each sample; below it what it said, its prompts and its output where they are wanted."""
+    """A row for each sample, with its app where there are several.
+
+    Below it stands what it said, its prompts and its output where they are wanted.
+    """
     if not samples:
         return [line("No sample is like that." if not total else "No samples are shown.")]
-    header = ["case", "variant", "run", "outcome", "latency"]
-    rows = [
-        [cut(clean(s.case_id), 40), cut(clean(s.variant), 24), str(s.run), s.outcome, _time(s)]
-        for s in samples
-    ]
+    several = len({s.app for s in samples}) > 1
+    header = [*(["app"] if several else []), "case", "variant", "run", "outcome", "latency"]
+    rows = [[*([cut(clean(s.app), 24)] if several else []), *_cells(s)] for s in samples]
     laid_out = table_lines(header, rows, width)
     if len(laid_out) != len(rows) + 1:  # no room for columns
         laid_out = [
@@ -82,6 +83,11 @@ def sample_lines(
             *paragraph(f"{len(samples):,} of {count(total, 'sample')}; -n N or --all shows more.", width),
         ]
     return lines
+
+
+def _cells(sample: SampleLine) -> list[str]:
+    case, variant = cut(clean(sample.case_id), 40), cut(clean(sample.variant), 24)
+    return [case, variant, str(sample.run), sample.outcome, _time(sample)]
 
 
 def _time(sample: SampleLine) -> str:

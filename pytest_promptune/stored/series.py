@@ -10,16 +10,22 @@ from typing import Any
 from pytest_promptune.adopted_commits import find_commits, lost_commits
 from pytest_promptune.core.checks import APP_METRICS
 from pytest_promptune.core.codec import sha256
+from pytest_promptune.core.display import count
 from pytest_promptune.core.errors import StoreError
 from pytest_promptune.core.model import CURRENT
 from pytest_promptune.core.series.building import series_of
 from pytest_promptune.core.series.model import Adopted, Place, Series, Session
+from pytest_promptune.core.series.parts import Part, other_parts, part_of
 from pytest_promptune.core.values import dataclass
 from pytest_promptune.store.log import Adoption, ExperimentLog, ExperimentSummary
 
 #: Experiments that are looked through for the newest series, and for others beside it.
 _MOST = 500
 _BEGINNINGS = ("baseline", "compare")
+_RECORD = (
+    "record a baseline with pytest --promptune-baseline, then compare variants with pytest "
+    "--promptune-compare."
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,6 +37,8 @@ class StoredSeries:
     summaries: Mapping[str, ExperimentSummary]
     #: The newest experiment of each other series that has a baseline or comparison.
     others: tuple[str, ...] = ()
+    #: Sessions of other series that measured other cases beside its own, as shards of one suite do.
+    parts: tuple[str, ...] = ()
 
 
 def read_series(
@@ -51,39 +59,70 @@ def read_series(
     """
     newest = list(log.history(_MOST))
     beginnings = [summary for summary in newest if _may_begin(summary)]
-    chosen = _chosen(log, beginnings, of, begin, _remedy(newest[0] if newest else None))
+    chosen = _chosen(log, beginnings, of, begin, _remedy(newest))
     summaries = log.series_of(chosen)
     beginning = log.experiment(begin).id if begin is not None else None
     sessions = _sessions(log, summaries, beginning)
     adoptions = _with_commits([_adopted(log, each) for each in log.adoptions_of(chosen)], root)
+    series = series_of(sessions, adoptions, begin=beginning)
+    known = {summary.id: summary for summary in summaries}
+    beside = [each for each in beginnings if each.series is not None and each.series != chosen]
+    counted = [series.begins, *(iteration.session for iteration in series.iterations)]
+    parts = _parts(log, [known[each.experiment] for each in counted], beside)
+    of_parts = {each.series for each in beside if each.id in parts}
     return StoredSeries(
-        series=series_of(sessions, adoptions, begin=beginning),
-        summaries={summary.id: summary for summary in summaries},
-        others=tuple(_newest_of_others(beginnings, chosen).values()),
+        series=series,
+        summaries=known,
+        others=tuple(_newest_of([each for each in beside if each.series not in of_parts]).values()),
+        parts=parts,
     )
 
 
-def _newest_of_others(beginnings: Sequence[ExperimentSummary], chosen: str) -> dict[str, str]:
+def _newest_of(experiments: Sequence[ExperimentSummary]) -> dict[str, str]:
     """Ids by series, newest first."""
     found: dict[str, str] = {}
-    for each in beginnings:
-        if each.series is not None and each.series != chosen:
-            found.setdefault(each.series, each.id)
+    for each in experiments:
+        found.setdefault(str(each.series), each.id)
     return found
 
 
-def _remedy(newest: ExperimentSummary | None) -> str:
-    """What makes a series begin: going on with what ended early, as its samples are there, or a baseline."""
-    if newest is not None and newest.status == "interrupted" and newest.samples and newest.replay_of is None:
-        option = f" --promptune-{newest.mode}" if newest.mode in _BEGINNINGS else ""
-        return (
-            f"experiment {newest.id} ended early. Go on with it with pytest --promptune-resume{option}, and "
-            "else as you ran it."
-        )
-    return (
-        "record a baseline with pytest --promptune-baseline, then compare variants with pytest "
-        "--promptune-compare."
+def _parts(
+    log: ExperimentLog, counted: Sequence[ExperimentSummary], beside: Sequence[ExperimentSummary]
+) -> tuple[str, ...]:
+    """Those beside that measured the rest of what one that counts measured a part of, oldest first."""
+    found: set[str] = set()
+    for each in dict.fromkeys(counted):
+        alike = [other for other in beside if (other.mode, other.commit) == (each.mode, each.commit)]
+        if alike:
+            found.update(other_parts(_part(log, each), (_part(log, other) for other in alike)))
+    return tuple(each.id for each in reversed(beside) if each.id in found)
+
+
+def _part(log: ExperimentLog, summary: ExperimentSummary) -> Part:
+    return part_of(
+        log.conditions_of(summary.id),
+        log.options_of(summary.id),
+        experiment=summary.id,
+        mode=summary.mode,
+        commit=summary.commit,
+        dirty=summary.dirty,
     )
+
+
+def _remedy(newest: Sequence[ExperimentSummary]) -> str:
+    """Why no series began, and what makes one begin: going on with what has samples, or a baseline."""
+    measured = [each for each in newest if each.replay_of is None and each.samples]
+    if measured and measured[0].status == "running":
+        return f"experiment {measured[0].id} runs still. Wait for its end."
+    for each in measured:
+        if each.status == "interrupted":
+            option = f" --promptune-{each.mode}" if each.mode in _BEGINNINGS else ""
+            return (
+                f"experiment {each.id} ended early, with {count(each.samples, 'sample')} in the log. Go on "
+                f"with it with pytest --promptune-resume{option}, and else as you ran it."
+            )
+    why = "only checks were measured" if measured else "nothing was measured"
+    return f"{why}; {_RECORD}"
 
 
 def _may_begin(summary: ExperimentSummary) -> bool:
@@ -112,12 +151,9 @@ def _chosen(
         return str(asked[0].series)
     known = [each for each in beginnings if each.series is not None]
     if not known:
-        why = (
-            "the experiments are of an older version, without series"
-            if beginnings
-            else "nothing was measured"
-        )
-        raise StoreError(f"There is nothing to report yet ({why}): {remedy}")
+        if beginnings:
+            remedy = f"the experiments are of an older version, without series; {_RECORD}"
+        raise StoreError(f"There is nothing to report yet: {remedy}")
     recorded = {each.series for each in known if each.mode == "baseline"}
     return str(next((each.series for each in known if each.series in recorded), known[0].series))
 
@@ -160,6 +196,9 @@ def _session(
         variants={name: fingerprints.get(name, "") for name in summary.variants},
         current=_texts(conditions.get("prompts")),
         measured=measured,
+        cases=summary.cases,
+        runs=summary.runs,
+        tests=_texts(conditions.get("tests")),
     )
 
 

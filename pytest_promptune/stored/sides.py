@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from pytest_promptune.core.circumstances import Circumstances
 from pytest_promptune.core.display import some
 from pytest_promptune.core.sides import Measured, measured_as
 from pytest_promptune.core.tally import tally
+from pytest_promptune.core.unmeasured import with_unmeasured
 from pytest_promptune.core.values import dataclass
 from pytest_promptune.stored.reading import Record
 
@@ -36,6 +38,19 @@ def side_of(record: Record, *, label: str) -> Stored:
     )
 
 
+def completed(record: Record, beside: Record) -> Record:
+    """The record with what its session did not get to as missing samples, where it ended early."""
+    if record.summary.status == "finished":
+        return record
+    results = with_unmeasured(
+        record.results,
+        beside.results,
+        cases=_texts(record.conditions.get("cases")),
+        runs=record.conditions.get("runs") or {},
+    )
+    return replace(record, results=results)
+
+
 def _absent(document: Mapping[str, Any], measured: Measured) -> tuple[str, ...]:
     known = {(subject.name.module, subject.name.metric) for subject in measured.subjects(())}
     return tuple(
@@ -52,6 +67,7 @@ def _circumstances(record: Record, measured: Measured) -> Circumstances:
     about = record.document.get("experiment") or {}
     counts = tally(measured.experiment)
     concurrency = about.get("concurrency") or record.options.get("concurrency")
+    hashes = _texts(about.get("conditions"))
     return Circumstances(
         experiment=summary.id,
         variant=record.variant,
@@ -68,12 +84,15 @@ def _circumstances(record: Record, measured: Measured) -> Circumstances:
         concurrency=concurrency if isinstance(concurrency, int) else None,
         tests=_texts(record.conditions.get("tests")),
         prompts=_texts(record.conditions.get("prompts")),
+        hash_of_cases=hashes.get("cases", ""),
+        hash_of_tests=hashes.get("tests", ""),
         runs=counts.runs,
         cases=counts.cases,
         samples=counts.samples,
         errored=counts.errored,
         missing=counts.missing,
         seconds=summary.seconds,
+        exit_code=summary.exit_code,
         promptune=summary.promptune,
         python=summary.python,
     )

@@ -359,6 +359,20 @@ def test_at_the_end_nothing_else_is_to_be_tried():
     assert decision.reason == "All goals are attained. No variant is better than current."
 
 
+def test_attained_goals_come_before_more_runs():
+    """What could be settled is told; with a goal open, it is settled first."""
+    open_ = versus("v1", "inconclusive", runs_needed=9)
+    found = decided("compare", open_, goals=aims("Accuracy"), goal_rows=[goal("attained")])
+    assert (found.action, found.variant, found.command) == ("stop", None, "pytest-promptune report")
+    assert found.reason == (
+        "All goals are attained. No variant is shown to be better; more runs could tell for v1."
+    )
+    found = decided("compare", open_, goals=aims("Accuracy"), goal_rows=[goal("missed")])
+    assert (found.action, found.variant) == ("continue", "v1")
+    assert found.command == "pytest --promptune-compare --promptune-runs=9"
+    assert found.reason == "No variant is shown to be better; more runs could tell for v1."
+
+
 def test_the_goal_that_is_furthest_comes_next():
     """With the node on which work promises most; also after a baseline was recorded."""
     rows = [goal("missed", value=0.8), goal("unclear", OTHER, name="Other", value=0.3)]

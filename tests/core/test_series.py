@@ -8,6 +8,7 @@ import pytest
 
 from pytest_promptune.core.errors import StoreError
 from pytest_promptune.core.series.building import series_of
+from pytest_promptune.core.series.earlier import earlier_iterations
 from pytest_promptune.core.series.model import Adopted, Point, Session
 
 
@@ -30,6 +31,8 @@ def adopted(number: int, variant: str, **changes: Any) -> Adopted:
 
 
 BASELINE = session(1, "baseline")
+BOTH = (("test_a.py", "test_a"), ("test_a.py", "test_b"))
+ONE = BOTH[:1]
 
 
 def test_a_baseline_alone_is_a_series_without_iteration():
@@ -55,10 +58,72 @@ def test_measuring_the_same_again_is_the_same_iteration():
     """By fingerprint, whatever the names: the newest counts."""
     again = session(3, variants={"current": "", "renamed": "b"})
     found = series_of([BASELINE, session(2, "compare", "b"), again, session(4, "compare", "c")], [])
-    assert [(each.session.experiment, each.repeats) for each in found.iterations] == [
-        ("e3", ("e2",)),
-        ("e4", ()),
+    assert [(each.session.experiment, [r.experiment for r in each.repeats]) for each in found.iterations] == [
+        ("e3", ["e2"]),
+        ("e4", []),
     ]
+
+
+SAME = {"test_a.py": "1"}
+
+
+@pytest.mark.parametrize(
+    "part",
+    [
+        {"measured": (("test_a.py", "test_a"),)},
+        {"cases": 2},
+        {"runs": 1},
+    ],
+)
+def test_a_part_does_not_replace_the_whole(part):
+    """Fewer tests, cases or runs measured again: the newest of those that measured most counts."""
+    whole = {"measured": BOTH, "cases": 8, "runs": 3, "tests": SAME}
+    first, second = (session(number, "compare", "b", **whole) for number in (2, 3))
+    newer = session(4, "compare", "b", **whole | part)
+    (found,) = series_of([BASELINE, first, second, newer], [], begin="e1").iterations
+    assert (found.session, found.repeats) == (second, (first, newer))
+    fuller = session(4, "compare", "b", **whole | {"runs": 5})
+    (found,) = series_of([BASELINE, first, second, fuller], []).iterations
+    assert found.session == fuller
+
+
+def test_measurements_with_other_tests_are_no_fuller_ones():
+    """Where a test was given up, what has its metric is of another suite."""
+    old = session(2, "compare", "b", measured=BOTH, tests=SAME)
+    new = session(3, "compare", "b", measured=BOTH[:1], tests={"test_a.py": "2"})
+    (found,) = series_of([BASELINE, old, new], []).iterations
+    assert found.session == new
+
+
+def test_earlier_iterations_are_those_before_the_present_one():
+    """A part that repeats the present iteration is none of its own, and of each the fullest counts."""
+
+    def past(number: int, mode: str, variant: str, *, metrics: int, is_better: bool) -> dict[str, Any]:
+        row = {"test": "t", "module": "test_a.py", "app": "bot", "kind": "binary", "direction": "higher"}
+        row |= {"reference": "current", "candidate": variant, "gated": True, "difference": 0.5, "margin": 0.1}
+        row |= {"verdict": "improved" if is_better else "unchanged"}
+        made = session(number, mode, *([variant] if mode == "compare" else []), tests=SAME, cases=8, runs=3)
+        return {
+            "experiment": made.experiment,
+            "mode": mode,
+            "started": made.started,
+            "variants": made.variants,
+            "prompts": made.current,
+            "tests": made.tests,
+            "cases": made.cases,
+            "runs": made.runs,
+            "comparisons": [{**row, "metric": f"test_{n}"} for n in range(metrics)],
+        }
+
+    log = [
+        past(1, "baseline", "", metrics=0, is_better=False),
+        past(2, "compare", "b", metrics=2, is_better=True),
+        past(3, "compare", "b", metrics=1, is_better=False),
+        past(4, "compare", "c", metrics=2, is_better=True),
+    ]
+    again = session(5, "compare", "c", tests=SAME, cases=8, runs=1)
+    assert earlier_iterations(log, again) == [True]
+    assert earlier_iterations(log, session(5, "compare", "d", tests=SAME)) == [True, True]
 
 
 def test_notes_of_all_measurements_are_kept():
@@ -223,10 +288,6 @@ def test_a_session_that_ended_early_says_nothing_of_the_present():
     ended = session(2, "check", status="interrupted", **by_hand)
     found = series_of([BASELINE, ended, session(3, "compare", variants={"b": "b"}, **by_hand)], [])
     assert (found.present, found.strayed) == (found.start, None)
-
-
-BOTH = (("test_a.py", "test_a"), ("test_a.py", "test_b"))
-ONE = BOTH[:1]
 
 
 def test_a_session_of_some_metrics_is_not_the_present_state():

@@ -530,6 +530,22 @@ def test_a_small_comparison_after_a_good_one(ready):
     assert ready.json(f"--experiment={good}")["adopted"]
 
 
+def test_a_part_of_a_suite_is_not_adopted(adopting):
+    """What shards measured: the scores of one would stand for all."""
+    adopting.app()
+    adopting.init()
+    first = adopting.compare("-k", "c0 or c1 or c2 or c3").json["experiment"]["id"]
+    second = adopting.compare("-k", "not (c0 or c1 or c2 or c3)").json["experiment"]["id"]
+    said = " ".join(adopting.adopt(code=1).split())
+    assert f"Experiment {second} is one part of a suite: {first} measured other cases of the same" in said
+    assert (
+        "Compare new in all cases in one session: pytest --promptune-compare --promptune-variant=new" in said
+    )
+    assert adopting.text("my_app.py") == APP
+    adopting.compare()
+    assert adopting.json()["adopted"]
+
+
 def test_by_hand_and_then_applied(adopting):
     """What can't be written is listed with its place; --applied does the rest after it."""
     adopting.app()

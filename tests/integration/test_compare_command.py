@@ -210,6 +210,31 @@ def test_an_interrupted_experiment_says_so(bot, ask):
     assert "ended early: compared is what it had measured" in text
 
 
+@pytest.mark.parametrize("side", ["A", "B"])
+def test_an_interrupted_experiment_passes_no_gate(bot, ask, side):
+    """What it had planned is missing, so that nothing is told by the rest; `--gate` is not green over it."""
+    whole = bot.run().json["experiment"]["id"]
+    part = bot.run().json["experiment"]["id"]
+    with sqlite3.connect(bot.path / ".promptune" / "promptune.db") as log:
+        log.execute("PRAGMA foreign_keys = ON")
+        which = "experiment = (SELECT experiment FROM promptune_experiments WHERE id = ?)"
+        early = f"{which} AND case_id > 'c03'"
+        assert log.execute(f"DELETE FROM promptune_results WHERE {early}", [part]).rowcount
+        cut = "status = 'interrupted', exit_code = 2"
+        log.execute(f"UPDATE promptune_experiments SET {cut} WHERE id = ?", [part])
+    sides = (whole, part) if side == "B" else (part, whole)
+    text = " ".join(ask("compare", *sides, "--gate", code=1).split())
+    assert f"Experiment {part} ended early: the gate needs a finished one." in text
+    assert "pytest --promptune-resume" in text
+    answer = json.loads(ask("compare", *sides, "--json"))
+    row = next(row for row in answer["comparisons"] if row["metric"] == "test_answer")
+    assert row["verdict"] == "inconclusive"
+    assert "missing" in row["reason"]
+    with sqlite3.connect(bot.path / ".promptune" / "promptune.db") as log:
+        log.execute("UPDATE promptune_experiments SET exit_code = 0 WHERE id = ?", [part])
+    assert "the gate needs" not in ask("compare", *sides, "--gate")
+
+
 def test_outputs_are_not_read(bot, ask):
     """Whatever stands there: the comparison needs scores alone."""
     first, second = (bot.run().json["experiment"]["id"] for _ in range(2))
@@ -244,6 +269,24 @@ def test_a_report_may_be_html_and_github_gets_its_summary(bot, ask, monkeypatch)
     told = summary.read_text(encoding="utf-8")
     assert told.startswith("# Prompt comparison: 3 metrics inconclusive")
     assert f"Experiment {first} (A) and {second} (B)" in told
+
+
+def test_html_reports_have_the_answers_of_both_sides(bot, ask):
+    """Side by side under their names; for Markdown none is read."""
+    first, second = (bot.run(miss=miss).json["experiment"]["id"] for miss in ("", "c01"))
+    path = bot.path / "compared.html"
+    ask("compare", first, second, f"--report={path}")
+    page = path.read_text(encoding="utf-8")
+    data = json.loads(page.split('id="data">', 1)[1].split("</script>", 1)[0])
+    assert data["variants"] == ["A current", "B current"]
+    case = next(each for each in data["cases"] if each["id"] == "c01")
+    of_sides = [{data["texts"][s[9]] for s in case["samples"] if s[0] == side} for side in (0, 1)]
+    assert [len(outputs) for outputs in of_sides] == [1, 1]
+    assert of_sides[0] != of_sides[1]
+    assert "missed" in case["marks"]
+    with sqlite3.connect(bot.path / ".promptune" / "promptune.db") as log:
+        log.execute("UPDATE promptune_outputs SET output = 'broken'")
+    ask("compare", first, second, f"--report={bot.path / 'compared.md'}")
 
 
 def test_errored_everywhere_fails_the_gate(bot, ask):

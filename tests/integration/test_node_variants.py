@@ -128,6 +128,16 @@ def test_a_node_that_no_case_reaches(nodes):
     assert not any("changes node" in text for text in nodes.run("--promptune-compare").json["warnings"])
 
 
+def test_the_old_value_of_a_parameter(nodes):
+    """As the traces of `current` show it; of one that no trace shows it stays unknown."""
+    nodes.write(node_app=APP.replace("    @property", "    temperature: float = 0.7\n\n    @property", 1))
+    write(nodes, "[nodes.ask]\nparams = { temperature = 0.2, top_p = 0.5 }\n")
+    nodes.run("--promptune-compare", "--promptune-report=r.md")
+    report = (nodes.path / "r.md").read_text(encoding="utf-8")
+    assert "| Parameter | current | new |\n" in report
+    assert "| `ask: temperature` | `0.7` | `0.2` |\n| `ask: top_p` | – | `0.5` |" in report
+
+
 def test_a_parameter_that_is_not_supported(nodes):
     """Missing, neither a miss nor a regression."""
     write(nodes, "[nodes.ask]\nparams = { creativity = 1 }\n")

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from pytest_promptune import cli
+from pytest_promptune.core.codec import sha256
 from pytest_promptune.store.log import Adoption, ExperimentLog, locate
 
 Ask = Callable[..., str]
@@ -173,6 +174,9 @@ def test_nothing_adopted_yet(suite, ask):
     suite.run("--promptune-compare")
     text = ask("report", "--out", "-")
     assert "No variant was adopted yet" in text
+    assert "These are the cases of `kind` beside `current` in iteration 1" in text
+    assert "Improved: 4, kept: 4, degraded: 0" in text
+    assert "In the words of the session: “kind is better in answer and worse in no metric" in text
     assert "**Decision: nothing was adopted. Suggested: adopt `kind`.**" in text
     assert "1. **Adopt `kind`**: it was better in iteration 1 (answer 50.0 % → 100.0 %)." in text
     assert "Run `pytest-promptune adopt kind`." in text
@@ -254,7 +258,7 @@ def test_sessions_that_do_not_count(suite, ask):
         log.execute("UPDATE promptune_experiments SET status = 'interrupted' WHERE id = ?", [id_])
     text = ask("report", "--out", "-")
     assert "Iterations: 0." in text
-    assert f"Ended early, and not counted: `{id_}`." in text
+    assert f"Ended early, and not counted: `{id_}`. `pytest --promptune-resume`" in text
 
 
 def test_a_baseline_that_was_interrupted(suite, ask):
@@ -263,13 +267,28 @@ def test_a_baseline_that_was_interrupted(suite, ask):
     with sqlite3.connect(suite.path / ".promptune" / "promptune.db") as log:
         log.execute("UPDATE promptune_experiments SET status = 'interrupted'")
     said = ask("report", code=2)
-    assert f"experiment {id_} ended early. Go on with it with pytest --promptune-resume " in said
+    assert "nothing was measured" not in said
+    assert f"experiment {id_} ended early, with 24 samples in the log. Go on with it with pytest" in said
     assert "--promptune-resume --promptune-baseline" in said
     with sqlite3.connect(suite.path / ".promptune" / "promptune.db") as log:
         log.execute("UPDATE promptune_experiments SET samples = 0")
     said = ask("report", code=2)
     assert "promptune-resume" not in said
-    assert "record a baseline with pytest --promptune-baseline" in said
+    assert "nothing was measured; record a baseline with pytest --promptune-baseline" in said
+
+
+def test_a_killed_baseline_before_a_check(suite, ask):
+    """It is named although it isn't the newest; a session that runs still is waited for."""
+    id_ = suite.record().json["experiment"]["id"]
+    with sqlite3.connect(suite.path / ".promptune" / "promptune.db") as log:
+        log.execute("UPDATE promptune_experiments SET status = 'interrupted'")
+    suite.run()
+    said = ask("report", code=2)
+    assert f"experiment {id_} ended early" in said
+    assert "pytest --promptune-resume --promptune-baseline" in said
+    with sqlite3.connect(suite.path / ".promptune" / "promptune.db") as log:
+        log.execute("UPDATE promptune_experiments SET mode = 'check', status = 'finished'")
+    assert "only checks were measured" in ask("report", code=2)
 
 
 def test_other_series_are_named(suite, ask):
@@ -285,6 +304,25 @@ def test_other_series_are_named(suite, ask):
     assert "Iterations: 1." in text
     said = ask("report", "--from", other, "--series", recorded, code=2)
     assert "are of different series" in said
+
+
+def test_a_part_of_a_suite_says_so(suite, ask):
+    """What shards measured in the same store: other cases under the same conditions; not what differs."""
+    suite.run("--promptune-baseline", "-k", "c00 or c01")
+    first = suite.run("--promptune-compare", "-k", "c00 or c01").json["experiment"]["id"]
+    assert "part of a suite" not in ask("report", "--out", "-")
+    other = suite.run("--promptune-compare", "-k", "c02 or c03").json["experiment"]["id"]
+    suite.run("--promptune-compare", "-k", "c04", "--promptune-runs=2")
+    suite.run("--promptune-compare", "-k", "c01 or c05")
+    suite.run("--promptune-compare", "-k", "c06", "--promptune-against=held-out")
+    text = ask("report", "--out", "-")
+    assert (
+        "**This is a part of a suite**: other sessions measured other cases of the same tests under the same "
+        f"conditions, as shards do (`{other}`), and none" in text
+    )
+    assert f"`{other}`" not in next(line for line in text.splitlines() if "The log has other series" in line)
+    assert f"`{first}`" in ask("report", "--out", "-", "--series", other)
+    assert "テスト全体の一部" in ask("report", "--lang", "ja", "--out", "-")
 
 
 def test_several_apps(suite, ask):
@@ -335,6 +373,39 @@ def test_notes_of_the_baseline_and_of_repeats(suite, ask):
     suite.run("--promptune-compare", "--promptune-note=second")
     text = ask("report", "--out", "-")
     assert re.findall(r"^Note: (.*)$", text, re.MULTILINE) == ["as it was", "first", "second"]
+
+
+def test_a_partial_repeat_does_not_replace_the_measurement(suite, ask):
+    """One test of two, or fewer runs, measured again: the report keeps what was measured in full."""
+    suite.write({"test_bot.py": TESTS + MORE})
+    suite.record()
+    whole = suite.run("--promptune-compare").json["experiment"]["id"]
+    part = suite.run("--promptune-compare", "-k", "test_length").json["experiment"]["id"]
+    fewer = suite.run("--promptune-compare", "--promptune-runs=1").json["experiment"]["id"]
+    data = json.loads(ask("report", "--json"))
+    assert [each["experiment"] for each in data["iterations"]] == [whole]
+    assert [each["experiment"] for each in data["iterations"][0]["repeats"]] == [part, fewer]
+    text = ask("report", "--out", "-")
+    assert f"`{part}` (metrics 1, cases 8, runs 3), `{fewer}` (metrics 2, cases 8, runs 1)." in text
+
+
+def test_the_report_says_where_its_numbers_are_from(suite, ask):
+    """Hashes as the results file has them, prompts in full as they are in the log, commands that work."""
+    suite.record()
+    compared = suite.run("--promptune-compare").json["experiment"]
+    id_ = adopt(suite, "kind")
+    text = ask("report", "--out", "-")
+    assert f"| `{compared['conditions']['cases']}` |" in text
+    assert f", `test_bot.py {compared['conditions']['tests']}` |" in text
+    before, after = sha256("Answer."), sha256("Be kind. Answer.")
+    assert f"| `ask.j2 {before}` | `ask.j2 {after}` |" in text
+    assert "```\nAnswer.\n```" in text
+    assert "```\nBe kind. Answer.\n```" in text
+    assert f"`pytest-promptune show {id_} --samples --variant kind`" in text
+    assert "kind" in ask("show", id_, "--samples", "--variant", "kind")
+    page = ask("report", "--html", "--out", "-")
+    assert "<summary>Show the prompts in full (1)</summary>" in page
+    assert f"<code>pytest-promptune show {id_} --samples --variant kind</code>" in page
 
 
 def test_goals_that_mean_nothing_here(suite, ask):

@@ -16,6 +16,8 @@ from pytest_promptune.core.series.final import (
     IterationReport,
     MetricChange,
     NodeChange,
+    Prompt,
+    PromptChange,
     Recommendation,
     Remark,
     Tried,
@@ -25,6 +27,16 @@ from pytest_promptune.core.view import GoalRow
 
 FIRST, SECOND = "20261122T100000-aaaaaa", "20261122T120000-bbbbbb"
 ADOPTED = Adopted(experiment=SECOND, variant="fewshot", at="2026-11-22T13:00:00Z", commit="1a2b3c4d5e6f")
+
+_REPLY = Prompt(text="Answer.\n", hash="sha256:0000000000000003")
+PROMPTS = (
+    PromptChange(
+        name="intent.j2",
+        before=Prompt(text="Classify.\nBe brief.\n", hash="sha256:0000000000000001"),
+        after=Prompt(text="Classify:\nBe brief.\n", hash="sha256:0000000000000002"),
+    ),
+    PromptChange(name="reply.j2", before=_REPLY, after=_REPLY),
+)
 
 
 def circumstances(**changes: Any) -> Circumstances:
@@ -43,6 +55,9 @@ def circumstances(**changes: Any) -> Circumstances:
         "samples": 100,
         "promptune": "0.1.0",
         "python": "CPython 3.11.7",
+        "tests": {"tests/test_bot.py": "sha256:00000000000000aa"},
+        "hash_of_cases": "sha256:00000000000000bb",
+        "hash_of_tests": "sha256:00000000000000cc",
     }
     return Circumstances(**(values | changes))
 
@@ -165,6 +180,7 @@ def report(**changes: Any) -> FinalReport:
             ),
         ),
         "iterations": (iteration(),),
+        "prompts": PROMPTS,
         "recommendations": (
             Recommendation(
                 kind="goal_open",
@@ -187,6 +203,7 @@ def report(**changes: Any) -> FinalReport:
 def beginning() -> FinalReport:
     """Nothing was compared yet."""
     first = views.metric_row(variant="start")
+    prompts = tuple(PromptChange(name=each.name, before=each.before, after=each.before) for each in PROMPTS)
     return report(
         series=series(changed=False),
         present=circumstances(),
@@ -197,6 +214,7 @@ def beginning() -> FinalReport:
         goals=(GoalChange(initial=goal(0.75, "missed"), final=goal(0.75, "missed")),),
         cases=(),
         iterations=(),
+        prompts=prompts,
         recommendations=(Recommendation(kind="none"),),
         remarks=(Remark(kind="no_iteration"),),
     )

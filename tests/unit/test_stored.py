@@ -302,6 +302,20 @@ def test_prompts_in_the_terminal(log, width):
     assert "ask" not in text(sample_lines([asked], total=1, outputs=False, width=width))
 
 
+def test_samples_of_two_apps_say_whose_they_are(tmp_path):
+    """Of one app nobody asks."""
+    with ExperimentLog(stored_logs.at(tmp_path)) as log:
+        (one,) = log.lists.samples(COMPARE, Wanted(limit=1))
+    (alone, _) = sample_lines([one], total=1, outputs=False, width=100)
+    assert alone.text.split() == ["case", "variant", "run", "outcome", "latency"]
+    other = replace(one, app="second\x1b[31m")
+    heads, first, second = sample_lines([one, other], total=2, outputs=False, width=100)[:3]
+    assert heads.text.split() == ["app", "case", "variant", "run", "outcome", "latency"]
+    assert first.text.split()[0] == one.app
+    assert second.text.split()[0].startswith("second")
+    assert "\x1b" not in second.text
+
+
 def test_prompts_are_read_where_they_are_wanted(location, statements):
     """With what the nodes did; no query names them otherwise."""
     with ExperimentLog(location) as log:

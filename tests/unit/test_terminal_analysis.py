@@ -43,6 +43,26 @@ def test_no_more_than_three_categories():
     assert "test_intent, other: no:" in " ".join(said(found, 1))
 
 
+def test_the_first_nodes_of_the_matrix():
+    """In a comparison, a line each, the largest impact first; the others are counted, or all told with -v."""
+    (row,) = VIEW.analysis.priorities
+    rows = [replace(row, node=f"n{n}", impact=n / 10, feasibility=n) for n in (1, 4, 3, 2)]
+    found = views.view(mode="compare", analysis=views.analysis(priorities=tuple(rows)))
+    assert [line.split() for line in said(found)[-5:]] == [
+        ["node", "impact", "feasibility", "cost"],
+        ["n4", "40", "%", "4", "5", "runs,", "$0.0400"],
+        ["n3", "30", "%", "3", "5", "runs,", "$0.0400"],
+        ["n2", "20", "%", "2", "5", "runs,", "$0.0400"],
+        ["1", "more", "node:", "see", "the", "report,", "or", "-v"],
+    ]
+    assert not any("feasibility" in line for line in said(replace(found, mode="baseline")))
+    assert "n1 10 %" in " ".join(" ".join(said(found, 1)).split())
+    one = replace(found, analysis=views.analysis(priorities=tuple(rows[:1])))
+    assert not any("feasibility" in line for line in said(one))
+    assert not any("feasibility" in line for line in said(found, width=20))
+    assert [line for line in said(found) if columns(line) > 80] == []
+
+
 def test_nothing_to_see():
     """An even suite without a miss has no heading; documents of earlier versions have no analysis."""
     even = tuple(replace(row, advice=()) for row in VIEW.analysis.coverage)

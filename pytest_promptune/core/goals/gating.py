@@ -60,13 +60,15 @@ def _message(row: GoalRow, rule: Rule, *, strict: bool) -> str:
 def with_goals(decision: Decision, goals: Goals | None, rows: Sequence[GoalRow], *, variant: str) -> Decision:
     """What to do next, in view of the goals: nothing more once as many are attained as the file asks for.
 
+    That holds where more runs could tell whether a variant is better still, too: nothing needs to be.
+
     Args:
         decision: what the comparisons suggest.
         goals: of the goals file; one that isn't judged, or that a file states twice, is not attained.
         rows: judged goals.
         variant: the app as it stands, or what was measured in its place.
     """
-    if decision.action != "continue" or decision.variant is not None or decision.command:
+    if decision.action != "continue":
         return decision
     names = [] if goals is None else [*(goal.name for goal in goals.goals), *goals.contradicted]
     if goals is None or not names:
@@ -78,13 +80,19 @@ def with_goals(decision: Decision, goals: Goals | None, rows: Sequence[GoalRow],
         return _stop(decision, "All goals are attained.")
     if goals.rule.needed is not None and len(of_goal) - len(short) >= goals.rule.needed:
         return _stop(decision, f"Enough goals are attained: {shown_rule(goals.rule)}.")
-    if not short:
-        return replace(decision, reason=f"{decision.reason} Not all of {clean(goals.path)} is understood.")
+    if decision.command:  # what more runs could settle comes before the next change
+        return decision
     missed = any("missed" in of_goal[name] for name in short)
+    return replace(decision, reason=f"{decision.reason} {_lacking(short, missed=missed, path=goals.path)}")
+
+
+def _lacking(short: Sequence[str], *, missed: bool, path: str) -> str:
+    if not short:
+        return f"Not all of {clean(path)} is understood."
     verb = "Missed or not yet shown to be attained" if missed else "Not yet shown to be attained"
-    return replace(decision, reason=f"{decision.reason} {verb}: {', '.join(map(clean, short))}.")
+    return f"{verb}: {', '.join(map(clean, short))}."
 
 
 def _stop(decision: Decision, why: str) -> Decision:
     reason = f"{why} {decision.reason}".rstrip()
-    return replace(decision, action="stop", reason=reason, command="pytest-promptune report")
+    return replace(decision, action="stop", variant=None, reason=reason, command="pytest-promptune report")

@@ -17,7 +17,7 @@ def series_of(
 
     It begins with the newest recorded baseline, or else with the first comparison, whose `current` is the
     starting point then. Each comparison after that is an iteration; measuring the same variants of the same
-    `current` again, with nothing else between, is the same one.
+    `current` again, with nothing else between, is the same one, and the newest counts that measured most.
 
     Args:
         sessions: of one series, oldest first, without replays.
@@ -86,16 +86,26 @@ def _changed(session: Session) -> set[str]:
 
 
 def _iteration(number: int, group: Sequence[Session], adoptions: Sequence[Adopted]) -> Iteration:
-    session, repeats = group[-1], tuple(each.experiment for each in group[:-1])
-    mine = [each for each in adoptions if each.experiment in (session.experiment, *repeats)]
+    session = _fullest(group)
+    measurements = {each.experiment for each in group}
+    mine = [each for each in adoptions if each.experiment in measurements]
     return Iteration(
         number=number,
         session=session,
         tried=tuple(name for name in session.variants if name != CURRENT),
         adopted=max(mine, key=lambda each: each.at) if mine else None,
-        repeats=repeats,
+        repeats=tuple(each for each in group if each is not session),
         notes=tuple(dict.fromkeys(each.note for each in group if each.note)),
     )
+
+
+def _fullest(group: Sequence[Session]) -> Session:
+    """Of the measurements with the tests of the newest one, the newest of those that measured most.
+
+    A part of the tests, cases or runs (``-k``, ``--promptune-stage``) doesn't replace what measured all.
+    """
+    alike = [each for each in group if agree(each.tests, group[-1].tests)]
+    return max(reversed(alike), key=lambda each: (len(each.measured), each.cases or 0, each.runs or 0))
 
 
 def _with_changes(
@@ -166,5 +176,5 @@ def _with_partial(found: Series, later: Sequence[Session], prompts: Mapping[str,
 
 
 def agree(before: Mapping[str, str], now: Mapping[str, str]) -> bool:
-    """Whether the prompts are the same, as far as both are known."""
+    """Whether texts are the same, prompts or tests, as far as both are known."""
     return all(now.get(name, text) == text for name, text in before.items())

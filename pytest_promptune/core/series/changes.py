@@ -15,8 +15,10 @@ from pytest_promptune.core.series.final import (
     CaseChanges,
     CaseVerdict,
     GoalChange,
+    IterationReport,
     MetricChange,
     NodeChange,
+    SuggestedCases,
     UnjudgedGoal,
 )
 from pytest_promptune.core.sides import Beside, Measured
@@ -155,6 +157,16 @@ def case_changes(rows: Iterable[ComparisonRow]) -> tuple[CaseChanges, ...]:
         )
         found.append(CaseChanges(name=row.name, cases=cases))
     return tuple(found)
+
+
+def suggested_cases(iterations: Sequence[IterationReport]) -> SuggestedCases | None:
+    """Those of the newest variant that a session suggested to adopt; ``None`` where none did."""
+    for each in reversed(iterations):
+        for tried in each.tried:
+            if each.suggested == "adopt" and tried.name == each.suggested_variant:
+                cases = case_changes(tried.comparisons)
+                return SuggestedCases(iteration=each.number, variant=tried.name, cases=cases)
+    return None
 
 
 def _verdict(name: MetricName, before: float | None, after: float | None) -> CaseVerdict:

@@ -7,7 +7,7 @@ from typing import Any
 
 from pytest_promptune.core.decision import brought
 from pytest_promptune.core.series.building import series_of
-from pytest_promptune.core.series.model import Session
+from pytest_promptune.core.series.model import Place, Session
 from pytest_promptune.core.series.rows import comparison_from
 
 
@@ -25,6 +25,10 @@ def earlier_iterations(past: Sequence[Mapping[str, Any]], now: Session) -> list[
             started=each["started"],
             variants=each["variants"],
             current=each["prompts"],
+            measured=_measured(each["comparisons"]),
+            cases=each["cases"],
+            runs=each["runs"],
+            tests=each["tests"],
         )
         for each in past
     ]
@@ -33,5 +37,10 @@ def earlier_iterations(past: Sequence[Mapping[str, Any]], now: Session) -> list[
     return [
         brought(comparison_from(row) for row in rows[iteration.session.experiment])
         for iteration in series.iterations
-        if iteration.session.experiment != now.experiment
+        if now not in (iteration.session, *iteration.repeats)
     ]
+
+
+def _measured(rows: Sequence[Mapping[str, Any]]) -> tuple[Place, ...]:
+    """Module and name of what was compared."""
+    return tuple(sorted({(str(row.get("module") or ""), str(row["metric"])) for row in rows}))

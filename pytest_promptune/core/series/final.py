@@ -11,7 +11,7 @@ from typing import Literal
 
 from pytest_promptune.core.circumstances import Circumstances, Difference
 from pytest_promptune.core.model import Change
-from pytest_promptune.core.series.model import Adopted, Series
+from pytest_promptune.core.series.model import Adopted, Series, Session
 from pytest_promptune.core.stats.model import Scope
 from pytest_promptune.core.values import dataclass
 from pytest_promptune.core.view import (
@@ -56,6 +56,7 @@ RemarkKind = Literal[
     "interrupted",
     "earlier",
     "other_series",
+    "parts",
     "times_not_comparable",
     "only_initial",
     "only_final",
@@ -139,6 +140,15 @@ class CaseChanges:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SuggestedCases:
+    """What became of the cases with a variant that was suggested and not adopted, beside `current`."""
+
+    iteration: int
+    variant: str
+    cases: tuple[CaseChanges, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class NodeChange:
     """One node of an app before and after; ``None`` where it didn't run."""
 
@@ -146,6 +156,29 @@ class NodeChange:
     node: str
     before: NodeRow | None
     after: NodeRow | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prompt:
+    """The text of a prompt in one state of the app, as the log has it: without secrets."""
+
+    text: str
+    hash: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PromptChange:
+    """One prompt before and after; ``None`` where a state hasn't it."""
+
+    name: str
+    before: Prompt | None
+    #: The same as before while nothing changed.
+    after: Prompt | None
+
+    @property
+    def is_changed(self) -> bool:
+        """Whether its text is another one."""
+        return self.before != self.after
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -170,8 +203,8 @@ class IterationReport:
     dirty: bool | None
     #: Of all its measurements, oldest first.
     notes: tuple[str, ...]
-    #: Ids of earlier measurements of the same.
-    repeats: tuple[str, ...]
+    #: Other measurements of the same, which don't count, oldest first.
+    repeats: tuple[Session, ...]
     #: Prompts of `current` that changed by hand since the iteration before.
     by_hand: tuple[str, ...] = ()
     tried: tuple[Tried, ...]
@@ -179,6 +212,8 @@ class IterationReport:
     #: What the session suggested: ``adopt``, ``continue``, …; and which variant.
     suggested: str | None = None
     suggested_variant: str | None = None
+    #: Why, in the words of the session.
+    reason: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -243,8 +278,12 @@ class FinalReport:
     goals_path: str | None = None
     goals_needed: int | None = None
     cases: tuple[CaseChanges, ...] = ()
+    #: While the present state is the starting point: of the newest variant that was to be adopted.
+    suggested_cases: SuggestedCases | None = None
     nodes: tuple[NodeChange, ...] = ()
     iterations: tuple[IterationReport, ...] = ()
+    #: Templates alone: the log has no prompt that stands in Python source.
+    prompts: tuple[PromptChange, ...] = ()
     progress: tuple[Progress, ...] = ()
     recommendations: tuple[Recommendation, ...] = ()
     remarks: tuple[Remark, ...] = ()

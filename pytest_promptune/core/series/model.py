@@ -32,6 +32,11 @@ class Session:
     #: Modules and names of the metrics of its tests, without those that every app has; empty where they
     #: aren't known.
     measured: tuple[Place, ...] = ()
+    #: How many cases, and planned runs of each; ``None`` where that isn't known.
+    cases: int | None = None
+    runs: int | None = None
+    #: Hashes of its test modules and their ``conftest.py``, by path.
+    tests: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,13 +68,13 @@ class Iteration:
 
     #: 1, 2, …; the starting point is 0.
     number: int
-    #: The newest measurement, which counts.
+    #: The measurement that counts: of those with the most metrics, cases and runs the newest.
     session: Session
     #: Beside `current`.
     tried: tuple[str, ...]
     adopted: Adopted | None = None
-    #: Ids of earlier measurements of the same variants.
-    repeats: tuple[str, ...] = ()
+    #: Other measurements of the same variants, oldest first.
+    repeats: tuple[Session, ...] = ()
     #: What was noted of all of these measurements, oldest first, each once.
     notes: tuple[str, ...] = ()
     #: Prompts of `current` that are neither as the iteration before measured them, for the first one as the

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, TypeVar
 
 from pytest_promptune.core.decoding import decode
@@ -31,6 +32,28 @@ def comparison_from(data: Mapping[str, Any]) -> ComparisonRow:
         DecodeError: when a value is not what it can be.
     """
     return _row(ComparisonRow, data, "reference", "candidate", "verdict", name=name_from(data))
+
+
+def comparisons_from(document: Mapping[str, Any]) -> list[ComparisonRow]:
+    """The ``comparisons`` of a results document, with the means of cases where it has them.
+
+    Raises:
+        KeyError: see `comparison_from`; `DecodeError` likewise.
+    """
+    known = document.get("case_means") or {}
+    described = zip(document.get("metrics", ()), known.get("metrics", ()), strict=False)
+    sides = {(row["module"], row["metric"], row["variant"]): means for row, means in described}
+    return [_with_case_means(comparison_from(row), sides) for row in document.get("comparisons", ())]
+
+
+def _with_case_means(
+    row: ComparisonRow, sides: Mapping[tuple[str, str, str], Mapping[str, float | None]]
+) -> ComparisonRow:
+    before, after = (
+        sides.get((row.name.module, row.name.metric, variant), {})
+        for variant in (row.reference, row.candidate)
+    )
+    return replace(row, case_means={case: (before[case], after[case]) for case in before if case in after})
 
 
 def name_from(data: Mapping[str, Any]) -> MetricName:

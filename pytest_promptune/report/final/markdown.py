@@ -18,10 +18,11 @@ from pytest_promptune.core.series.final import (
     MetricChange,
     Tried,
 )
+from pytest_promptune.core.series.model import Session
 from pytest_promptune.core.view import ComparisonRow
 from pytest_promptune.report import changes
 from pytest_promptune.report.escape import code
-from pytest_promptune.report.final import tables
+from pytest_promptune.report.final import tables, tracing
 from pytest_promptune.report.markdown import Picture
 from pytest_promptune.report.templating import render
 from pytest_promptune.report.words import Words
@@ -79,10 +80,14 @@ def values(report: FinalReport, w: Words) -> dict[str, Any]:
         "differences": [
             w(f"d_{each.what}", before=each.before, after=each.after) for each in report.differences
         ],
+        "traces": tracing.measurements(report, w),
+        "prompts": tracing.prompts(report, w),
+        "prompts_note": tracing.prompts_note(report, w),
         "start": _start(report, w),
         "iterations": [_iteration(each, report, w) for each in report.iterations],
-        "cases": [_cases(each, report, w) for each in report.cases if _has_changes(each)],
+        "cases": [_cases(each, report, w) for each in _shown_cases(report) if _has_changes(each)],
         "cases_same": _same_cases(report, w),
+        "cases_about": _about_cases(report, w),
         "nodes": tables.node_table(report.nodes, report, w),
         "plots": (),
         "plots_hint": "",
@@ -199,6 +204,7 @@ def _iteration(each: IterationReport, report: FinalReport, w: Words) -> dict[str
         "table": table,
         "changes": [_changes(tried, w) for tried in each.tried],
         "decision": _decision(each, w),
+        "reason": w("reason", reason=each.reason) if each.reason and each.adopted is None else "",
     }
 
 
@@ -218,10 +224,18 @@ def _notes(notes: Iterable[str], w: Words) -> list[Markup]:
 def _about(each: IterationReport, w: Words) -> list[Markup]:
     found = [_measured_as(each.experiment, each.started, each.commit, w, dirty=each.dirty)]
     if each.repeats:
-        found.append(w("iteration_repeats", experiments=each.repeats))
+        found.append(
+            w("iteration_repeats", repeats=Markup(w.plain("list")).join(_repeat(r, w) for r in each.repeats))
+        )
     if each.by_hand:
         found.append(w("iteration_by_hand", prompts=each.by_hand))
     return found
+
+
+def _repeat(each: Session, w: Words) -> Markup:
+    return w(
+        "repeat", experiment=each.experiment, cases=each.cases, runs=each.runs, metrics=len(each.measured)
+    )
 
 
 def _measured_as(
@@ -289,12 +303,24 @@ def _decision(each: IterationReport, w: Words) -> list[Markup]:
 # -- cases and recommendations -----------------------------------------------------------------------
 
 
+def _shown_cases(report: FinalReport) -> Sequence[CaseChanges]:
+    return report.suggested_cases.cases if report.suggested_cases else report.cases
+
+
+def _about_cases(report: FinalReport, w: Words) -> Markup | str:
+    """Which states are compared case by case where there is no final one, or why none are."""
+    found = report.suggested_cases
+    if found is not None:
+        return w("cases_suggested", iteration=found.iteration, variant=found.variant)
+    return w("cases_none") if report.iterations and not report.is_changed else ""
+
+
 def _has_changes(found: CaseChanges) -> bool:
     return found.count("kept") < len(found.cases)
 
 
 def _same_cases(report: FinalReport, w: Words) -> Markup | str:
-    same = [tables.name_of(each.name, report, w) for each in report.cases if not _has_changes(each)]
+    same = [tables.name_of(each.name, report, w) for each in _shown_cases(report) if not _has_changes(each)]
     return w("cases_same", metrics=Markup(w.plain("list")).join(same)) if same else ""
 
 
@@ -303,7 +329,7 @@ def _cases(found: CaseChanges, report: FinalReport, w: Words) -> dict[str, Any]:
     told = [w("cases_counts", confirmed=found.confirmed, **counts)]
     if unknown := found.count("unknown"):
         told.append(w("cases_unknown", unknown=unknown))
-    table = tables.case_table(found, w)
+    table = tables.case_table(found, w, is_final=report.is_changed)
     is_folded = len(table.rows) > _UNFOLDED
     return {
         "title": tables.name_of(found.name, report, w),
@@ -334,7 +360,7 @@ def _method(report: FinalReport, w: Words) -> Iterable[Markup]:
         kinds = {row.name.kind for row in compared}
         yield from (w(f"w_{kind}") for kind in _KINDS if kind in kinds)
         yield w("w_adjusted")
-    if report.cases:
+    if _shown_cases(report):
         yield w("w_cases")
     if report.start.experiment != report.present.experiment:
         yield w("w_apart")

@@ -30,6 +30,7 @@ from pytest_promptune.core.series.final import (
     GoalChange,
     MetricChange,
     NodeChange,
+    Prompt,
     Tried,
     goal_status,
 )
@@ -198,13 +199,27 @@ def status(row: GoalRow, w: Words) -> str:
 
 def conditions(report: FinalReport, w: Words) -> Table:
     """Under which conditions both states were measured."""
-    sides = [_conditions(report.start, w)]
+    before, after = ([getattr(each, when) for each in report.prompts] for when in ("before", "after"))
+    names = [each.name for each in report.prompts]
+    sides = [_conditions(report.start, w) | {"k_prompts": _hashes(names, before)}]
     header = [w("c_condition"), w("c_initial")]
     if report.is_changed:
-        sides.append(_conditions(report.present, w))
+        sides.append(_conditions(report.present, w) | {"k_prompts": _hashes(names, after)})
         header.append(w("c_final"))
     rows = tuple((w(key), *(side[key] for side in sides)) for key in sides[0])
     return Table(title=w("h_conditions"), header=tuple(header), rows=rows)
+
+
+def _hashes(names: Iterable[str], prompts: Iterable[Prompt | None]) -> str:
+    told = (f"{name} {each.hash}" for name, each in zip(names, prompts, strict=True) if each is not None)
+    return codes(told) or UNKNOWN
+
+
+def _of_tests(about: Circumstances) -> list[str]:
+    """That of all of them, unless it is that of the only file, and those of the files."""
+    whole = about.hash_of_tests
+    files = [f"{name} {hash_}" for name, hash_ in about.tests.items()]
+    return files if not whole or whole in about.tests.values() else [whole, *files]
 
 
 def _conditions(about: Circumstances, w: Words) -> dict[str, str]:
@@ -225,6 +240,8 @@ def _conditions(about: Circumstances, w: Words) -> dict[str, str]:
         "k_parameters": codes(told_parameters(about.parameters)) or UNKNOWN,
         "k_size": f"{about.cases:,} × {about.runs:,}",
         "k_samples": samples,
+        "k_cases": code(about.hash_of_cases),
+        "k_tests": codes(_of_tests(about)) or UNKNOWN,
         "k_concurrency": UNKNOWN if about.concurrency is None else f"{about.concurrency:,}",
         "k_versions": w("versions", promptune=about.promptune, python=about.python),
         "k_libraries": codes(f"{name} {version}" for name, version in about.libraries.items()) or UNKNOWN,
@@ -267,8 +284,14 @@ def _tried_row(tried: Tried, row: ComparisonRow, told: str, w: Words) -> tuple[s
 # -- cases -----------------------------------------------------------------------------------------
 
 
-def case_table(found: CaseChanges, w: Words) -> Table:
-    """Case by case, changed ones first; of many the kept ones are only counted."""
+def case_table(found: CaseChanges, w: Words, *, is_final: bool = True) -> Table:
+    """Case by case, changed ones first; of many the kept ones are only counted.
+
+    Args:
+        found: what became of them.
+        w: words.
+        is_final: they are those of the initial and final state, and not of a variant beside `current`.
+    """
     order = ("degraded", "improved", "unknown", "kept")
     cases = sorted(found.cases, key=lambda each: (order.index(each.verdict), not each.confirmed))
     is_long = len(cases) > MOST_CASES
@@ -282,7 +305,8 @@ def case_table(found: CaseChanges, w: Words) -> Table:
         moved = change(found.name, each.before, each.after)
         rows.append((code(each.case), *(w.units(cell) for cell in (*cells, moved)), told))
     notes = (w("cases_kept", kept=found.count("kept")),) if len(shown) < len(cases) else ()
-    header = (w("c_case"), w("c_initial"), w("c_final"), w("c_change"), w("c_result"))
+    sides = ("c_initial", "c_final") if is_final else ("c_reference", "c_candidate")
+    header = tuple(w(key) for key in ("c_case", *sides, "c_change", "c_result"))
     return Table(title=label(found.name), header=header, rows=tuple(rows), notes=notes)
 
 

@@ -24,6 +24,7 @@ WORDS: Mapping[str, str] = {
     "h_nodes": "Latency and cost by node",
     "h_plots": "Plots",
     "h_recommendations": "Recommendations",
+    "h_tracing": "Where the numbers come from",
     "h_method": "How this was computed",
     # summary
     "headline": "Iterations: {iterations}. Adopted: {adopted}.",
@@ -103,6 +104,9 @@ WORDS: Mapping[str, str] = {
     "k_parameters": "Model parameters",
     "k_size": "Cases × runs",
     "k_samples": "Samples",
+    "k_cases": "Hash of the cases",
+    "k_tests": "Hash of the tests",
+    "k_prompts": "Hashes of the prompts",
     "k_concurrency": "Samples in flight",
     "k_versions": "Versions",
     "k_libraries": "Libraries",
@@ -121,7 +125,9 @@ WORDS: Mapping[str, str] = {
     "iteration": "Iteration {number}: {variants}",
     "iteration_start": "Iteration 0: the initial state",
     "iteration_of": "Experiment {experiment} of {date}, commit {commit}.",
-    "iteration_repeats": "Measured before in {experiments}; the newest counts.",
+    "iteration_repeats": "Measured as well, and not counted: {repeats}. Of those with the most metrics, cases and runs "
+    "the newest counts.",
+    "repeat": "{experiment} (metrics {metrics}, cases {cases}, runs {runs})",
     "iteration_by_hand": "**Changed by hand before it**, without an adoption: {prompts}. That is part of what "
     "differs from the iteration before.",
     "iteration_level": "Its intervals hold at {level}, the level of the look by which it was judged.",
@@ -142,6 +148,7 @@ WORDS: Mapping[str, str] = {
     "decided_nothing": "Decision: nothing was adopted.",
     "suggested": "Suggested: {action}.",
     "suggested_variant": "Suggested: {action} {variant}.",
+    "reason": "In the words of the session: “{reason}”",
     "action_record": "record a baseline",
     "action_adopt": "adopt",
     "action_continue": "continue",
@@ -151,6 +158,10 @@ WORDS: Mapping[str, str] = {
     # cases
     "cases_counts": "Improved: {improved}, kept: {kept}, degraded: {degraded} (more than chance: {confirmed}).",
     "cases_unknown": "Not comparable: {unknown}.",
+    "cases_suggested": "Nothing was adopted, so that there is no final state. These are the cases of {variant} beside "
+    "`current` in iteration {iteration}, which suggested to adopt it.",
+    "cases_none": "Nothing was adopted, and no session suggested to adopt a variant: there is no final state to compare "
+    "with the initial one case by case.",
     "cases_same": "No case changed in: {metrics}.",
     "show_diff": "Show the diff ({lines} lines)",
     "cases_kept": "Cases that were kept are not shown: {kept}.",
@@ -199,10 +210,14 @@ WORDS: Mapping[str, str] = {
     "m_partial_strayed": "**The app's prompts changed after the final state was measured**, and only some of the metrics "
     "were measured since: {experiments}. Measure all of them to have the app as it stands now.",
     "m_running": "Still running, and not counted: {experiments}.",
-    "m_interrupted": "Ended early, and not counted: {experiments}.",
+    "m_interrupted": "Ended early, and not counted: {experiments}. `pytest --promptune-resume`, and else as it was run, goes on with "
+    "the newest one.",
     "m_earlier": "The series has earlier baselines ({count}); this report begins with the newest one. All of it: "
     "{command}.",
     "m_other_series": "The log has other series, on other apps or cases. Ask for one by an experiment of its own, with `--series`: {experiments}.",
+    "m_parts": "**This is a part of a suite**: other sessions measured other cases of the same tests under the same "
+    "conditions, as shards do ({experiments}), and none of their cases is in this report. For one over all of them, measure the "
+    "suite in one session; `pytest-promptune merge` compares and gates the results files of the parts.",
     "m_times_not_comparable": "Latencies were measured with {before} samples in flight at first and {after} at the "
     "end: they are not comparable, and stand side by side without a verdict.",
     "m_only_initial": "Measured at the beginning only: {metrics}.",
@@ -211,6 +226,21 @@ WORDS: Mapping[str, str] = {
     "m_not_computed": "Functions of the tests, which are not in the log, and not computed: {metrics}.",
     "m_several_apps": "The series measures several apps: {apps}.",
     "m_few_runs": "Runs per case: {runs}. With fewer than 3, only large changes can be seen.",
+    # tracing
+    "c_measurement": "Measurement",
+    "c_variants": "Variants",
+    "c_commit": "Commit",
+    "c_samples_of": "Its samples",
+    "trace_iteration": "Iteration {number}",
+    "trace_repeat": "Iteration {number}, not counted",
+    "trace_note": "These commands list the samples behind the numbers, from the experiment log that this report was drawn "
+    "from; `--outputs` adds what was answered, `--prompts` what was asked, `--all` all of them.",
+    "prompts_note": "Prompts that stand in Python source are as the commit has them. All of them as models got them: "
+    "{command}.",
+    "prompts_none": "The app has no prompts in templates: they are in its source at the commit. As models got them: "
+    "{command}.",
+    "prompt_same": "Initial and final",
+    "show_prompts": "Show the prompts in full ({number})",
     # method
     "w_effect": "The effect is the mean over cases of final minus initial, each case being the mean of its runs.",
     "w_suite": "Test (these cases): studentised permutation of the run labels within every case, two-sided. It speaks "

@@ -24,6 +24,7 @@ WORDS: Mapping[str, str] = {
     "h_nodes": "ノード別のレイテンシとコスト",
     "h_plots": "グラフ",
     "h_recommendations": "推奨事項",
+    "h_tracing": "数値の出所",
     "h_method": "計算方法",
     # summary
     "headline": "イテレーション: {iterations} 回。採用したバリアント: {adopted}。",
@@ -102,6 +103,9 @@ WORDS: Mapping[str, str] = {
     "k_parameters": "モデルのパラメータ",
     "k_size": "ケース数 × 実行回数",
     "k_samples": "サンプル数",
+    "k_cases": "ケースのハッシュ",
+    "k_tests": "テストのハッシュ",
+    "k_prompts": "プロンプトのハッシュ",
     "k_concurrency": "同時実行数",
     "k_versions": "バージョン",
     "k_libraries": "ライブラリ",
@@ -120,7 +124,9 @@ WORDS: Mapping[str, str] = {
     "iteration": "イテレーション {number}: {variants}",
     "iteration_start": "イテレーション 0: 初期状態",
     "iteration_of": "実験 {experiment}（{date}、コミット {commit}）。",
-    "iteration_repeats": "{experiments} でも測定済み。最新の測定を採用。",
+    "iteration_repeats": "このほかの測定（集計対象外）: {repeats}。指標・ケース・実行回数の最も多い測定のうち、最新のものを"
+    "採用。",
+    "repeat": "{experiment}（指標 {metrics}、ケース {cases}、実行 {runs}）",
     "iteration_by_hand": "**この前に、採用の手続きなしで変更されたプロンプト**: {prompts}。"
     "前のイテレーションとの差にはこの変更も含まれる。",
     "iteration_level": "信頼区間は、判定を行った中間解析時点の水準 {level} による。",
@@ -141,6 +147,7 @@ WORDS: Mapping[str, str] = {
     "decided_nothing": "決定: 採用なし。",
     "suggested": "提案: {action}。",
     "suggested_variant": "提案: {variant} の{action}。",
+    "reason": "セッションの記録（原文）: 「{reason}」",
     "action_record": "ベースラインの記録",
     "action_adopt": "採用",
     "action_continue": "継続",
@@ -150,6 +157,9 @@ WORDS: Mapping[str, str] = {
     # cases
     "cases_counts": "改善 {improved} 件、維持 {kept} 件、悪化 {degraded} 件（うち統計的に確認された変化 {confirmed} 件）。",
     "cases_unknown": "比較不能 {unknown} 件。",
+    "cases_suggested": "何も採用されていないため、最終状態はない。以下は、{variant} の採用を提案したイテレーション {iteration} での、"
+    "`current` と {variant} のケースごとの比較。",
+    "cases_none": "何も採用されておらず、採用を提案したセッションもないため、初期状態とケースごとに比較する最終状態はない。",
     "cases_same": "どのケースにも変化がなかった指標: {metrics}。",
     "show_diff": "差分を表示（{lines} 行）",
     "cases_kept": "維持された {kept} 件のケースは省略。",
@@ -197,10 +207,13 @@ WORDS: Mapping[str, str] = {
     "m_partial_strayed": "**最終状態の測定後に、アプリのプロンプトが変更されている**。その後は一部の指標しか測定されていない: "
     "{experiments}。現在のアプリを報告するには、すべての指標を測定する。",
     "m_running": "実行中のため集計対象外: {experiments}。",
-    "m_interrupted": "途中で終了したため集計対象外: {experiments}。",
+    "m_interrupted": "途中で終了したため集計対象外: {experiments}。最新のものは、同じ条件に `pytest --promptune-resume` を付けると再開できる。",
     "m_earlier": "このシリーズにはより古いベースラインが {count} 件あり、本報告は最新のものから始まる。全体を見るには: "
     "{command}。",
     "m_other_series": "ログには別のアプリまたはケースのシリーズもある。報告するには、そのシリーズの実験を `--series` に指定する: {experiments}。",
+    "m_parts": "**これはテスト全体の一部**: 同じテストの別のケースを同じ条件で測定したセッションがあり（シャードなど: {experiments}）、"
+    "そのケースは本報告に含まれない。全体の報告には、1 つのセッションですべてを測定する。`pytest-promptune merge` は、各部分の結果ファイルを"
+    "まとめて比較・判定する。",
     "m_times_not_comparable": "レイテンシの測定時の同時実行数が異なる（初期 {before}、最終 {after}）ため、比較できない。"
     "値を並べて示すが、判定はしない。",
     "m_only_initial": "初期のみで測定された指標: {metrics}。",
@@ -209,6 +222,20 @@ WORDS: Mapping[str, str] = {
     "m_not_computed": "テスト内の関数で計算されるためログから計算できない指標: {metrics}。",
     "m_several_apps": "このシリーズは複数のアプリを測定している: {apps}。",
     "m_few_runs": "1 ケースあたりの実行回数は {runs} 回。3 回未満では大きな変化しか検出できない。",
+    # tracing
+    "c_measurement": "測定",
+    "c_variants": "バリアント",
+    "c_commit": "コミット",
+    "c_samples_of": "サンプルの表示",
+    "trace_iteration": "イテレーション {number}",
+    "trace_repeat": "イテレーション {number}（集計対象外）",
+    "trace_note": "次のコマンドは、本報告のもとになった実験ログから、数値のもとになったサンプルを一覧表示する。`--outputs` で出力、"
+    "`--prompts` でプロンプト、`--all` で全件を表示する。",
+    "prompts_note": "Python のソースにあるプロンプトは、そのコミットのものを参照。モデルに渡された実際のプロンプトの表示: {command}。",
+    "prompts_none": "テンプレートのプロンプトはなく、プロンプトはそのコミットのソースにある。モデルに渡された実際のプロンプトの表示: "
+    "{command}。",
+    "prompt_same": "初期・最終とも",
+    "show_prompts": "プロンプトの全文を表示（{number} 件）",
     # method
     "w_effect": "効果は、各ケースの実行の平均を求め、最終と初期の差をケース全体で平均したもの。",
     "w_suite": "検定（このケース集合）: 各ケース内で実行ラベルを入れ替えるスチューデント化並べ替え検定（両側）。"

@@ -14,7 +14,8 @@ def past_of(connection: Connection, experiment: int, series: str) -> list[Mappin
     """The finished baselines and comparisons of a series before this experiment, oldest first, as plain data.
 
     No samples, scores or outputs are read. Each has ``experiment`` (its id), ``mode``, ``started``,
-    ``variants`` and ``prompts`` (hashes by name), and ``comparisons``: the rows of the results document.
+    ``variants``, ``prompts`` and ``tests`` (hashes by name), ``cases`` and ``runs`` (how many, as they were
+    planned), and ``comparisons``: the rows of the results document.
     """
     experiments, manifests, comparisons = schema.experiments, schema.manifests, schema.comparisons
     query = (
@@ -24,6 +25,8 @@ def past_of(connection: Connection, experiment: int, series: str) -> list[Mappin
             experiments.c.mode,
             experiments.c.started,
             experiments.c.variants,
+            experiments.c.cases,
+            experiments.c.runs,
             manifests.c.conditions,
         )
         .join_from(experiments, manifests)
@@ -51,6 +54,9 @@ def past_of(connection: Connection, experiment: int, series: str) -> list[Mappin
                 "started": row["started"],
                 "variants": {name: hashes.get(name, "") for name in row["variants"] or ()},
                 "prompts": row["conditions"].get("prompts", {}),
+                "tests": row["conditions"].get("tests", {}),
+                "cases": row["cases"],
+                "runs": row["runs"],
                 "comparisons": list(connection.execute(rows).scalars()) if row["mode"] == "compare" else [],
             }
         )

@@ -18,7 +18,13 @@ from pytest_promptune.core.casebook import MARKS
 from pytest_promptune.core.circumstances import What
 from pytest_promptune.core.model import Change
 from pytest_promptune.core.results import GRAVEST
-from pytest_promptune.core.series.final import RecommendationKind, RemarkKind, Unjudged, UnjudgedGoal
+from pytest_promptune.core.series.final import (
+    RecommendationKind,
+    RemarkKind,
+    SuggestedCases,
+    Unjudged,
+    UnjudgedGoal,
+)
 from pytest_promptune.report.final.json import to_json
 from pytest_promptune.report.final.markdown import render_final
 from pytest_promptune.report.markdown import Picture
@@ -133,6 +139,7 @@ def test_the_report_has_all_parts():
         "Cases",
         "Latency and cost by node",
         "Recommendations",
+        "Where the numbers come from",
     ]
     assert "How this was computed" in text
     assert text.startswith("# Prompt tuning report: `support_bot`\n")
@@ -216,6 +223,50 @@ def test_conditions_have_parameters_and_libraries():
     assert "| Libraries | `langgraph 1.0` | – |" in text
 
 
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_every_number_can_be_traced(language):
+    """To the hashes of cases, tests and prompts, the commit, and the command that lists the samples."""
+    other = finals.Session(experiment="e0", mode="compare", started="", commit="0ther", variants={"f": ""})
+    made = replace(finals.report(), iterations=(finals.iteration(repeats=(other,)),))
+    text = render_final(made, language=language)
+    for found in (
+        "| `sha256:00000000000000bb` | `sha256:00000000000000bb` |",
+        "| `sha256:00000000000000cc`, `tests/test_bot.py sha256:00000000000000aa` |",
+        "| `intent.j2 sha256:0000000000000001`, `reply.j2 sha256:0000000000000003` "
+        "| `intent.j2 sha256:0000000000000002`, `reply.j2 sha256:0000000000000003` |",
+        f"| `current` | `abc1234` | `pytest-promptune show {finals.FIRST} --samples` |",
+        f"| `current`, `fewshot` | `abc1234` | `pytest-promptune show {finals.SECOND} --samples` |",
+        "| `f` | `0ther` | `pytest-promptune show e0 --samples` |",
+        f"| `fewshot` | `abc1234` | `pytest-promptune show {finals.SECOND} --samples --variant fewshot` |",
+    ):
+        assert found in text
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_prompts_stand_there_in_full(language):
+    """Folded away: what changed as a difference and both texts, what didn't once."""
+    text = render_final(finals.report(), language=language)
+    folded = text[text.index(Words(language)("show_prompts", number=2)) :]
+    folded = folded[: folded.index("</details>")]
+    assert "-Classify.\n+Classify:\n Be brief.\n" in folded
+    assert "```\nClassify.\nBe brief.\n```" in folded
+    assert "```\nClassify:\nBe brief.\n```" in folded
+    assert folded.count("```\nAnswer.\n```") == 1
+    assert f"`pytest-promptune show {finals.SECOND} --samples --prompts`" in text
+    without = render_final(replace(finals.report(), prompts=()), language=language)
+    assert Words(language)("show_prompts", number=0) not in without
+    assert f"`pytest-promptune show {finals.SECOND} --samples --prompts`" in without
+
+
+def test_measurements_that_do_not_count_are_told_with_their_size():
+    """What was repeated in part doesn't go without saying."""
+    part = finals.Session(
+        experiment="e9", mode="compare", started="", cases=3, runs=1, measured=(("m.py", "a"),)
+    )
+    text = render_final(replace(finals.report(), iterations=(finals.iteration(repeats=(part,)),)))
+    assert "Measured as well, and not counted: `e9` (metrics 1, cases 3, runs 1)." in text
+
+
 def test_iterations_tell_what_changed_and_what_was_decided():
     """The note, results, the diff of the prompt in a fence, the decision with its commit."""
     text = render_final(finals.report())
@@ -289,6 +340,32 @@ def test_cases_are_counted_and_listed():
     text = render_final(finals.report(cases=(finals.cases(60),)))
     assert "`K000`" not in text
     assert "Cases that were kept are not shown: 58." in text
+
+
+def test_the_reason_of_a_suggestion_is_told():
+    """As the session gave it, where nothing was adopted; what was adopted needs none."""
+    given = {"suggested": "plateau", "reason": "Nothing *moved*."}
+    made = replace(finals.report(), iterations=(finals.iteration(adopted=None, **given),))
+    text = render_final(made)
+    assert (
+        "**Decision: nothing was adopted. Suggested: plateau.**\n\n"
+        "In the words of the session: “Nothing \\*moved\\*.”\n" in text
+    )
+    assert "In the words" not in render_final(replace(made, iterations=(finals.iteration(**given),)))
+
+
+def test_cases_of_a_variant_that_was_suggested():
+    """Where nothing was adopted: beside `current`; where nothing was suggested, that is said."""
+    suggested = SuggestedCases(iteration=2, variant="new", cases=(finals.cases(),))
+    made = replace(finals.beginning(), iterations=(finals.iteration(adopted=None),))
+    text = render_final(replace(made, suggested_cases=suggested))
+    about = "These are the cases of `new` beside `current` in iteration 2, which suggested to adopt it."
+    assert about in text
+    assert "| Case | Before | After | Change | Result |" in text
+    assert "Improved: 1, kept: 1, degraded: 1" in text
+    text = render_final(made)
+    assert "## Cases\n\nNothing was adopted, and no session suggested to adopt a variant" in text
+    assert "## Cases" not in render_final(finals.beginning())
 
 
 def test_metrics_without_any_change_are_only_named():
@@ -540,6 +617,14 @@ def test_foreign_text_stays_text(language):
         ),
         remarks=tuple(finals.Remark(kind=kind, values=_nasty(f"m_{kind}")) for kind in get_args(RemarkKind)),
         differences=tuple(finals.Difference(what=what, before=NASTY, after=NASTY) for what in get_args(What)),
+        prompts=(
+            finals.PromptChange(
+                name=NASTY,
+                before=finals.Prompt(text=f"a\n```\n{NASTY}", hash=NASTY),
+                after=finals.Prompt(text=f"</details>\n````\n{NASTY}\n# out", hash=NASTY),
+            ),
+            base.prompts[1],
+        ),
     )
     text = render_final(hostile, language=language)
     assert "\x1b" not in text
