@@ -91,7 +91,9 @@ class Planner:
         self._location = None if settings.store == "" else locate(settings.store, root=root)
         self._variants = PlannedVariants(settings, root=root, variants=variants)
         self._recording = Recording(settings, root=root, id="plan", started=timestamp())
-        self._models = AppModels(settings.prices)
+        self._models = AppModels(
+            settings.prices, root=root, variants=Path(settings.variants), calls=settings.llm_calls
+        )
         self._engine: Engine | None = None
         self._apps: dict[int, BuiltApp] = {}
         self._entries: list[Entry] = []
