@@ -18,7 +18,7 @@ from pytest_promptune.store.log import (
 )
 
 #: How many of the newest experiments are looked through for samples of an app.
-_MOST_EXPERIMENTS = 20
+MOST_EXPERIMENTS = 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,7 +119,7 @@ def _of_one_variant(column: Column) -> Mapping[str, Sequence[float | None]]:
 def _newest(log: ExperimentLog, places: Sequence[Place]) -> dict[Place, _Stored]:
     """By app: the newest experiment that called it, with what its samples used."""
     found: dict[Place, _Stored] = {}
-    for experiment in log.history(_MOST_EXPERIMENTS):
+    for experiment in log.history(MOST_EXPERIMENTS):
         wanted = [place for place in places if place not in found]
         if not wanted:
             break
@@ -130,14 +130,14 @@ def _newest(log: ExperimentLog, places: Sequence[Place]) -> dict[Place, _Stored]
             error = sample.record.error
             if error is None or not error.infrastructure:
                 for place in wanted:
-                    if _is_of(sample.key, place):
+                    if is_of(sample.key, place):
                         samples.setdefault(place, []).append(_used(sample))
         for place, of_place in samples.items():
             found[place] = _Stored(experiment=experiment.id, samples=of_place)
     return found
 
 
-def _is_of(key: SampleKey, place: Place) -> bool:
+def is_of(key: SampleKey, place: Place) -> bool:
     """An app that belongs somewhere has the place at the beginning of the scope of its samples."""
     app, home = place
     return key.app == app and (home is None or f"{key.scope} ".startswith(f"{home} "))

@@ -79,6 +79,25 @@ class MadeModels:
             return
         self._nodes[place] = (*self._nodes.get(place, ()), *found)
 
+    def calling(self, place: Place) -> tuple[str, ...] | None:
+        """Paths of an app's nodes that call a model; ``None`` where its source couldn't be read."""
+        nodes = self._nodes.get(place)
+        return None if nodes is None else tuple(dict.fromkeys(node.node for node in nodes))
+
+    def past_langchain(self, place: Place) -> frozenset[str]:
+        """Those that call providers by themselves, through a client or plain HTTP, and nothing else."""
+        own = ("sdk", "posted")
+        return frozenset(
+            node.node
+            for node in self._nodes.get(place, ())
+            if node.models and all(use.origin in own for use in node.models)
+        )
+
+    def is_in_a_text_file(self, words: str) -> bool:
+        """Whether a file of the project that is no module has these words."""
+        files = self._sources.text_files.values() if self._sources is not None else ()
+        return any(words in file.text for file in files)
+
     def steps(self, place: Place) -> int:
         """Places in the source where the nodes of an app call a model."""
         calls = {

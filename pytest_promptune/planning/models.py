@@ -93,6 +93,26 @@ class AppModels:
         for named in named_models(table):
             self._named.setdefault(named, where)
 
+    # --- what variants may change ---------------------------------------------------------------------
+
+    @property
+    def fields(self) -> frozenset[str]:
+        """What the models that apps hold can be set to."""
+        models = (model for seen in self._apps.values() for model in seen.models.values())
+        return frozenset(name for model in models for name in getattr(type(model), "model_fields", ()))
+
+    def nodes_calling(self, place: Place) -> tuple[str, ...] | None:
+        """Paths of an app's nodes whose source calls a model; ``None`` where it couldn't be read."""
+        return self._made.calling(place)
+
+    def nodes_past_langchain(self, place: Place) -> frozenset[str]:
+        """Paths of an app's nodes whose source calls providers by itself, and no model of LangChain's."""
+        return self._made.past_langchain(place)
+
+    def is_in_a_text_file(self, words: str) -> bool:
+        """Whether a file of the project that is no module has these words."""
+        return self._made.is_in_a_text_file(words)
+
     # --- the checklist --------------------------------------------------------------------------------
 
     def checks(self) -> list[Check]:

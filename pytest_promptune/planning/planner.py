@@ -28,6 +28,7 @@ from pytest_promptune.planning.baselines import Baselines
 from pytest_promptune.planning.goals import Suite, goal_checks
 from pytest_promptune.planning.history import History
 from pytest_promptune.planning.models import AppModels
+from pytest_promptune.planning.node_changes import NodeChanges
 from pytest_promptune.planning.sensitivity import Known, sensitivities
 from pytest_promptune.planning.variants import PlannedVariants
 from pytest_promptune.recording import Recording
@@ -94,6 +95,7 @@ class Planner:
         self._models = AppModels(
             settings.prices, root=root, variants=Path(settings.variants), calls=settings.llm_calls
         )
+        self._changes = NodeChanges(self._models, location=self._location, root=root)
         self._engine: Engine | None = None
         self._apps: dict[int, BuiltApp] = {}
         self._entries: list[Entry] = []
@@ -165,6 +167,7 @@ class Planner:
         else:
             self._variants.learn(built.default_context())
             self._models.look(place, app.target)
+            self._changes.look(place, app.nodes)
             self._models.look_at(variant, built.default_context())
 
     def _run(self, call: Callable[[], Awaitable[Any]]) -> Any:
@@ -212,6 +215,8 @@ class Planner:
         """
         settings = self._settings
         rows = matrix(self._entries)
+        for doubt in self._changes.doubts(list(self._variants.all.values())):
+            self._variants.doubt(doubt.variant, doubt.text, is_certain=doubt.is_certain)
         cases = {item.case.id: item.case for item in self._selected if item.case}
         rough = self._models.rough(rows, cases=list(cases.values()), templates=self._variants.texts())
         history = History(self._location, rows, rough)
