@@ -289,3 +289,12 @@ def test_a_stage_is_a_part_of_the_suite(aimed):
     """A few cases say too little to fail for a goal."""
     ran = aimed.run("--promptune-stage=quick", miss="all")
     assert (gates(ran), goals(ran)["Accuracy"]["value"]) == ({}, 0.0)
+
+
+def test_a_target_in_another_currency(aimed):
+    """Costs are in USD: the session says that it doesn't judge the goal, and not that a price is missing."""
+    aimed.write({"fine-tune.md": "- Cost: ¥3 or less\n"})
+    ran = aimed.run()
+    assert "¥3 can't be compared with cost_usd, which is measured in USD" in flat(ran)
+    assert "It is not judged." in flat(ran)
+    assert "price" not in flat(ran)
