@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
+from pytest_promptune.conditions import tests_hash
 from pytest_promptune.core.errors import StoreError
 from pytest_promptune.core.estimates import Used, estimate, spanning
 from pytest_promptune.core.experiment import Column, Experiment
@@ -48,6 +50,8 @@ class History:
         self._rough = rough or {}
         self._stored: dict[Place, _Stored] = {}
         self._tables: dict[str, Experiment] = {}
+        #: Hashes of their test files, by path.
+        self._tests: dict[str, Mapping[str, str]] = {}
         #: Why something isn't known, empty when all is.
         self.note = ""
         if location is None:
@@ -65,6 +69,7 @@ class History:
         with ExperimentLog(location) as log:
             self._stored = _newest(log, [row.place for row in self._rows])
             for experiment in {stored.experiment for stored in self._stored.values()}:
+                self._tests[experiment] = log.conditions_of(experiment).get("tests") or {}
                 table = self._tables[experiment] = Experiment()
                 for result in log.results(experiment):
                     table.add(result)
@@ -98,6 +103,17 @@ class History:
                 if (column.name.module, column.name.metric) == (module, metric):
                     return _of_one_variant(column)
         return {}
+
+    def tested_as_now(self, root: Path) -> list[Experiment]:
+        """What was scored by tests that are the same by now; `root` is the project's.
+
+        Of experiments whose test files are no longer known nothing is.
+        """
+        return [
+            self._tables[experiment]
+            for experiment, files in self._tests.items()
+            if files and all(tests_hash([file], root=root) == before for file, before in files.items())
+        ]
 
     def check(self) -> Check:
         """Whether a session could write to it."""

@@ -22,7 +22,7 @@ from pytest_promptune.core.scorers import scorer_of
 from pytest_promptune.core.stages import SIZES
 from pytest_promptune.core.values import dataclass
 from pytest_promptune.engine import Engine
-from pytest_promptune.facts import facts_of
+from pytest_promptune.facts import facts_of, test_files
 from pytest_promptune.looking import planned_looks
 from pytest_promptune.planning.baselines import Baselines
 from pytest_promptune.planning.goals import Suite, goal_checks
@@ -230,7 +230,13 @@ class Planner:
             variants=len(self._variants.all),
         )
         detectable, missing = sensitivities(known)
-        suite = Suite(self._selected, baselines.found, self._aggregates)
+        suite = Suite(
+            self._selected,
+            baselines.found,
+            self._aggregates,
+            stored=history.tested_as_now(self._root),
+            source=self._source_of_tests,
+        )
         calls = sum(sum(row.calls.values()) for row in rows)
         checks = [
             *self._case_checks(),
@@ -263,6 +269,12 @@ class Planner:
             checks=tuple(replace(check, text=self._shown(check.text)) for check in checks),
             notes=tuple(self._shown(text) for text in notes if text),
         )
+
+    def _source_of_tests(self) -> str:
+        """The text of the test modules and of the conftest files that they see."""
+        names = test_files({item.module for item in self._collected}, self._root)
+        files = [file for name in names if (file := self._root / name).is_file()]
+        return "\n".join(file.read_text(encoding="utf-8", errors="replace") for file in files)
 
     def _stage(self) -> str:
         if self._settings.stage not in SIZES:
