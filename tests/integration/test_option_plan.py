@@ -271,6 +271,18 @@ def test_collection_errors_stay_what_they_are(bot):
     assert ran.code == 2
     assert ran.calls == []
     assert "Checklist" not in ran.out
+    ran = bot.run(PLAN, "--continue-on-collection-errors")
+    assert ran.code == 1
+    assert "Checklist" in ran.out
+
+
+@pytest.mark.parametrize(
+    "argument", ["--promptune-variant=nope", "--promptune-runs=0", "--promptune-goals=no.md", "no_test.py"]
+)
+def test_usage_errors_are_those_of_the_session(bot, argument):
+    """The same exit code; nothing is planned."""
+    ran = planned(bot, argument, code=4)
+    assert "Checklist" not in ran.out
 
 
 # --- estimates ------------------------------------------------------------------------------------
@@ -346,6 +358,8 @@ def test_resuming_counts_what_is_left(bot):
     found = re.search(r"bot: (\d+) samples taken from the store", words(ran))
     assert found, ran.out
     assert 0 < int(found[1]) <= stored < 18
+    other = planned(bot, "--promptune-baseline", "--promptune-resume", "--promptune-runs=7", code=4)
+    assert "measured under other conditions" in other.text
 
 
 def test_replaying_makes_no_app(bot):
