@@ -262,7 +262,8 @@ class Calls:
         if function is not None and self.functions.is_followed(function):
             return item
         called = inspect.getattr_static(type(item), "__call__", None)
-        if isinstance(called, FunctionType) and self.functions.is_followed(called):
+        function = python_function(called)
+        if function is not None and self.functions.is_followed(function):
             return MethodType(called, item)
         return None
 
@@ -368,7 +369,7 @@ def _calls_models(inside: Contents) -> bool:
 def _has_code(method: Any) -> bool:
     """Whether it is written in Python, also a method of an object that the source makes."""
     function = method.function if isinstance(method, Method) else getattr(method, "__func__", method)
-    return code_of(function) is not None
+    return code_of(function) is not None or python_function(function) is not None
 
 
 def _is_callable(item: Any) -> bool:
