@@ -352,8 +352,8 @@ LOOK = "Run its test without --promptune-plan to see where."
 
 
 def first_line(error: BaseException) -> str:
-    """Type and first line of an exception."""
-    lines = [text for part in str(error).splitlines() if (text := clean(part))]
+    """Type and first line of an exception, without a full stop."""
+    lines = [text.rstrip(".") for part in str(error).splitlines() if (text := clean(part))]
     return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
 
 

@@ -258,6 +258,16 @@ def test_without_promptune_tests(project):
     assert ran.items == {}
 
 
+def test_errors_end_with_one_full_stop(bot):
+    """Also where the exception has one of its own."""
+    bot.write(
+        test_other='import pytest\n\n@pytest.fixture(scope="session")\ndef gone():\n'
+        '    raise RuntimeError("It ended here.")\n\n\n@pytest.mark.promptune(app="gone")\n'
+        "def test_gone(case, sample):\n    pass\n"
+    )
+    assert "raises RuntimeError: It ended here. Run its test" in words(planned(bot, code=1))
+
+
 def test_without_any_test(bot):
     """The exit code is pytest's own for nothing collected."""
     ran = planned(bot, "-k", "nothing", code=5)
