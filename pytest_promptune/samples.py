@@ -108,6 +108,7 @@ class Samples:
             ahead=share.ahead if share else None,
             stored=self._recording.stored,
             finished=self._outbox.put if self._outbox else self._take_in,
+            met=self._recording.met,
             while_waiting=self._while_waiting,
         )
 
@@ -135,6 +136,8 @@ class Samples:
     ) -> LoggedSample:
         """The sample of an item, as it is stored; see `Sampler.sample`."""
         sampler = self._planned
+        if self._recording.continues and not self._has_opened:  # refused before it is written to
+            sampler.meet(item, app, everywhere=everywhere, depends=depends)
         self.open()
         found = sampler.sample(item, case, app, everywhere=everywhere, depends=depends)
         self._recording.wait_for(found.key, while_waiting=self._while_waiting)
@@ -215,6 +218,14 @@ class Samples:
         self.open()
         for sample in unpacked(text):
             self._take_in(sample)
+
+    def new_models(self) -> Mapping[str, Sequence[str]]:
+        """In an xdist worker: which chat models apps hold, as far as the controller hasn't been told."""
+        return self._recording.take_new_models() if self._outbox else {}
+
+    def know_models(self, found: Mapping[str, Sequence[str]]) -> None:
+        """Take over `new_models` of another process."""
+        self._recording.know_models(found)
 
     @property
     def progress(self) -> Progress:

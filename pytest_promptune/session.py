@@ -184,8 +184,12 @@ class Session:
         self._selected = selected
         if share is not None:
             self.looking.standing = share.standing
-        facts = facts_of(selected, self.variants, self._prompts.texts(), root=self.root)
-        self._recording.prepare(facts, share)
+        texts = self._prompts.texts()
+        self._recording.prepare(
+            facts_of(selected, self.variants, texts, root=self.root),
+            share,
+            collected=lambda: facts_of(collected, self.variants, texts, root=self.root),
+        )
         self.samples.plan(selected, self.variants, share, look=self.looking.open)
 
     def _prepare_prompts(self) -> None:

@@ -111,7 +111,10 @@ class Planner:
         if self._settings.resume or self.replays:
             variants = list(self._variants.all.values())
             texts = self._variants.texts()
-            self._recording.prepare(facts_of(self._selected, variants, texts, root=self._root))
+            self._recording.prepare(
+                facts_of(self._selected, variants, texts, root=self._root),
+                collected=lambda: facts_of(self._collected, variants, texts, root=self._root),
+            )
 
     @property
     def replays(self) -> bool:

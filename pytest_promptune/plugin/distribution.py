@@ -163,6 +163,9 @@ class Messenger:
         stalled_s = self._session().samples.stalled_s
         if stalled_s != self._stalled_s:
             report.promptune_stalled_s = self._stalled_s = stalled_s
+        models = self._session().samples.new_models()
+        if models:
+            report.promptune_models = json.dumps(models)
         if not self._has_told:
             self._has_told, self._knew_at = True, self._told_at
             # As text, like samples: execnet takes exact types and some numbers only.
@@ -174,6 +177,9 @@ def take_in(report: Any, session: Session) -> None:
     knowledge = report.__dict__.pop("promptune_knowledge", None)
     if knowledge is not None:
         session.know(json.loads(knowledge))
+    models = report.__dict__.pop("promptune_models", None)
+    if models is not None:
+        session.samples.know_models(json.loads(models))
     stalled_s = report.__dict__.pop("promptune_stalled_s", None)
     if stalled_s is not None:
         session.samples.know_stalled(stalled_s)

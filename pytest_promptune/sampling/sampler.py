@@ -48,6 +48,7 @@ class Sampler:
         ahead: Container[str] | None = None,
         stored: StoredSamples | None = None,
         finished: Callable[[LoggedSample], None] = lambda _: None,
+        met: Callable[[Mapping[str, Sequence[str]]], None] = lambda _: None,
         while_waiting: Callable[[], None] = lambda: None,
     ) -> None:
         """Nothing runs before the first app is known.
@@ -64,6 +65,8 @@ class Sampler:
                 all; other processes may run the others.
             stored: samples of an earlier session, taken in place of calls.
             finished: told of each sample that was generated, in the engine's thread.
+            met: told which chat models an app holds, by what it is called, before anything is called or
+                taken for it; may refuse it.
             while_waiting: called several times a second while an item waits for its sample.
         """
         self._variants = variants
@@ -83,6 +86,7 @@ class Sampler:
         self._ahead = ahead
         self._stored = StoredSamples() if stored is None else stored
         self._finished = finished
+        self._met = met
         self._while_waiting = while_waiting
         self._window = concurrency * (LOOK_AHEAD_CAREFUL if careful else LOOK_AHEAD)
         self._engine: Engine | None = None
@@ -141,6 +145,13 @@ class Sampler:
         self._looked.clear()
         self._reached.clear()
         self._late.look_again()
+
+    def meet(
+        self, item: PlannedItem, app: object, *, everywhere: bool, depends: Container[str] | None
+    ) -> None:
+        """Make an item's app and look at it, before anything is called or taken for it; see `sample`."""
+        built = self._built(self._engine or self._start(), item, app)
+        self._tell_models(built, Reach(item, everywhere=everywhere, depends=depends))
 
     def sample(
         self,
@@ -320,6 +331,7 @@ class Sampler:
         self._looked.add(place)
         if not is_new and not (first and item.lazy):
             return
+        self._tell_models(built, reach)
         jobs = []
         for other, case in self._following(item):
             like_this = (other.module, other.test) == (item.module, item.test)
@@ -328,6 +340,10 @@ class Sampler:
             if not self._stored or self._stored.get(reach.key(other, case, self._fingerprint(case))) is None:
                 jobs.append(self._job(built, other, case, reach, asking=item))
         engine.submit(jobs)
+
+    def _tell_models(self, built: BuiltApp, reach: Reach) -> None:
+        home = f"{reach.scope}::" if reach.scope else ""
+        self._met({f"{home}{app}": models for app, models in built.models.items()})
 
     def _kept(self, found: LoggedSample) -> Sequence[Scoring]:
         """Resuming takes stored scores, not stored failures; replaying asks today's scorers."""
