@@ -115,6 +115,8 @@ class Planner:
                 facts_of(self._selected, variants, texts, root=self._root),
                 collected=lambda: facts_of(self._collected, variants, texts, root=self._root),
             )
+        if self.replays:
+            self._recording.stored.refuse_others(self._selected)
 
     @property
     def replays(self) -> bool:

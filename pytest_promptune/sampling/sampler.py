@@ -23,7 +23,7 @@ from pytest_promptune.sampling.execution import Execution
 from pytest_promptune.sampling.late import LateScorers, Place
 from pytest_promptune.sampling.reach import Reach, folder_of
 from pytest_promptune.sampling.scorers import Scorers, retries_of
-from pytest_promptune.sampling.stored import StoredSamples
+from pytest_promptune.sampling.stored import STORED, StoredSamples
 from pytest_promptune.sampling.uses import Uses
 from pytest_promptune.store.log import LoggedSample, SampleKey
 
@@ -225,7 +225,7 @@ class Sampler:
         Raises:
             NotStartedError: when there is none, or it isn't clear which.
         """
-        where = f"experiment {self._stored.name}"
+        where = f"{STORED} {self._stored.name}"
         key = SampleKey(
             app=item.marks.app,
             scope=item.module,
