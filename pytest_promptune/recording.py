@@ -217,6 +217,21 @@ class Recording:
             refuse_other_models(self.id, self._models, clean)
         self.know_models(clean)
 
+    def mean_cost(self, wanted: Mapping[tuple[str, str], int]) -> float | None:
+        """What a sample is expected to cost in USD, by the newest ones of each app and variant.
+
+        Args:
+            wanted: how many samples are to be measured, by app and variant.
+        """
+        location = self._location
+        if location is None or (location.path and not location.path.exists()):
+            return None
+        try:
+            with ExperimentLog(location) as log:
+                return log.mean_cost(wanted)
+        except StoreError:  # told where the session is stored
+            return None
+
     # --- told between the processes of a session --------------------------------------------------
 
     def know_models(self, found: Mapping[str, Sequence[str]]) -> None:

@@ -133,19 +133,24 @@ class Messenger:
             since = self._clock() - REMEMBERED_S
             texts = [*(text for at, text in self._recent if at >= since), *texts]
             self._has_told = self._has_told and self._knew_at < since
-        if not texts:
+        progress = self._session().samples.progress
+        is_known = not progress.total or self._is_known(progress)
+        if not texts and is_known:
             return {}
         carrier = SimpleNamespace()
         joined = ", ".join(text.removeprefix("[").removesuffix("]") for text in texts)
-        self._hang(carrier, f"[{joined}]", None)
+        self._hang(carrier, f"[{joined}]" if texts else None, None if is_known else progress)
         return vars(carrier)
+
+    def _is_known(self, progress: Progress) -> bool:
+        """Whether this was told before; the time passes anyway."""
+        return replace(progress, seconds=self._progress.seconds) == self._progress
 
     def _news(self, *, waits: bool) -> Progress | None:
         """How far the samples are, unless that is known or was told just now."""
         since = self._clock() - self._progress_at
         progress = self._session().samples.progress
-        is_known = replace(progress, seconds=self._progress.seconds) == self._progress
-        if not progress.total or (is_known and not (waits and since >= REPEAT_AFTER_S)):
+        if not progress.total or (self._is_known(progress) and not (waits and since >= REPEAT_AFTER_S)):
             return None
         is_over = progress.done >= progress.total  # and no item may wait any more
         return progress if since >= NEWS_AFTER_S or is_over else None

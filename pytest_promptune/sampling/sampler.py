@@ -58,7 +58,7 @@ class Sampler:
             concurrency: samples in flight.
             careful: the session stops at the first failures, so look less far ahead.
             rate: most calls begun per second.
-            budget: nothing more starts when it is spent.
+            budget: nothing more starts than it is expected to cover.
             prices: of models, by name, beside the published ones.
             mine: node ids of the items that this process is to run, ``None`` for all.
             ahead: node ids of the items whose samples may be generated before they ask, ``None`` for
@@ -73,7 +73,8 @@ class Sampler:
         self._concurrency = concurrency
         self._rate = rate
         self._prices = PriceList(prices or {})
-        self._ledger = Ledger(budget, self._halt)
+        self._budget = budget
+        self._ledger = Ledger(budget, stop=self._halt, allow=self._allow)
         self._scorers = Scorers(self._prices, self._ledger.scored)
         self._late = LateScorers(
             self._scorers,
@@ -302,6 +303,8 @@ class Sampler:
 
     def _start(self) -> Engine:
         self._engine = Engine(concurrency=self._concurrency, window=self._window, rate=self._rate)
+        if self._budget is not None:
+            self._allow(self._budget.affordable)
         self._started = time.perf_counter()
         if "langchain_core.callbacks" in sys.modules:
             load_prices()  # holds the interpreter for a while: now, when no sample is timed
@@ -421,6 +424,10 @@ class Sampler:
     def _halt(self, reason: str) -> None:
         if self._engine is not None:
             self._engine.halt(reason)
+
+    def _allow(self, samples: int | None) -> None:
+        if self._engine is not None:
+            self._engine.allow(samples)
 
     def _fingerprint(self, case: Case) -> str:
         known = self._fingerprints.get(id(case))

@@ -186,6 +186,13 @@ class ExperimentLog:
             finally:
                 engine.dispose()
 
+    def mean_cost(self, wanted: Mapping[tuple[str, str], int]) -> float | None:
+        """What a sample is expected to cost in USD, ``None`` if nothing tells; see `spending.mean_cost`."""
+        from pytest_promptune.store.log import spending
+
+        with self._reading() as connection:
+            return spending.mean_cost(connection, wanted)
+
     # --- one experiment -----------------------------------------------------------------------------
 
     def conditions_of(self, name: str) -> Mapping[str, Any]:
