@@ -115,7 +115,12 @@ class Planner:
         if self._settings.resume or self.replays:
             variants = list(self._variants.all.values())
             texts = self._variants.texts()
-            self._recording.prepare(facts_of(self._selected, variants, texts, root=self._root))
+            self._recording.prepare(
+                facts_of(self._selected, variants, texts, root=self._root),
+                collected=lambda: facts_of(self._collected, variants, texts, root=self._root),
+            )
+        if self.replays:
+            self._recording.stored.refuse_others(self._selected)
 
     @property
     def replays(self) -> bool:
