@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-from collections import deque
 from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -11,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_promptune.conditions import Commit, own_version, python_version
 from pytest_promptune.core.errors import StoreError
-from pytest_promptune.core.model import Variant
 from pytest_promptune.core.redaction import Redactor
 from pytest_promptune.core.results import Result
 from pytest_promptune.core.sharing import Share
@@ -29,8 +26,6 @@ from pytest_promptune.store.log import (
     Manifest,
     SampleKey,
     locate,
-    sample_from_json,
-    sample_to_json,
 )
 from pytest_promptune.store.writing import WritingProcess
 
@@ -74,7 +69,8 @@ class Recording:
         self._started = started
         self._root = root
         self._location = None if settings.store == "" else locate(settings.store, root=root)
-        self._redactor = Redactor(settings.redact)
+        #: Takes secrets out of what is shown or written.
+        self.redactor = Redactor(settings.redact)
         self._facts = Facts()
         #: Chat models that apps hold, by app; and what a process that stores hasn't been told of them.
         self._models: dict[str, Sequence[str]] = {}
@@ -212,7 +208,7 @@ class Recording:
         Raises:
             StoreError: when the experiment that goes on was measured with others.
         """
-        clean = {app: [self._redactor.text(model) for model in models] for app, models in found.items()}
+        clean = {app: [self.redactor.text(model) for model in models] for app, models in found.items()}
         if self._resumes:
             refuse_other_models(self.id, self._models, clean)
         self.know_models(clean)
@@ -307,7 +303,7 @@ class Recording:
         self._writer = LogWriter(
             self._location,
             manifest,
-            redactor=self._redactor,
+            redactor=self.redactor,
             resumes=self._resumes,
             process=self._process,
         )
@@ -332,44 +328,6 @@ class Recording:
         """Wait until a sample can't be lost any more; `while_waiting` is called several times a second."""
         if self._writer is not None:
             self._writer.wait_for(key, while_waiting=while_waiting)
-
-    def redacted(self, text: str) -> str:
-        """`text` without secrets."""
-        return self._redactor.text(text)
-
-    def variant_without_secrets(self, variant: Variant) -> Variant:
-        """A variant that has been described, as reports and results files may show it."""
-        clean = self._redactor.text
-        changes = tuple(
-            replace(
-                change,
-                before=None if change.before is None else clean(change.before),
-                after=clean(change.after),
-            )
-            for change in variant.changes
-        )
-        return replace(variant, description=clean(variant.description), changes=changes)
-
-    def without_secrets(self, result: Result) -> Result:
-        """The result as it may be written: reports and results files quote its texts."""
-        clean = self._redactor.text
-        sample = result.sample
-        if sample is not None and sample.error is not None:
-            sample = replace(sample, error=replace(sample.error, message=clean(sample.error.message)))
-        if sample is not None and sample.scorer_errors:
-            errors = (replace(each, reason=clean(each.reason)) for each in sample.scorer_errors)
-            sample = replace(sample, scorer_errors=tuple(errors))
-        scores = result.scores
-        if any(score.comment for score in scores.values()):
-            scores = {name: replace(s, comment=clean(s.comment)) for name, s in scores.items()}
-        pair = result.classification
-        if pair is not None:
-            pair = replace(pair, predicted=clean(pair.predicted), expected=clean(pair.expected))
-        is_clean = sample is result.sample and scores is result.scores and not result.message
-        if is_clean and pair == result.classification:
-            return result
-        message = clean(result.message)
-        return replace(result, message=message, sample=sample, scores=scores, classification=pair)
 
     def wait_until_ready(self, timeout: float) -> None:
         """Where a thread writes: wait until the store is open, or known not to open."""
@@ -404,7 +362,7 @@ class Recording:
                     return read_case_book(log, view, results=results)
             except StoreError as error:
                 why = f"Outputs are not shown: {self._writer.problem or error}"
-        clean = self._redactor.json
+        clean = self.redactor.json
         cases = (
             replace(each, input=clean(each.input), expected=clean(each.expected), tags=clean(dict(each.tags)))
             for each in self._facts.cases
@@ -426,26 +384,3 @@ class Recording:
             results=results,
         )
         self._writer.close()
-
-
-class Outbox:
-    """In an xdist worker: finished samples on their way to the controller, which stores them."""
-
-    def __init__(self) -> None:
-        self._finished: deque[LoggedSample] = deque()
-
-    def put(self, sample: LoggedSample) -> None:
-        """Keep a sample until the next item reports; called in the engine's thread."""
-        self._finished.append(sample)
-
-    def take(self) -> str | None:
-        """All samples that have finished, as text; each once."""
-        taken = []
-        while self._finished:
-            taken.append(sample_to_json(self._finished.popleft()))
-        return json.dumps(taken, allow_nan=False) if taken else None
-
-
-def unpacked(text: str) -> list[LoggedSample]:
-    """The inverse of `Outbox.take`."""
-    return [sample_from_json(data) for data in json.loads(text)]

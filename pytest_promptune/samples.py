@@ -14,7 +14,8 @@ from pytest_promptune.core.model import Case, Variant
 from pytest_promptune.core.plan import PlannedItem
 from pytest_promptune.core.progress import JointProgress, Progress
 from pytest_promptune.core.sharing import Share
-from pytest_promptune.recording import Outbox, Recording, unpacked
+from pytest_promptune.outbox import Outbox, unpacked
+from pytest_promptune.recording import Recording
 from pytest_promptune.sampling import Budget, Sampler
 from pytest_promptune.settings import Settings
 from pytest_promptune.store.log import LoggedSample, SampleKey

@@ -28,6 +28,7 @@ from pytest_promptune.core.model import SampleError, Variant
 from pytest_promptune.core.nodes.parameters import with_old_values
 from pytest_promptune.core.plan import Cell, Marks, PlannedItem, cells
 from pytest_promptune.core.planning import expected_decisions
+from pytest_promptune.core.redacted import redacted_result, redacted_variant
 from pytest_promptune.core.results import Result, SampleFacts
 from pytest_promptune.core.runs import most_runs
 from pytest_promptune.core.shards.shard import Shard
@@ -213,7 +214,7 @@ class Session:
         return self._prompts.described(variant, self.samples.contexts())
 
     def _shown_variants(self) -> list[Variant]:
-        return [self._recording.variant_without_secrets(self._described(each)) for each in self.variants]
+        return [redacted_variant(self._described(each), self._recording.redactor) for each in self.variants]
 
     def _measured_variants(self) -> list[Variant]:
         """With what nodes set of their models before, as the traces of the first variant showed it."""
@@ -237,11 +238,11 @@ class Session:
 
     def redacted(self, text: str) -> str:
         """`text` as it may be shown: without secrets."""
-        return self._recording.redacted(text)
+        return self._recording.redactor.text(text)
 
     def record(self, result: Result) -> None:
         """Take in what an item contributes."""
-        result = self._recording.without_secrets(result)
+        result = redacted_result(result, self._recording.redactor)
         if result.outcome == "skipped" and result.message.startswith(f"not run: {SPENT}"):
             result = self._unpaid(result)
         if result.outcome == "skipped" and result.message.startswith(f"not run: {STORED} "):

@@ -310,7 +310,7 @@ class Planner:
 
     def _shown(self, text: str) -> str:
         """`text` without secrets, paths as short as they can be."""
-        return self._recording.redacted(text.replace(f"{self._root}/", ""))
+        return self._recording.redactor.text(text.replace(f"{self._root}/", ""))
 
     def _case_checks(self) -> list[Check]:
         try:
