@@ -67,7 +67,7 @@ def facts_of(
             cases[name] = _logged(item.case, item.module)
     replaced = {variant.name: dict(variant.templates) for variant in variants if variant.templates}
     hashes = {name: case.hash for name, case in cases.items()}
-    tests = _with_conftests(runs, root)
+    tests = test_files(runs, root)
     return Facts(
         conditions={
             "cases": hashes,
@@ -103,7 +103,7 @@ def _tag(value: object) -> Any:
         return str(value)
 
 
-def _with_conftests(modules: Iterable[str], root: Path) -> list[str]:
+def test_files(modules: Iterable[str], root: Path) -> list[str]:
     """The modules and the ``conftest.py`` files that they see: an app is often made there."""
     files = dict.fromkeys(modules)
     for module in list(files):

@@ -28,7 +28,6 @@ from pytest_promptune.core.shards.combining import (
     is_whole,
     spent_twice,
     total_usage,
-    unlike_models,
 )
 from pytest_promptune.core.shards.shard import Circumstances, Document, Shard, ShardError, from_json
 from pytest_promptune.core.tally import Tally, hash_of_tests, tally
@@ -291,7 +290,7 @@ def _dirty(documents: Sequence[Document]) -> bool | None:
 def _with_gaps(view: View, combined: Combined, experiment: Experiment, documents: Sequence[Document]) -> View:
     """The view with what a reader must know of where it comes from."""
     cut_short = [document.path for document in documents if not document.shard.complete]
-    warnings = [*unlike_models(documents), *gaps(combined)]
+    warnings = [*gaps(combined)]
     if cut_short:
         warnings.insert(0, f"Ended early: {', '.join(cut_short)}.")
     warnings += [failed_tests(experiment), *failures_told(experiment.scorers.failures)]

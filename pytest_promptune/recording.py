@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-from collections import deque
 from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -11,35 +9,28 @@ from typing import TYPE_CHECKING, Any
 
 from pytest_promptune.conditions import Commit, own_version, python_version
 from pytest_promptune.core.errors import StoreError
-from pytest_promptune.core.model import Variant
 from pytest_promptune.core.redaction import Redactor
 from pytest_promptune.core.results import Result
 from pytest_promptune.core.sharing import Share
 from pytest_promptune.core.view import View
 from pytest_promptune.facts import Facts
+from pytest_promptune.resuming import find_interrupted, refuse_other_models
 from pytest_promptune.sampling import StoredSamples
 from pytest_promptune.settings import Settings
 from pytest_promptune.store.log import (
-    APP,
+    MODELS,
     ExperimentLog,
     LoggedCase,
     LoggedSample,
     LogWriter,
     Manifest,
     SampleKey,
-    conditions_hash,
-    differences,
     locate,
-    sample_from_json,
-    sample_to_json,
 )
 from pytest_promptune.store.writing import WritingProcess
 
 if TYPE_CHECKING:
     from pytest_promptune.core.casebook import CaseBook
-
-#: How many differences between two experiments are named.
-_MOST_DIFFERENCES = 8
 
 
 class Recording:
@@ -76,9 +67,14 @@ class Recording:
         self.of_this_session: Container[SampleKey] = ()
         self._settings = settings
         self._started = started
+        self._root = root
         self._location = None if settings.store == "" else locate(settings.store, root=root)
-        self._redactor = Redactor(settings.redact)
+        #: Takes secrets out of what is shown or written.
+        self.redactor = Redactor(settings.redact)
         self._facts = Facts()
+        #: Chat models that apps hold, by app; and what a process that stores hasn't been told of them.
+        self._models: dict[str, Sequence[str]] = {}
+        self._new_models: dict[str, Sequence[str]] = {}
         self._resumes = False
         #: Id of the experiment whose outputs are scored again.
         self.replay_of: str | None = None
@@ -134,12 +130,15 @@ class Recording:
         """Id of the experiment that is continued or replayed."""
         return self.replay_of or (self.id if self._resumes else None)
 
-    def prepare(self, facts: Facts, share: Share | None = None) -> None:
+    def prepare(
+        self, facts: Facts, share: Share | None = None, *, collected: Callable[[], Facts] | None = None
+    ) -> None:
         """Find the samples of an earlier session that are asked for.
 
         Args:
             facts: what is measured.
             share: of this process, where there are several; it may know the experiment already.
+            collected: what would be measured if nothing were deselected.
 
         Raises:
             StoreError: when there is no such session, or it was measured under other conditions.
@@ -150,7 +149,7 @@ class Recording:
         elif self._settings.resume and share is not None and share.continues:
             self._join(share.continues, share.began)
         elif self._settings.resume:
-            self._resume()
+            self._resume(collected or (lambda: facts))
 
     def _log(self, option: str) -> ExperimentLog:
         if self._location is None:
@@ -163,42 +162,37 @@ class Recording:
             self.stored = StoredSamples(log.samples(found.id), replays=True, name=found.id)
         self.replay_of = found.id
 
-    def _resume(self) -> None:
+    def _resume(self, collected: Callable[[], Facts]) -> None:
+        nothing = "There was no interrupted experiment to resume: everything was measured."
         if self._location is not None and self._location.path and not self._location.path.exists():
-            self.notes.append("There was no interrupted experiment to resume: everything was measured.")
+            self.notes.append(nothing)
             return
         with self._log("--promptune-resume") as log:
-            found = log.newest_interrupted(conditions_hash(self._facts.conditions))
+            found = find_interrupted(
+                log, self._facts.conditions, collected=lambda: collected().conditions, root=self._root
+            )
             if found is None:
-                other = log.newest_interrupted()
-                if other is not None:
-                    raise StoreError(self._other_conditions(other.id, log.conditions_of(other.id)))
-                self.notes.append("There was no interrupted experiment to resume: everything was measured.")
+                self.notes.append(nothing)
                 return
-            before = log.conditions_of(found.id)
-            if differences({APP: before.get(APP, {})}, {APP: self._facts.conditions[APP]}):
-                raise StoreError(self._other_conditions(found.id, before))
+            self._take_models(log.conditions_of(found.id))
             self.stored = StoredSamples(log.finished_samples(found.id), name=found.id)
         self.take_over(found.id)
+
+    def _take_models(self, before: Mapping[str, Any]) -> None:
+        """They are a condition from the beginning, as they were met in the experiment that goes on."""
+        self._models = dict(before.get(MODELS, {}))
+        self._facts = replace(self._facts, conditions={**self._facts.conditions, MODELS: dict(self._models)})
 
     def _join(self, id_: str, began: float | None) -> None:
         """Replace a process that crashed: the experiment, found by others before, is running by now."""
         with self._log("--promptune-resume") as log:
             samples = list(log.finished_samples(id_))
+            self._take_models(log.conditions_of(id_))
         self.stored = StoredSamples(samples, name=id_)
         self.of_this_session = frozenset(
             sample.key for sample in samples if began is not None and (sample.finished or 0.0) >= began
         )
         self.take_over(id_)
-
-    def _other_conditions(self, id_: str, before: Mapping[str, Any]) -> str:
-        changes = differences(before, self._facts.conditions)
-        more = f" and {len(changes) - _MOST_DIFFERENCES} more" if len(changes) > _MOST_DIFFERENCES else ""
-        return (
-            f"--promptune-resume: the interrupted experiment {id_} was measured under other conditions "
-            f"({'; '.join(changes[:_MOST_DIFFERENCES])}{more}). Its samples would not be comparable: undo "
-            "the changes, or run without --promptune-resume to measure everything."
-        )
 
     def take_over(self, id_: str) -> None:
         """Continue an interrupted experiment under its own id, or replay one under a new id."""
@@ -208,7 +202,46 @@ class Recording:
             self.id = id_
             self._resumes = True
 
+    def met(self, found: Mapping[str, Sequence[str]]) -> None:
+        """An app was made, and holds these chat models, by what it is called; nothing was called of it.
+
+        Raises:
+            StoreError: when the experiment that goes on was measured with others.
+        """
+        clean = {app: [self.redactor.text(model) for model in models] for app, models in found.items()}
+        if self._resumes:
+            refuse_other_models(self.id, self._models, clean)
+        self.know_models(clean)
+
+    def mean_cost(self, wanted: Mapping[tuple[str, str], int]) -> float | None:
+        """What a sample is expected to cost in USD, by the newest ones of each app and variant.
+
+        Args:
+            wanted: how many samples are to be measured, by app and variant.
+        """
+        location = self._location
+        if location is None or (location.path and not location.path.exists()):
+            return None
+        try:
+            with ExperimentLog(location) as log:
+                return log.mean_cost(wanted)
+        except StoreError:  # told where the session is stored
+            return None
+
     # --- told between the processes of a session --------------------------------------------------
+
+    def know_models(self, found: Mapping[str, Sequence[str]]) -> None:
+        """Take over which chat models apps hold; what is known already stays."""
+        new = {app: models for app, models in found.items() if models and app not in self._models}
+        self._models |= new
+        self._new_models |= new
+        if new and self._writer is not None:
+            self._writer.models(new)
+
+    def take_new_models(self) -> dict[str, Sequence[str]]:
+        """What came to be known of them, each once."""
+        taken, self._new_models = self._new_models, {}
+        return taken
 
     def knowledge(self) -> dict[str, Any]:
         """What only a process that collected knows, as plain data for the one that writes."""
@@ -231,6 +264,7 @@ class Recording:
             cases=tuple(LoggedCase(**case) for case in knowledge["cases"]),
             series=knowledge["series"],
         )
+        self._models |= self._facts.conditions.get(MODELS, {})
         self.notes.extend(knowledge["notes"])
         if knowledge["resumes"]:
             self.take_over(knowledge["resumes"])
@@ -247,6 +281,8 @@ class Recording:
         commit = self._commit()
         self._has_commit = commit is not None
         conditions = self._facts.conditions
+        if self._models:
+            conditions = {**conditions, MODELS: dict(self._models)}
         manifest = Manifest(
             id=self.id,
             mode=self._settings.mode,
@@ -267,7 +303,7 @@ class Recording:
         self._writer = LogWriter(
             self._location,
             manifest,
-            redactor=self._redactor,
+            redactor=self.redactor,
             resumes=self._resumes,
             process=self._process,
         )
@@ -292,44 +328,6 @@ class Recording:
         """Wait until a sample can't be lost any more; `while_waiting` is called several times a second."""
         if self._writer is not None:
             self._writer.wait_for(key, while_waiting=while_waiting)
-
-    def redacted(self, text: str) -> str:
-        """`text` without secrets."""
-        return self._redactor.text(text)
-
-    def variant_without_secrets(self, variant: Variant) -> Variant:
-        """A variant that has been described, as reports and results files may show it."""
-        clean = self._redactor.text
-        changes = tuple(
-            replace(
-                change,
-                before=None if change.before is None else clean(change.before),
-                after=clean(change.after),
-            )
-            for change in variant.changes
-        )
-        return replace(variant, description=clean(variant.description), changes=changes)
-
-    def without_secrets(self, result: Result) -> Result:
-        """The result as it may be written: reports and results files quote its texts."""
-        clean = self._redactor.text
-        sample = result.sample
-        if sample is not None and sample.error is not None:
-            sample = replace(sample, error=replace(sample.error, message=clean(sample.error.message)))
-        if sample is not None and sample.scorer_errors:
-            errors = (replace(each, reason=clean(each.reason)) for each in sample.scorer_errors)
-            sample = replace(sample, scorer_errors=tuple(errors))
-        scores = result.scores
-        if any(score.comment for score in scores.values()):
-            scores = {name: replace(s, comment=clean(s.comment)) for name, s in scores.items()}
-        pair = result.classification
-        if pair is not None:
-            pair = replace(pair, predicted=clean(pair.predicted), expected=clean(pair.expected))
-        is_clean = sample is result.sample and scores is result.scores and not result.message
-        if is_clean and pair == result.classification:
-            return result
-        message = clean(result.message)
-        return replace(result, message=message, sample=sample, scores=scores, classification=pair)
 
     def wait_until_ready(self, timeout: float) -> None:
         """Where a thread writes: wait until the store is open, or known not to open."""
@@ -364,7 +362,7 @@ class Recording:
                     return read_case_book(log, view, results=results)
             except StoreError as error:
                 why = f"Outputs are not shown: {self._writer.problem or error}"
-        clean = self._redactor.json
+        clean = self.redactor.json
         cases = (
             replace(each, input=clean(each.input), expected=clean(each.expected), tags=clean(dict(each.tags)))
             for each in self._facts.cases
@@ -386,26 +384,3 @@ class Recording:
             results=results,
         )
         self._writer.close()
-
-
-class Outbox:
-    """In an xdist worker: finished samples on their way to the controller, which stores them."""
-
-    def __init__(self) -> None:
-        self._finished: deque[LoggedSample] = deque()
-
-    def put(self, sample: LoggedSample) -> None:
-        """Keep a sample until the next item reports; called in the engine's thread."""
-        self._finished.append(sample)
-
-    def take(self) -> str | None:
-        """All samples that have finished, as text; each once."""
-        taken = []
-        while self._finished:
-            taken.append(sample_to_json(self._finished.popleft()))
-        return json.dumps(taken, allow_nan=False) if taken else None
-
-
-def unpacked(text: str) -> list[LoggedSample]:
-    """The inverse of `Outbox.take`."""
-    return [sample_from_json(data) for data in json.loads(text)]

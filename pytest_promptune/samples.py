@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from contextlib import suppress
 from importlib import import_module
@@ -13,7 +14,8 @@ from pytest_promptune.core.model import Case, Variant
 from pytest_promptune.core.plan import PlannedItem
 from pytest_promptune.core.progress import JointProgress, Progress
 from pytest_promptune.core.sharing import Share
-from pytest_promptune.recording import Outbox, Recording, unpacked
+from pytest_promptune.outbox import Outbox, unpacked
+from pytest_promptune.recording import Recording
 from pytest_promptune.sampling import Budget, Sampler
 from pytest_promptune.settings import Settings
 from pytest_promptune.store.log import LoggedSample, SampleKey
@@ -85,7 +87,7 @@ class Samples:
         if share is not None:
             self._outbox = Outbox()
             self.slot = share.slot
-        self._sampler = self._make_sampler(variants, share)
+        self._sampler = self._make_sampler(variants, share, self._budget(items, share))
         self._sampler.plan(items)
         self._sampler.open_up(look)
 
@@ -94,7 +96,16 @@ class Samples:
         if self._sampler is not None:
             self._sampler.open_up(look)
 
-    def _make_sampler(self, variants: Sequence[Variant], share: Share | None) -> Sampler:
+    def _budget(self, items: Sequence[PlannedItem], share: Share | None) -> Budget | None:
+        limit = self._settings.max_cost
+        if limit is None:
+            return None
+        wanted = Counter((item.marks.app, item.cell.variant) for item in items)
+        return Budget(limit / (share.workers if share else 1), expected_usd=self._recording.mean_cost(wanted))
+
+    def _make_sampler(
+        self, variants: Sequence[Variant], share: Share | None, budget: Budget | None
+    ) -> Sampler:
         settings = self._settings
         workers = share.workers if share else 1
         return Sampler(
@@ -102,12 +113,13 @@ class Samples:
             concurrency=share.of(settings.concurrency) if share else settings.concurrency,
             careful=self._careful,
             rate=settings.rate and settings.rate / workers,
-            budget=None if settings.max_cost is None else Budget(settings.max_cost / workers),
+            budget=budget,
             prices=settings.prices,
             mine=share.mine if share else None,
             ahead=share.ahead if share else None,
             stored=self._recording.stored,
             finished=self._outbox.put if self._outbox else self._take_in,
+            met=self._recording.met,
             while_waiting=self._while_waiting,
         )
 
@@ -135,6 +147,8 @@ class Samples:
     ) -> LoggedSample:
         """The sample of an item, as it is stored; see `Sampler.sample`."""
         sampler = self._planned
+        if self._recording.continues and not self._has_opened:  # refused before it is written to
+            sampler.meet(item, app, everywhere=everywhere, depends=depends)
         self.open()
         found = sampler.sample(item, case, app, everywhere=everywhere, depends=depends)
         self._recording.wait_for(found.key, while_waiting=self._while_waiting)
@@ -215,6 +229,14 @@ class Samples:
         self.open()
         for sample in unpacked(text):
             self._take_in(sample)
+
+    def new_models(self) -> Mapping[str, Sequence[str]]:
+        """In an xdist worker: which chat models apps hold, as far as the controller hasn't been told."""
+        return self._recording.take_new_models() if self._outbox else {}
+
+    def know_models(self, found: Mapping[str, Sequence[str]]) -> None:
+        """Take over `new_models` of another process."""
+        self._recording.know_models(found)
 
     @property
     def progress(self) -> Progress:

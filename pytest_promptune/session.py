@@ -28,6 +28,7 @@ from pytest_promptune.core.model import SampleError, Variant
 from pytest_promptune.core.nodes.parameters import with_old_values
 from pytest_promptune.core.plan import Cell, Marks, PlannedItem, cells
 from pytest_promptune.core.planning import expected_decisions
+from pytest_promptune.core.redacted import redacted_result, redacted_variant
 from pytest_promptune.core.results import Result, SampleFacts
 from pytest_promptune.core.runs import most_runs
 from pytest_promptune.core.shards.shard import Shard
@@ -41,7 +42,7 @@ from pytest_promptune.outputs import OutputError, write_outputs
 from pytest_promptune.prompts import AppPrompts
 from pytest_promptune.recording import Recording
 from pytest_promptune.samples import Samples
-from pytest_promptune.sampling.budget import SPENT
+from pytest_promptune.sampling import SPENT, STORED
 from pytest_promptune.settings import Settings
 from pytest_promptune.sharding import Catalogue
 from pytest_promptune.store.baselines import baseline_path, read_baseline
@@ -104,6 +105,8 @@ class Session:
         #: What is worth knowing of the plan; each told once.
         self._notes: dict[str, None] = {}
         self._experiment = Experiment()
+        #: Items without a stored sample, where stored ones are scored again.
+        self._unstored = 0
         #: By module: items whose sample was not generated since the budget was spent.
         self._unpaid_items: Counter[str] = Counter()
         self._started = timestamp()
@@ -185,8 +188,14 @@ class Session:
         self._selected = selected
         if share is not None:
             self.looking.standing = share.standing
-        facts = facts_of(selected, self.variants, self._prompts.texts(), root=self.root)
-        self._recording.prepare(facts, share)
+        texts = self._prompts.texts()
+        self._recording.prepare(
+            facts_of(selected, self.variants, texts, root=self.root),
+            share,
+            collected=lambda: facts_of(collected, self.variants, texts, root=self.root),
+        )
+        if self.samples.are_replayed:
+            self._recording.stored.refuse_others(selected)
         self.samples.plan(selected, self.variants, share, look=self.looking.open)
 
     def _prepare_prompts(self) -> None:
@@ -205,7 +214,7 @@ class Session:
         return self._prompts.described(variant, self.samples.contexts())
 
     def _shown_variants(self) -> list[Variant]:
-        return [self._recording.variant_without_secrets(self._described(each)) for each in self.variants]
+        return [redacted_variant(self._described(each), self._recording.redactor) for each in self.variants]
 
     def _measured_variants(self) -> list[Variant]:
         """With what nodes set of their models before, as the traces of the first variant showed it."""
@@ -229,13 +238,15 @@ class Session:
 
     def redacted(self, text: str) -> str:
         """`text` as it may be shown: without secrets."""
-        return self._recording.redacted(text)
+        return self._recording.redactor.text(text)
 
     def record(self, result: Result) -> None:
         """Take in what an item contributes."""
-        result = self._recording.without_secrets(result)
+        result = redacted_result(result, self._recording.redactor)
         if result.outcome == "skipped" and result.message.startswith(f"not run: {SPENT}"):
             result = self._unpaid(result)
+        if result.outcome == "skipped" and result.message.startswith(f"not run: {STORED} "):
+            self._unstored += 1
         if result.sample is not None:  # one that is replayed or resumed in a worker comes unpacked
             self.samples.open()
         self._experiment.add(result)
@@ -408,6 +419,7 @@ class Session:
             replay_of=self._recording.replay_of,
             log_problem=self._recording.problem,
             stalled_s=self.samples.stalled_s,
+            unstored=self._unstored,
             unpaid=self._unpaid_items.total(),
             budget_usd=self.settings.max_cost,
             spent_usd=self.samples.progress.cost_usd,

@@ -28,7 +28,7 @@ def _goals_arguments(parser: argparse.ArgumentParser) -> None:
 def _goals(arguments: argparse.Namespace) -> Answer:
     from functools import partial
 
-    from pytest_promptune.core.goals.telling import file_lines, to_json
+    from pytest_promptune.core.goals.telling import file_lines, misfits, to_json
     from pytest_promptune.goal_files import require_goals
 
     root = Path(arguments.root).resolve()
@@ -37,7 +37,7 @@ def _goals(arguments: argparse.Namespace) -> Answer:
     return Answer(
         text=as_wide_as_the_terminal(partial(file_lines, mapping=settings.goal_metrics), goals),
         data=to_json(goals, mapping=settings.goal_metrics),
-        status=int(bool(goals.problems)),
+        status=int(bool(goals.problems or misfits(goals, settings.goal_metrics))),
     )
 
 

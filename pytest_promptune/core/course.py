@@ -14,6 +14,8 @@ class Course:
 
     #: Id of the experiment whose outputs were scored again.
     replay_of: str | None = None
+    #: Items that it has no sample of.
+    unstored: int = 0
     #: Why it isn't in the experiment log, or not from some moment on.
     log_problem: str | None = None
     #: For how long an app kept all samples waiting.
@@ -30,7 +32,7 @@ class Course:
         if self.replay_of:
             found.append(
                 f"Replayed: outputs of experiment {self.replay_of}, scored with today's tests; "
-                "the app was not called."
+                f"the app was not called.{_skipped(self.unstored)}"
             )
         if self.log_problem:
             found.append(self.log_problem)
@@ -62,6 +64,12 @@ class Course:
             f"--promptune-max-cost was exceeded: {money(spent)} were spent of {money(budget)}. What is in "
             "flight when it is reached is paid for; a lower --promptune-concurrency makes that less."
         ]
+
+
+def _skipped(unstored: int) -> str:
+    if not unstored:
+        return ""
+    return f" {count(unstored, 'item')} skipped: there is no stored sample of them, as they are now."
 
 
 def _mixed(experiment: Experiment) -> list[str]:

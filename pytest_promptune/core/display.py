@@ -7,8 +7,10 @@ import re
 import unicodedata
 from collections.abc import Sequence
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
-from pytest_promptune.core.view import ComparisonRow, Interval, MetricName
+if TYPE_CHECKING:
+    from pytest_promptune.core.view import ComparisonRow, Interval, MetricName
 
 UNKNOWN = "–"
 MINUS = "−"

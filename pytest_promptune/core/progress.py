@@ -190,9 +190,11 @@ def _parts(progress: Progress) -> dict[str, Part]:
 
 
 def _about(seconds: float) -> str:
-    """A rough duration: an estimate deserves no more digits."""
+    """A rough duration: an estimate deserves no more digits; the last seconds are counted down."""
+    if seconds <= 5:
+        return f"about {max(math.ceil(seconds), 1)} s"
     if seconds <= 55:
-        return f"about {max(math.ceil(seconds / 5), 1) * 5} s"
+        return f"about {math.ceil(seconds / 5) * 5} s"
     minutes = max(round(seconds / 60), 1)
     if minutes < 60:
         return f"about {minutes} min"

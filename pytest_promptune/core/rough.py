@@ -32,6 +32,10 @@ class RoughApp:
     prices: Sequence[Callable[[int, int], float | None]]
     #: Texts of templates.
     templates: Sequence[str] = ()
+    #: Names of models that the app doesn't hold: its source says that it makes them.
+    made: Sequence[str] = ()
+    #: Whether the source leaves open which one it makes somewhere.
+    makes_unknown: bool = False
 
 
 def tokens(text: str) -> Range:
@@ -76,12 +80,19 @@ def rough_estimate(
     return Estimate(
         place=place,
         basis="nothing is stored: from the length of inputs and templates, and 1 to "
-        f"{rounds} model calls a sample",
+        f"{rounds} model calls a sample{_assumed(app)}",
         model_calls=model_calls,
         input_tokens=input_tokens,
         output_tokens=output_tokens,
         cost_usd=_cost(app, input_tokens, output_tokens),
     )
+
+
+def _assumed(app: RoughApp) -> str:
+    """What is taken from the source of the nodes, which may do otherwise when they run."""
+    names = f", of models that the source has the nodes make: {', '.join(app.made)}" if app.made else ""
+    unknown = "; which model a node makes is known only when it runs, so no cost" if app.makes_unknown else ""
+    return names + unknown
 
 
 def _cost(app: RoughApp, read: Range, written: Range) -> Range | None:

@@ -79,7 +79,7 @@ class Engine:
         #: When the loop last turned, and for how long it once did not.
         self._turned = time.perf_counter()
         self._stalled = 0.0
-        self._concurrency = concurrency
+        self._concurrency = self._allowed = concurrency
         self._window = max(window, 1)
         self._entries: dict[Hashable, _Entry] = {}
         self._queue: list[_Place] = []
@@ -160,6 +160,10 @@ class Engine:
         """Start nothing more; what is in flight goes on. Callable from any thread."""
         if not self._closing:
             self._loop.call_soon_threadsafe(self._halt, reason)
+
+    def allow(self, jobs: int | None) -> None:
+        """Have at most so many jobs in flight, ``None`` for all; to be called before any, or in the loop."""
+        self._allowed = self._concurrency if jobs is None else min(jobs, self._concurrency)
 
     def advance(self, order: int) -> None:
         """All items up to this order have ended: the window moves on."""
@@ -260,7 +264,7 @@ class Engine:
 
     def _pump(self) -> None:
         """Start what may start."""
-        while self._queue and self._in_flight < self._concurrency and not self._closing:
+        while self._queue and self._in_flight < self._allowed and not self._closing:
             entry = self._queue[0].entry
             if entry.started or entry.dropped:
                 heapq.heappop(self._queue)

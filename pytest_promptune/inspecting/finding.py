@@ -34,6 +34,8 @@ class Inspection:
     #: Which nodes to work on first, and for what; empty where nothing was measured.
     priorities: tuple[Priority, ...] = ()
     unmet: Unmet | None = None
+    #: Why others of the project's graphs couldn't be loaded, one text each.
+    unloaded: tuple[str, ...] = ()
     #: What else is worth knowing.
     notes: tuple[str, ...] = ()
 
@@ -58,8 +60,8 @@ class Inspection:
 
     @property
     def status(self) -> int:
-        """1 with findings, and where no node calls a model."""
-        return int(not self.nodes or any(node.findings for node in self.nodes))
+        """2 where a graph couldn't be loaded; else 1 with findings, and where no node calls a model."""
+        return 2 if self.unloaded else int(not self.nodes or any(node.findings for node in self.nodes))
 
 
 def inspect_project(project: Project) -> Inspection:
@@ -69,7 +71,7 @@ def inspect_project(project: Project) -> Inspection:
     parameters and messages of errors are without secrets.
 
     Raises:
-        AppError: when a graph can't be loaded.
+        AppError: when no graph can be loaded; where some can, these are shown, and why others can't.
         SettingsError: for a redaction pattern that is none.
     """
     redactor = Redactor(project.redact)
@@ -90,8 +92,13 @@ def _inspected(project: Project, redactor: Redactor) -> Inspection:
         nodes: list[Node] = []
         looked_at: list[str] = []
         paths: dict[str, tuple[str, ...]] = {}
+        unloaded: list[str] = []
         for name, spec in project.graphs.items():
-            graph = load_graph(spec, root=project.root, places=places)
+            try:
+                graph = load_graph(spec, root=project.root, places=places)
+            except AppError as error:
+                unloaded.append(redactor.text(str(error)))
+                continue
             prefix = f"{name}:" if len(project.graphs) > 1 else ""
             looked_at += [prefix + each for each in names_of(graph)]
             paths[name] = paths_of(graph)
@@ -99,7 +106,9 @@ def _inspected(project: Project, redactor: Redactor) -> Inspection:
                 find(_without_secrets(replace(node, node=prefix + node.node), redactor))
                 for node in scan(graph, sources, declared=declared)
             ]
-    return Inspection(nodes=tuple(nodes), looked_at=tuple(looked_at), paths=paths)
+    if not paths:
+        raise AppError("\n".join(unloaded))
+    return Inspection(nodes=tuple(nodes), looked_at=tuple(looked_at), paths=paths, unloaded=tuple(unloaded))
 
 
 def _without_secrets(node: Node, redactor: Redactor) -> Node:

@@ -36,8 +36,14 @@ _DRY_RUN_NOTE = (
 def node_lines(found: Inspection, *, width: int) -> list[Line]:
     """What the terminal shows, in lines of at most `width` columns."""
     width = max(width, 20)
+    failed = [each for text in found.unloaded for each in _unloaded(text, width)]
     if not found.nodes:
-        return [*paragraph(_without(found), width, BAD), Line(), *paragraph(_note(found), width, DIM)]
+        return [
+            *failed,
+            *paragraph(_without(found), width, BAD),
+            Line(),
+            *paragraph(_note(found), width, DIM),
+        ]
     traced = found.trace is not None
     rows = [
         [clean(node.node), _place(node), _model(node), *([node.evidence] if traced else []), _rules(node)]
@@ -45,7 +51,7 @@ def node_lines(found: Inspection, *, width: int) -> list[Line]:
     ]
     header = ["node", "place", "model", *(["evidence"] if traced else []), "findings"]
     made = table(header, rows, width, ())
-    lines = paragraph(_title(found), width, BOLD)
+    lines = [*failed, *paragraph(_title(found), width, BOLD)]
     for text in covered(found):
         lines += paragraph(text, width)
     lines += [*(line(text, DIM) for text in made.header), *(line(text) for row in made.rows for text in row)]
@@ -56,6 +62,12 @@ def node_lines(found: Inspection, *, width: int) -> list[Line]:
     for text in (*found.notes, _note(found)):
         lines += [Line(), *paragraph(text, width, DIM)]
     return lines
+
+
+def _unloaded(text: str, width: int) -> Iterator[Line]:
+    for told in f"Not loaded: {text}".splitlines():
+        yield from paragraph(clean(told), width, BAD)
+    yield Line()
 
 
 def _matrix(rows: Sequence[Priority], unmet: Unmet, width: int) -> Iterator[Line]:
@@ -103,6 +115,7 @@ def beside_rows(found: Inspection) -> Iterator[str]:
     """What the rows of ``--json`` don't say: samples that failed, and what was left out."""
     if found.trace is not None and found.trace.errors:
         yield f"{_failures(found.trace)} {_ran(found)}"
+    yield from (f"Not loaded: {text}" for text in found.unloaded)
     yield from found.notes
 
 
@@ -216,6 +229,8 @@ def _settings(params: object) -> str:
 def node_markdown(found: Inspection) -> str:
     """The optimisation target list: each node with its model, its prompt, and what to try."""
     parts = ["# Nodes that call a language model", ""]
+    for text in found.unloaded:
+        parts += [f"**Not loaded**: {escape.text(clean(text))}", ""]
     if not found.nodes:
         return "\n".join([*parts, str(escape.text(_without(found))), "", str(escape.text(_note(found))), ""])
     for text in covered(found):

@@ -182,7 +182,7 @@ class Attempt(BaseCallbackHandler):
                 raise
             refusal = ParameterRejected(
                 f"{override.where}: params.{name} is not supported by the model: "
-                f"{clean(str(error))}. Remove it, or use another model."
+                f"{clean(str(error)).rstrip('.')}. Remove it, or use another model."
             )
             self._fail(refusal)
             raise refusal from error

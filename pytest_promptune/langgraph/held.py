@@ -13,6 +13,7 @@ import types
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
+from pytest_promptune.core.limits import OUTPUT_LIMITS
 from pytest_promptune.core.values import dataclass
 
 #: The own objects of a node are far fewer; what lies beyond is not looked at.
@@ -28,6 +29,13 @@ _NOT_FOLLOWED = frozenset(
     }
 )
 
+#: What a model is called, and what changes its answers; addresses and keys are nobody's business.
+_NAMES = ("model_name", "model")
+_PARAMETERS = (
+    *("model_provider", "temperature", "top_p", "top_k", "reasoning_effort", "verbosity", "n"),
+    *("frequency_penalty", "presence_penalty", *OUTPUT_LIMITS),
+)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Held:
@@ -41,6 +49,20 @@ class Held:
     settings: tuple[Mapping[str, Any], ...] = ()
     #: Nodes that have a model; 1 for an app that is no graph and has one.
     steps: int = 0
+
+    def described(self) -> tuple[str, ...]:
+        """Each model with its parameters, ``ChatOpenAI gpt-4o, temperature=0.2``, in a fixed order."""
+        models = (_described(type(model).__name__, vars(model)) for model in self.models)
+        tables = (_described("model", table) for table in self.settings)
+        return tuple(sorted([*models, *tables]))
+
+
+def _described(kind: str, fields: Mapping[str, Any]) -> str:
+    name = next((value for key in _NAMES if isinstance(value := fields.get(key), str)), "")
+    given = ((key, fields.get(key)) for key in _PARAMETERS)
+    parts = (f"{key}={value:g}" for key, value in given if isinstance(value, int | float))
+    texts = (f"{key}={value}" for key in _PARAMETERS if isinstance(value := fields.get(key), str))
+    return ", ".join([" ".join(filter(None, (kind, name))), *parts, *texts])
 
 
 def held_models(app: object) -> Held:

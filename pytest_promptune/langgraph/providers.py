@@ -18,6 +18,9 @@ class Provider:
     #: The variable of its key; ``None`` where there are other ways to sign in, or none is needed.
     key: str | None = None
 
+    #: The package of its own client.
+    sdk: str | None = None
+
     @property
     def module(self) -> str:
         """What is imported of the package."""
@@ -25,25 +28,37 @@ class Provider:
 
 
 PROVIDERS: Mapping[str, Provider] = {
-    "anthropic": Provider(package="langchain-anthropic", key="ANTHROPIC_API_KEY"),
+    "anthropic": Provider(package="langchain-anthropic", key="ANTHROPIC_API_KEY", sdk="anthropic"),
+    "anthropic_bedrock": Provider(package="langchain-aws"),
+    "azure_ai": Provider(package="langchain-azure-ai"),
     "azure_openai": Provider(package="langchain-openai"),
+    "baseten": Provider(package="langchain-baseten", key="BASETEN_API_KEY"),
     "bedrock": Provider(package="langchain-aws"),
     "bedrock_converse": Provider(package="langchain-aws"),
     "cohere": Provider(package="langchain-cohere", key="COHERE_API_KEY"),
     "deepseek": Provider(package="langchain-deepseek", key="DEEPSEEK_API_KEY"),
     "fireworks": Provider(package="langchain-fireworks", key="FIREWORKS_API_KEY"),
-    "google_genai": Provider(package="langchain-google-genai"),
+    "google_anthropic_vertex": Provider(package="langchain-google-vertexai"),
+    "google_genai": Provider(package="langchain-google-genai", sdk="google-genai"),
     "google_vertexai": Provider(package="langchain-google-vertexai"),
     "groq": Provider(package="langchain-groq", key="GROQ_API_KEY"),
     "huggingface": Provider(package="langchain-huggingface"),
+    "ibm": Provider(package="langchain-ibm"),
+    "litellm": Provider(package="langchain-litellm"),
     "mistralai": Provider(package="langchain-mistralai", key="MISTRAL_API_KEY"),
-    "ollama": Provider(package="langchain-ollama"),
-    "openai": Provider(package="langchain-openai", key="OPENAI_API_KEY"),
+    "nvidia": Provider(package="langchain-nvidia-ai-endpoints", key="NVIDIA_API_KEY"),
+    "ollama": Provider(package="langchain-ollama", sdk="ollama"),
+    "openai": Provider(package="langchain-openai", key="OPENAI_API_KEY", sdk="openai"),
+    "openrouter": Provider(package="langchain-openrouter", key="OPENROUTER_API_KEY"),
     "perplexity": Provider(package="langchain-perplexity", key="PPLX_API_KEY"),
     "together": Provider(package="langchain-together", key="TOGETHER_API_KEY"),
+    "upstage": Provider(package="langchain-upstage", key="UPSTAGE_API_KEY"),
     "xai": Provider(package="langchain-xai", key="XAI_API_KEY"),
 }
-_URLS = ("api_base", "api_url", "base_url", "endpoint")
+#: What classes and clients are called after, where ``init_chat_model`` has another word.
+_ALIASES = {"azure": "azure_openai", "aws": "bedrock", "nvidia_ai_endpoints": "nvidia"}
+#: What the fields that point a model at another server end with.
+URLS = ("api_base", "api_url", "base_url", "endpoint")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,6 +90,16 @@ class ModelNeeds:
         return f"{self.kind} ({self.name})" if self.name else self.kind
 
 
+def provider_called(name: str | None) -> Provider | None:
+    """The provider of that name, as ``init_chat_model`` or the package ``langchain-NAME`` has it."""
+    return PROVIDERS.get(_ALIASES.get(name, name)) if name else None
+
+
+def has_key(variable: str, environment: Mapping[str, str]) -> bool:
+    """Whether the environment has a key, or the token that some clients take in its place."""
+    return bool(environment.get(variable) or environment.get(variable.replace("_API_KEY", "_AUTH_TOKEN")))
+
+
 def needs_of(model: Any, environment: Mapping[str, str]) -> ModelNeeds:
     """What a chat model needs, by what it says of its secrets itself (``lc_secrets``); it is not called.
 
@@ -88,11 +113,11 @@ def needs_of(model: Any, environment: Mapping[str, str]) -> ModelNeeds:
     if variable is not None:
         maker = variable.partition("_")[0].lower()
         url = next((u for u in _urls(fields) if maker not in (urlsplit(u).hostname or "")), None)
-    has_key = any(_is_set(fields.get(field)) or environment.get(v) for field, v in secrets.items())
-    if variable is not None and not has_key:
-        has_key = bool(environment.get(variable.replace("_API_KEY", "_AUTH_TOKEN")))
-    if not has_key:  # a function that fetches a token, as Azure's
-        has_key = any(value and field.endswith("token_provider") for field, value in fields.items())
+    is_equipped = any(_is_set(fields.get(field)) or environment.get(v) for field, v in secrets.items())
+    if variable is not None and not is_equipped:
+        is_equipped = has_key(variable, environment)
+    if not is_equipped:  # a function that fetches a token, as Azure's
+        is_equipped = any(value and field.endswith("token_provider") for field, value in fields.items())
     limit = next((fields[name] for name in OUTPUT_LIMITS if fields.get(name) is not None), None)
     return ModelNeeds(
         kind=type(model).__name__,
@@ -100,7 +125,7 @@ def needs_of(model: Any, environment: Mapping[str, str]) -> ModelNeeds:
         url=url,
         max_tokens=limit if isinstance(limit, int) and not isinstance(limit, bool) else None,
         key=variable,
-        has_key=has_key or url is not None,
+        has_key=is_equipped or url is not None,
     )
 
 
@@ -120,7 +145,7 @@ def _is_set(value: Any) -> bool:
 
 def _urls(fields: Mapping[str, Any]) -> Iterator[str]:
     return (
-        value for name, value in fields.items() if name.endswith(_URLS) and isinstance(value, str) and value
+        value for name, value in fields.items() if name.endswith(URLS) and isinstance(value, str) and value
     )
 
 
@@ -135,7 +160,7 @@ def key_of_class(model: type) -> str | None:
 def named_models(fields: Mapping[str, Any]) -> Iterator[NamedModel]:
     """Models that a table names, as ``model = "openai:gpt-4o"`` or by its ``model_provider``."""
     texts = {str(key): value for key, value in fields.items() if isinstance(value, str)}
-    is_equipped = any(value for key, value in fields.items() if str(key).endswith(("api_key", *_URLS)))
+    is_equipped = any(value for key, value in fields.items() if str(key).endswith(("api_key", *URLS)))
     for key, text in texts.items():
         if key == "model" or key.endswith(("_model", "model_name")):
             provider, _, name = text.partition(":")

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
+from pytest_promptune.conditions import tests_hash
 from pytest_promptune.core.errors import StoreError
 from pytest_promptune.core.estimates import Used, estimate, spanning
 from pytest_promptune.core.experiment import Column, Experiment
@@ -18,7 +20,7 @@ from pytest_promptune.store.log import (
 )
 
 #: How many of the newest experiments are looked through for samples of an app.
-_MOST_EXPERIMENTS = 20
+MOST_EXPERIMENTS = 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,6 +50,8 @@ class History:
         self._rough = rough or {}
         self._stored: dict[Place, _Stored] = {}
         self._tables: dict[str, Experiment] = {}
+        #: Hashes of their test files, by path.
+        self._tests: dict[str, Mapping[str, str]] = {}
         #: Why something isn't known, empty when all is.
         self.note = ""
         if location is None:
@@ -65,6 +69,7 @@ class History:
         with ExperimentLog(location) as log:
             self._stored = _newest(log, [row.place for row in self._rows])
             for experiment in {stored.experiment for stored in self._stored.values()}:
+                self._tests[experiment] = log.conditions_of(experiment).get("tests") or {}
                 table = self._tables[experiment] = Experiment()
                 for result in log.results(experiment):
                     table.add(result)
@@ -99,6 +104,17 @@ class History:
                     return _of_one_variant(column)
         return {}
 
+    def tested_as_now(self, root: Path) -> list[Experiment]:
+        """What was scored by tests that are the same by now; `root` is the project's.
+
+        Of experiments whose test files are no longer known nothing is.
+        """
+        return [
+            self._tables[experiment]
+            for experiment, files in self._tests.items()
+            if files and all(tests_hash([file], root=root) == before for file, before in files.items())
+        ]
+
     def check(self) -> Check:
         """Whether a session could write to it."""
         if self._location is None:
@@ -119,7 +135,7 @@ def _of_one_variant(column: Column) -> Mapping[str, Sequence[float | None]]:
 def _newest(log: ExperimentLog, places: Sequence[Place]) -> dict[Place, _Stored]:
     """By app: the newest experiment that called it, with what its samples used."""
     found: dict[Place, _Stored] = {}
-    for experiment in log.history(_MOST_EXPERIMENTS):
+    for experiment in log.history(MOST_EXPERIMENTS):
         wanted = [place for place in places if place not in found]
         if not wanted:
             break
@@ -130,14 +146,14 @@ def _newest(log: ExperimentLog, places: Sequence[Place]) -> dict[Place, _Stored]
             error = sample.record.error
             if error is None or not error.infrastructure:
                 for place in wanted:
-                    if _is_of(sample.key, place):
+                    if is_of(sample.key, place):
                         samples.setdefault(place, []).append(_used(sample))
         for place, of_place in samples.items():
             found[place] = _Stored(experiment=experiment.id, samples=of_place)
     return found
 
 
-def _is_of(key: SampleKey, place: Place) -> bool:
+def is_of(key: SampleKey, place: Place) -> bool:
     """An app that belongs somewhere has the place at the beginning of the scope of its samples."""
     app, home = place
     return key.app == app and (home is None or f"{key.scope} ".startswith(f"{home} "))

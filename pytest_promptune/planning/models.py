@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import field
+from pathlib import Path
 from typing import Any
 
 from pytest_promptune.core.codec import canonical
@@ -23,10 +23,12 @@ from pytest_promptune.langgraph.providers import (
     PROVIDERS,
     ModelNeeds,
     NamedModel,
+    has_key,
     key_of_class,
     named_models,
     needs_of,
 )
+from pytest_promptune.planning.made import MadeModels, is_installed, limit_of
 
 
 @dataclass(slots=True)
@@ -42,15 +44,27 @@ class _Seen:
 class AppModels:
     """Collects what apps hold, app by app; nothing of them is called."""
 
-    def __init__(self, prices: Mapping[str, Price], environment: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        prices: Mapping[str, Price],
+        environment: Mapping[str, str] | None = None,
+        *,
+        root: Path,
+        variants: Path | None = None,
+        calls: Sequence[str] = (),
+    ) -> None:
         """Nothing is seen yet.
 
         Args:
             prices: of the ini file.
             environment: variables; those of the process by default.
+            root: of the project, whose source is read.
+            variants: the folder of the variants, whose texts are not the app's.
+            calls: functions that call a model in a way of their own, as ``app.services:call``.
         """
         self._prices = PriceList(prices)
         self._environment = os.environ if environment is None else environment
+        self._made = MadeModels(self._environment, root=root, variants=variants, calls=calls)
         self._apps: dict[Place, _Seen] = {}
         self._classes: dict[type, None] = {}
         self._named: dict[NamedModel, str] = {}
@@ -62,6 +76,7 @@ class AppModels:
             return
         seen.apps[id(app)] = app
         held = held_models(app)
+        self._made.look(place, app)
         seen.steps = max(seen.steps, held.steps)
         seen.models.update({id(model): model for model in held.models})
         self._classes.update(dict.fromkeys(held.classes))
@@ -78,11 +93,31 @@ class AppModels:
         for named in named_models(table):
             self._named.setdefault(named, where)
 
+    # --- what variants may change ---------------------------------------------------------------------
+
+    @property
+    def fields(self) -> frozenset[str]:
+        """What the models that apps hold can be set to."""
+        models = (model for seen in self._apps.values() for model in seen.models.values())
+        return frozenset(name for model in models for name in getattr(type(model), "model_fields", ()))
+
+    def nodes_calling(self, place: Place) -> tuple[str, ...] | None:
+        """Paths of an app's nodes whose source calls a model; ``None`` where it couldn't be read."""
+        return self._made.calling(place)
+
+    def nodes_past_langchain(self, place: Place) -> frozenset[str]:
+        """Paths of an app's nodes whose source calls providers by itself, and no model of LangChain's."""
+        return self._made.past_langchain(place)
+
+    def is_in_a_text_file(self, words: str) -> bool:
+        """Whether a file of the project that is no module has these words."""
+        return self._made.is_in_a_text_file(words)
+
     # --- the checklist --------------------------------------------------------------------------------
 
     def checks(self) -> list[Check]:
         """Lines about keys and packages; none where no model was seen."""
-        return [*self._held_keys(), *self._later_keys(), *self._named_checks()]
+        return [*self._held_keys(), *self._made.checks(), *self._later_keys(), *self._named_checks()]
 
     def _needs(self) -> list[ModelNeeds]:
         models = {id(m): m for seen in self._apps.values() for m in seen.models.values()}
@@ -105,9 +140,12 @@ class AppModels:
         return [*lacking, *([given] if fine else [])]
 
     def _later_keys(self) -> list[Check]:
-        """Models that are made while a node runs: what they are given then can't be seen."""
+        """Classes of models that the app names, and of which the source doesn't say which node makes one."""
+        known = self._made.keys
         lacking = {
-            cls.__name__: key for cls in self._classes if (key := key_of_class(cls)) and not self._is_set(key)
+            cls.__name__: key
+            for cls in self._classes
+            if (key := key_of_class(cls)) and key not in known and not self._is_set(key)
         }
         return [
             Check(
@@ -120,7 +158,7 @@ class AppModels:
         ]
 
     def _is_set(self, variable: str) -> bool:
-        return bool(self._environment.get(variable))
+        return has_key(variable, self._environment)
 
     def _named_checks(self) -> list[Check]:
         """Models that are named ``provider:model``, which ``init_chat_model`` makes when they are needed."""
@@ -129,7 +167,7 @@ class AppModels:
         for named, where in self._named.items():
             provider = PROVIDERS[named.provider]
             which = f"{clean(named.provider)}:{clean(named.name)} ({clean(where)})"
-            if not _is_installed(provider.module):
+            if not is_installed(provider.module):
                 text = (
                     f"{which} needs {provider.package}, which isn't installed: pip install {provider.package}"
                 )
@@ -144,7 +182,7 @@ class AppModels:
     def rough(
         self, rows: Iterable[MatrixRow], *, cases: Sequence[Case], templates: Mapping[str, str]
     ) -> dict[Place, Estimate]:
-        """Rough estimates of the apps in which a model was seen.
+        """Rough estimates of the apps in which a model was seen, itself or in the source of its nodes.
 
         Args:
             rows: of the matrix.
@@ -154,33 +192,38 @@ class AppModels:
         texts = {case.id: text for case in cases if (text := _text(case)) is not None}
         found = {}
         for row in rows:
-            seen = self._apps.get(row.place)
-            needs = self._called(seen) if seen else []
-            if seen and needs:
+            app = self._rough_app(row.place, list(templates.values()))
+            if app.prices:
                 inputs = [texts[case] for case in row.cases if case in texts]
-                app = RoughApp(
-                    steps=max(1, seen.steps),
-                    limits=[each.max_tokens for each in needs],
-                    prices=[self._price(each) for each in needs],
-                    templates=list(templates.values()),
-                )
                 found[row.place] = rough_estimate(
                     row.place, app, calls=row.calls, at_least=(row.at_least or row).calls, inputs=inputs
                 )
         return found
+
+    def _rough_app(self, place: Place, templates: Sequence[str]) -> RoughApp:
+        """What is seen of an app: the models that it holds, and those that its source says it makes."""
+        seen = self._apps.get(place, _Seen())
+        held, made = self._called(seen), self._made.uses(place)
+        names = list(dict.fromkeys(clean(use.model) for use in made if use.model))
+        return RoughApp(
+            steps=max(1, seen.steps, self._made.steps(place)),
+            limits=[*(each.max_tokens for each in held), *map(limit_of, made)],
+            prices=[
+                *(self._price(Model(asked=each.name, url=each.url)) for each in held),
+                *(self._price(Model(asked=use.model, provider=use.provider)) for use in made),
+            ],
+            templates=templates,
+            made=names,
+            makes_unknown=any(use.model is None for use in made),
+        )
 
     def _called(self, seen: _Seen) -> list[ModelNeeds]:
         """The models of an app that have a name; a test's double has none."""
         needs = [needs_of(model, self._environment) for model in seen.models.values()]
         return [each for each in needs if each.name]
 
-    def _price(self, needs: ModelNeeds) -> Callable[[int, int], float | None]:
-        model = Model(asked=needs.name, url=needs.url)
+    def _price(self, model: Model) -> Callable[[int, int], float | None]:
         return lambda read, written: self._prices.cost(Tokens(input=read, output=written), model)
-
-
-def _is_installed(module: str) -> bool:
-    return importlib.util.find_spec(module) is not None
 
 
 def _text(case: Case) -> str | None:

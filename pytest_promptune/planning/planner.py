@@ -22,12 +22,13 @@ from pytest_promptune.core.scorers import scorer_of
 from pytest_promptune.core.stages import SIZES
 from pytest_promptune.core.values import dataclass
 from pytest_promptune.engine import Engine
-from pytest_promptune.facts import facts_of
+from pytest_promptune.facts import facts_of, test_files
 from pytest_promptune.looking import planned_looks
 from pytest_promptune.planning.baselines import Baselines
 from pytest_promptune.planning.goals import Suite, goal_checks
 from pytest_promptune.planning.history import History
 from pytest_promptune.planning.models import AppModels
+from pytest_promptune.planning.node_changes import NodeChanges
 from pytest_promptune.planning.sensitivity import Known, sensitivities
 from pytest_promptune.planning.variants import PlannedVariants
 from pytest_promptune.recording import Recording
@@ -91,7 +92,10 @@ class Planner:
         self._location = None if settings.store == "" else locate(settings.store, root=root)
         self._variants = PlannedVariants(settings, root=root, variants=variants)
         self._recording = Recording(settings, root=root, id="plan", started=timestamp())
-        self._models = AppModels(settings.prices)
+        self._models = AppModels(
+            settings.prices, root=root, variants=Path(settings.variants), calls=settings.llm_calls
+        )
+        self._changes = NodeChanges(self._models, location=self._location, root=root)
         self._engine: Engine | None = None
         self._apps: dict[int, BuiltApp] = {}
         self._entries: list[Entry] = []
@@ -111,7 +115,12 @@ class Planner:
         if self._settings.resume or self.replays:
             variants = list(self._variants.all.values())
             texts = self._variants.texts()
-            self._recording.prepare(facts_of(self._selected, variants, texts, root=self._root))
+            self._recording.prepare(
+                facts_of(self._selected, variants, texts, root=self._root),
+                collected=lambda: facts_of(self._collected, variants, texts, root=self._root),
+            )
+        if self.replays:
+            self._recording.stored.refuse_others(self._selected)
 
     @property
     def replays(self) -> bool:
@@ -163,6 +172,7 @@ class Planner:
         else:
             self._variants.learn(built.default_context())
             self._models.look(place, app.target)
+            self._changes.look(place, app.nodes)
             self._models.look_at(variant, built.default_context())
 
     def _run(self, call: Callable[[], Awaitable[Any]]) -> Any:
@@ -210,6 +220,8 @@ class Planner:
         """
         settings = self._settings
         rows = matrix(self._entries)
+        for doubt in self._changes.doubts(list(self._variants.all.values())):
+            self._variants.doubt(doubt.variant, doubt.text, is_certain=doubt.is_certain)
         cases = {item.case.id: item.case for item in self._selected if item.case}
         rough = self._models.rough(rows, cases=list(cases.values()), templates=self._variants.texts())
         history = History(self._location, rows, rough)
@@ -223,7 +235,13 @@ class Planner:
             variants=len(self._variants.all),
         )
         detectable, missing = sensitivities(known)
-        suite = Suite(self._selected, baselines.found, self._aggregates)
+        suite = Suite(
+            self._selected,
+            baselines.found,
+            self._aggregates,
+            stored=history.tested_as_now(self._root),
+            source=self._source_of_tests,
+        )
         calls = sum(sum(row.calls.values()) for row in rows)
         checks = [
             *self._case_checks(),
@@ -257,6 +275,12 @@ class Planner:
             notes=tuple(self._shown(text) for text in notes if text),
         )
 
+    def _source_of_tests(self) -> str:
+        """The text of the test modules and of the conftest files that they see."""
+        names = test_files({item.module for item in self._collected}, self._root)
+        files = [file for name in names if (file := self._root / name).is_file()]
+        return "\n".join(file.read_text(encoding="utf-8", errors="replace") for file in files)
+
     def _stage(self) -> str:
         if self._settings.stage not in SIZES:
             return ""
@@ -286,7 +310,7 @@ class Planner:
 
     def _shown(self, text: str) -> str:
         """`text` without secrets, paths as short as they can be."""
-        return self._recording.redacted(text.replace(f"{self._root}/", ""))
+        return self._recording.redactor.text(text.replace(f"{self._root}/", ""))
 
     def _case_checks(self) -> list[Check]:
         try:
@@ -333,8 +357,8 @@ LOOK = "Run its test without --promptune-plan to see where."
 
 
 def first_line(error: BaseException) -> str:
-    """Type and first line of an exception."""
-    lines = [text for part in str(error).splitlines() if (text := clean(part))]
+    """Type and first line of an exception, without a full stop."""
+    lines = [text.rstrip(".") for part in str(error).splitlines() if (text := clean(part))]
     return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__
 
 

@@ -31,6 +31,7 @@ class PlannedVariants:
         self._settings = settings
         self.all = {variant.name: variant for variant in variants}
         self._problems: dict[str, dict[str, None]] = {}
+        self._doubts: dict[str, dict[str, None]] = {}
         self._checks: list[Check] = []
         self._contexts: dict[str, Any] = {}
         self._prompts = AppPrompts(settings, root=root)
@@ -55,6 +56,13 @@ class PlannedVariants:
     def problem(self, name: str, text: str) -> None:
         """A variant doesn't apply; the same text of several apps is told once."""
         self._problems.setdefault(name, {})[text] = None
+
+    def doubt(self, name: str, text: str, *, is_certain: bool) -> None:
+        """What a variant changes would not arrive, certainly or as far as is known."""
+        if is_certain:
+            self.problem(name, text)
+        else:
+            self._doubts.setdefault(name, {})[text] = None
 
     def learn(self, contexts: Mapping[str, Any]) -> None:
         """Take in the context fields of an app, as `current` has them."""
@@ -95,12 +103,13 @@ class PlannedVariants:
             many = too_many_changes(variant, refuse=self._settings.one_change)
         except VariantError as error:
             return [Check(status="failed", what=what, text=str(error))]
+        doubts = list(self._doubts.get(variant.name, ()))
         if many:
-            text = many[0].upper() + many[1:] + " Split it into several variants."
-            return [Check(status="warning", what=what, text=text)]
-        if not variant.changes:
-            text = "sets nothing that current doesn't have: it will measure current a second time."
-            return [Check(status="warning", what=what, text=text)]
+            doubts.append(many[0].upper() + many[1:] + " Split it into several variants.")
+        elif not variant.changes:
+            doubts.append("sets nothing that current doesn't have: it will measure current a second time.")
+        if doubts:
+            return [Check(status="warning", what=what, text=text) for text in doubts]
         return [Check(status="ok", what=what, text="applies, one change")]
 
 

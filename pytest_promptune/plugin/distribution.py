@@ -133,19 +133,24 @@ class Messenger:
             since = self._clock() - REMEMBERED_S
             texts = [*(text for at, text in self._recent if at >= since), *texts]
             self._has_told = self._has_told and self._knew_at < since
-        if not texts:
+        progress = self._session().samples.progress
+        is_known = not progress.total or self._is_known(progress)
+        if not texts and is_known:
             return {}
         carrier = SimpleNamespace()
         joined = ", ".join(text.removeprefix("[").removesuffix("]") for text in texts)
-        self._hang(carrier, f"[{joined}]", None)
+        self._hang(carrier, f"[{joined}]" if texts else None, None if is_known else progress)
         return vars(carrier)
+
+    def _is_known(self, progress: Progress) -> bool:
+        """Whether this was told before; the time passes anyway."""
+        return replace(progress, seconds=self._progress.seconds) == self._progress
 
     def _news(self, *, waits: bool) -> Progress | None:
         """How far the samples are, unless that is known or was told just now."""
         since = self._clock() - self._progress_at
         progress = self._session().samples.progress
-        is_known = replace(progress, seconds=self._progress.seconds) == self._progress
-        if not progress.total or (is_known and not (waits and since >= REPEAT_AFTER_S)):
+        if not progress.total or (self._is_known(progress) and not (waits and since >= REPEAT_AFTER_S)):
             return None
         is_over = progress.done >= progress.total  # and no item may wait any more
         return progress if since >= NEWS_AFTER_S or is_over else None
@@ -163,6 +168,9 @@ class Messenger:
         stalled_s = self._session().samples.stalled_s
         if stalled_s != self._stalled_s:
             report.promptune_stalled_s = self._stalled_s = stalled_s
+        models = self._session().samples.new_models()
+        if models:
+            report.promptune_models = json.dumps(models)
         if not self._has_told:
             self._has_told, self._knew_at = True, self._told_at
             # As text, like samples: execnet takes exact types and some numbers only.
@@ -174,6 +182,9 @@ def take_in(report: Any, session: Session) -> None:
     knowledge = report.__dict__.pop("promptune_knowledge", None)
     if knowledge is not None:
         session.know(json.loads(knowledge))
+    models = report.__dict__.pop("promptune_models", None)
+    if models is not None:
+        session.samples.know_models(json.loads(models))
     stalled_s = report.__dict__.pop("promptune_stalled_s", None)
     if stalled_s is not None:
         session.samples.know_stalled(stalled_s)

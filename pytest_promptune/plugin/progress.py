@@ -5,9 +5,10 @@ written; in a log a line now and then. Only pytest's thread writes, and only whi
 controller that is between the messages of its workers (`joint_progress`).
 
 The live line needs to know that nobody else writes: pytest captures the file descriptors (not under
-``-s``, ``--capture=sys`` or ``tee-sys``), no live logs, no debugger, no other reporter than pytest's. It is
-not for CI systems either, which may log what looks like a terminal. Where there is no live line, there
-are lines now and then.
+``-s``, ``--capture=sys`` or ``tee-sys``), no live logs, no debugger, no other reporter than pytest's. Under
+``-s`` an app prints from its own thread at any moment, over the live line and behind it, and only by taking
+its stdout away could that be known before. The line is not for CI systems either, which may log what looks
+like a terminal. Where there is no live line, there are lines now and then; more often if somebody looks.
 """
 
 from __future__ import annotations
@@ -35,6 +36,8 @@ PAUSE_S = 0.5
 #: Seconds between two lines of a log; under ``-q`` twice as many. Long sessions need fewer lines, but
 #: some CI systems end a job that is silent for ten minutes.
 LOG_EVERY_S = 30.0
+#: The same on a terminal that can't have the live line.
+WATCHED_EVERY_S = 10.0
 LOG_AT_LEAST_EVERY_S = 300.0
 LOG_SHARE = 0.1
 
@@ -141,13 +144,17 @@ def _display(config: pytest.Config, clock: Callable[[], float], appears_after_s:
 def _is_ours(config: pytest.Config) -> bool:
     """A person looks at a terminal that understands us, and nobody else writes to it meanwhile."""
     return (
-        sys.stdout.isatty()
+        _is_watched()
         and sys.platform != "win32"  # where escape sequences must be switched on first
         and os.environ.get("TERM", "dumb") != "dumb"
-        and not (os.environ.get("CI") or os.environ.get("BUILD_NUMBER"))  # as pytest tells CI systems
         and config.getoption("capture", "no") == "fd"
         and not _has_live_logs(config)
     )
+
+
+def _is_watched() -> bool:
+    """A person looks at a terminal; CI systems are told as pytest tells them."""
+    return sys.stdout.isatty() and not (os.environ.get("CI") or os.environ.get("BUILD_NUMBER"))
 
 
 def _has_live_logs(config: pytest.Config) -> bool:
@@ -252,7 +259,10 @@ class _LogLines:
         self._config = config
         self._reporter = reporter
         self._clock = clock
-        self._every = LOG_EVERY_S if config.get_verbosity() >= 0 else 2 * LOG_EVERY_S
+        every = WATCHED_EVERY_S if _is_watched() else LOG_EVERY_S
+        self._every = every if config.get_verbosity() >= 0 else 2 * every
+        #: Tests and apps write where pytest does: nobody knows the column.
+        self._is_shared = config.getoption("capture", "no") == "no"
         self._began: float | None = None
         self._last = 0.0
 
@@ -270,12 +280,13 @@ class _LogLines:
         # The way in which pytest's own live logs get past its capture: by name, without an import.
         capture = self._config.pluginmanager.get_plugin("capturemanager")
         with capture.global_and_fixture_disabled() if capture else contextlib.nullcontext():
-            if self._config.get_verbosity(pytest.Config.VERBOSITY_TEST_CASES) > 0:
+            is_verbose = self._config.get_verbosity(pytest.Config.VERBOSITY_TEST_CASES) > 0
+            writer = self._config.get_terminal_writer()
+            if self._is_shared or (writer.width_of_current_line and not is_verbose):
+                writer.line()
+            if is_verbose:
                 self._reporter.write_line(text)  # pytest begins the item's line again
             else:
-                writer = self._config.get_terminal_writer()
-                if writer.width_of_current_line:
-                    writer.line()
                 writer.line(text)  # the letters go on below
             self._reporter.flush()
 

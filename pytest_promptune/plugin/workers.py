@@ -92,7 +92,7 @@ class StopWorkers:
         """A worker's last word, once."""
         word = getattr(node, "workeroutput", {}).pop(LAST_WORD, None)
         if word:
-            self._config.stash[hooks_key].take_in(SimpleNamespace(**word))
+            self._config.stash[hooks_key].take_in(SimpleNamespace(**word, node=node))
 
     def _tell(self) -> None:
         if self._has_told or hooks_key not in self._config.stash:  # no promptune tests

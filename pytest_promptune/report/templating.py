@@ -62,12 +62,14 @@ def _rendered(environment: Environment, name: str, values: Mapping[str, Any]) ->
         raise ReportError(f"The report template {error.name!r} does not exist. {_remedy(values)}") from error
     except TemplateSyntaxError as error:
         where = f"{error.filename or error.name}:{error.lineno}"
-        raise ReportError(f"{where}: {error.message}. {_remedy(values)}") from error
+        raise ReportError(f"{where}: {str(error.message).rstrip('.')}. {_remedy(values)}") from error
     except TemplateError as error:
-        raise ReportError(f"{_where(error, name)}: {error.message}. {_remedy(values)}") from error
+        raise ReportError(
+            f"{_where(error, name)}: {str(error.message).rstrip('.')}. {_remedy(values)}"
+        ) from error
     except Exception as error:
         raise ReportError(
-            f"{_where(error, name)}: {type(error).__name__}: {error}. {_remedy(values)}"
+            f"{_where(error, name)}: {type(error).__name__}: {str(error).rstrip('.')}. {_remedy(values)}"
         ) from error
 
 

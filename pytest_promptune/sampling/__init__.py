@@ -1,7 +1,7 @@
 """From planned items to samples: which app, under which variant, called once, shared by all its tests."""
 
-from pytest_promptune.sampling.budget import Budget
+from pytest_promptune.sampling.budget import SPENT, Budget
 from pytest_promptune.sampling.sampler import LOOK_AHEAD, LOOK_AHEAD_CAREFUL, Sampler
-from pytest_promptune.sampling.stored import StoredSamples
+from pytest_promptune.sampling.stored import STORED, StoredSamples
 
-__all__ = ["LOOK_AHEAD", "LOOK_AHEAD_CAREFUL", "Budget", "Sampler", "StoredSamples"]
+__all__ = ["LOOK_AHEAD", "LOOK_AHEAD_CAREFUL", "SPENT", "STORED", "Budget", "Sampler", "StoredSamples"]

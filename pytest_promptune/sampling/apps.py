@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping
+from functools import cached_property
 from typing import Any
 
 from pytest_promptune.core.model import Variant
 from pytest_promptune.langgraph.app import App, adapt, is_builder
+from pytest_promptune.langgraph.held import held_models
 from pytest_promptune.variants.active import applied
 
 
@@ -45,6 +47,13 @@ class BuiltApp:
         """The fields of the graph's runtime context and their defaults."""
         return self._app.default_context() if self._app else {}
 
+    @cached_property
+    def models(self) -> Mapping[str, tuple[str, ...]]:
+        """The chat models that it holds, as it is called in reports: a builder's app by variant."""
+        if self._app is not None:
+            return {self.name: _models_of(self._app)}
+        return {f"{self.name}({name})": _models_of(app) for name, app in self._by_variant.items()}
+
     def _prepare_boundary(self) -> None:
         """Let changes of nodes reach chat models, and see that they do."""
         if self._has_boundary:
@@ -65,6 +74,13 @@ class BuiltApp:
 
             app = self._run(built)
         return adapt(app, name=f"{self.name}({variant.name})")
+
+
+def _models_of(app: App) -> tuple[str, ...]:
+    try:
+        return held_models(app.target).described()
+    except RuntimeError:  # what it consists of is changed meanwhile, by another app that runs
+        return ()
 
 
 def _takes_by_position(build: Callable[..., Any]) -> bool:

@@ -23,7 +23,7 @@ from pytest_promptune.sampling.execution import Execution
 from pytest_promptune.sampling.late import LateScorers, Place
 from pytest_promptune.sampling.reach import Reach, folder_of
 from pytest_promptune.sampling.scorers import Scorers, retries_of
-from pytest_promptune.sampling.stored import StoredSamples
+from pytest_promptune.sampling.stored import STORED, StoredSamples
 from pytest_promptune.sampling.uses import Uses
 from pytest_promptune.store.log import LoggedSample, SampleKey
 
@@ -48,6 +48,7 @@ class Sampler:
         ahead: Container[str] | None = None,
         stored: StoredSamples | None = None,
         finished: Callable[[LoggedSample], None] = lambda _: None,
+        met: Callable[[Mapping[str, Sequence[str]]], None] = lambda _: None,
         while_waiting: Callable[[], None] = lambda: None,
     ) -> None:
         """Nothing runs before the first app is known.
@@ -57,20 +58,23 @@ class Sampler:
             concurrency: samples in flight.
             careful: the session stops at the first failures, so look less far ahead.
             rate: most calls begun per second.
-            budget: nothing more starts when it is spent.
+            budget: nothing more starts than it is expected to cover.
             prices: of models, by name, beside the published ones.
             mine: node ids of the items that this process is to run, ``None`` for all.
             ahead: node ids of the items whose samples may be generated before they ask, ``None`` for
                 all; other processes may run the others.
             stored: samples of an earlier session, taken in place of calls.
             finished: told of each sample that was generated, in the engine's thread.
+            met: told which chat models an app holds, by what it is called, before anything is called or
+                taken for it; may refuse it.
             while_waiting: called several times a second while an item waits for its sample.
         """
         self._variants = variants
         self._concurrency = concurrency
         self._rate = rate
         self._prices = PriceList(prices or {})
-        self._ledger = Ledger(budget, self._halt)
+        self._budget = budget
+        self._ledger = Ledger(budget, stop=self._halt, allow=self._allow)
         self._scorers = Scorers(self._prices, self._ledger.scored)
         self._late = LateScorers(
             self._scorers,
@@ -83,6 +87,7 @@ class Sampler:
         self._ahead = ahead
         self._stored = StoredSamples() if stored is None else stored
         self._finished = finished
+        self._met = met
         self._while_waiting = while_waiting
         self._window = concurrency * (LOOK_AHEAD_CAREFUL if careful else LOOK_AHEAD)
         self._engine: Engine | None = None
@@ -141,6 +146,13 @@ class Sampler:
         self._looked.clear()
         self._reached.clear()
         self._late.look_again()
+
+    def meet(
+        self, item: PlannedItem, app: object, *, everywhere: bool, depends: Container[str] | None
+    ) -> None:
+        """Make an item's app and look at it, before anything is called or taken for it; see `sample`."""
+        built = self._built(self._engine or self._start(), item, app)
+        self._tell_models(built, Reach(item, everywhere=everywhere, depends=depends))
 
     def sample(
         self,
@@ -214,7 +226,7 @@ class Sampler:
         Raises:
             NotStartedError: when there is none, or it isn't clear which.
         """
-        where = f"experiment {self._stored.name}"
+        where = f"{STORED} {self._stored.name}"
         key = SampleKey(
             app=item.marks.app,
             scope=item.module,
@@ -291,6 +303,8 @@ class Sampler:
 
     def _start(self) -> Engine:
         self._engine = Engine(concurrency=self._concurrency, window=self._window, rate=self._rate)
+        if self._budget is not None:
+            self._allow(self._budget.affordable)
         self._started = time.perf_counter()
         if "langchain_core.callbacks" in sys.modules:
             load_prices()  # holds the interpreter for a while: now, when no sample is timed
@@ -320,6 +334,7 @@ class Sampler:
         self._looked.add(place)
         if not is_new and not (first and item.lazy):
             return
+        self._tell_models(built, reach)
         jobs = []
         for other, case in self._following(item):
             like_this = (other.module, other.test) == (item.module, item.test)
@@ -328,6 +343,10 @@ class Sampler:
             if not self._stored or self._stored.get(reach.key(other, case, self._fingerprint(case))) is None:
                 jobs.append(self._job(built, other, case, reach, asking=item))
         engine.submit(jobs)
+
+    def _tell_models(self, built: BuiltApp, reach: Reach) -> None:
+        home = f"{reach.scope}::" if reach.scope else ""
+        self._met({f"{home}{app}": models for app, models in built.models.items()})
 
     def _kept(self, found: LoggedSample) -> Sequence[Scoring]:
         """Resuming takes stored scores, not stored failures; replaying asks today's scorers."""
@@ -405,6 +424,10 @@ class Sampler:
     def _halt(self, reason: str) -> None:
         if self._engine is not None:
             self._engine.halt(reason)
+
+    def _allow(self, samples: int | None) -> None:
+        if self._engine is not None:
+            self._engine.allow(samples)
 
     def _fingerprint(self, case: Case) -> str:
         known = self._fingerprints.get(id(case))

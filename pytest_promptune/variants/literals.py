@@ -86,7 +86,9 @@ def _in_python(text: str, path: Path, line: int, where: str) -> str:
     try:
         tree = ast.parse(text)
     except (SyntaxError, ValueError) as error:
-        raise VariantError(f"{where}: {path} is not valid Python: {error}. Correct it.") from None
+        raise VariantError(
+            f"{where}: {path} is not valid Python: {str(error).rstrip('.')}. Correct it."
+        ) from None
     return template_of(text_at(tree, line, where=where))
 
 

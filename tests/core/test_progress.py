@@ -106,7 +106,11 @@ class TestSecondsLeft:
     @pytest.mark.parametrize(
         ("seconds", "said"),
         [
-            (0.5, "about 5 s"),
+            (0.01, "about 1 s"),
+            (0.5, "about 1 s"),
+            (2.5, "about 3 s"),
+            (5, "about 5 s"),
+            (5.5, "about 10 s"),
             (41, "about 45 s"),
             (58, "about 1 min"),
             (170, "about 3 min"),

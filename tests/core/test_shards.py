@@ -15,15 +15,7 @@ from pytest_promptune.core.nodes.facts import NodeFacts
 from pytest_promptune.core.results import Result, SampleFacts
 from pytest_promptune.core.scorers import Unscored
 from pytest_promptune.core.scoring import Classification, Score
-from pytest_promptune.core.shards.combining import (
-    combine,
-    fewer_runs,
-    gaps,
-    is_whole,
-    joined,
-    total_usage,
-    unlike_models,
-)
+from pytest_promptune.core.shards.combining import combine, fewer_runs, gaps, is_whole, joined, total_usage
 from pytest_promptune.core.shards.shard import (
     Circumstances,
     Document,
@@ -428,12 +420,14 @@ def test_tags_of_cases_come_along():
 def test_shards_of_two_models():
     """One app with another model is another app; a router's overlap, and without any nothing is known."""
 
-    def told(*models: tuple[str, ...]) -> list[str]:
+    def parts(*models: tuple[str, ...]) -> list[Document]:
         samples = [SampleFacts(models=each) for each in models]
-        return unlike_models(
-            [document(f"{run}.json", [result(run=run, sample=s)]) for run, s in enumerate(samples, 1)]
-        )
+        return [document(f"{run}.json", [result(run=run, sample=s)]) for run, s in enumerate(samples, 1)]
 
-    (found,) = told(("gpt-4.1",), ("gpt-4.1", "small"), ("other",))
-    assert found.startswith("bot under current was measured with gpt-4.1 in 1.json and other in 3.json: ")
-    assert told(("a", "b"), ("b", "c"), ()) == []
+    with pytest.raises(ShardError, match="contradict each other") as refused:
+        combine(parts(("gpt-4.1",), ("gpt-4.1", "small"), ("other",)))
+    found = str(refused.value)
+    assert found.startswith("1.json and 3.json contradict each other: bot under current was measured with ")
+    assert "with gpt-4.1, small in 1.json, 2.json, and with other in 3.json" in found
+    for alike in ([("a", "b"), ("b", "c"), ()], [("a",), ("b",), ("a", "b")], [(), ()]):
+        assert len(combine(parts(*alike)).shard.results) == len(alike)

@@ -110,3 +110,23 @@ def test_a_file_that_is_not_there(tmp_path, capsys):
     """The error names no option that this command doesn't have."""
     assert main(["goals", str(tmp_path / "none.md")]) == 2
     assert "--promptune" not in capsys.readouterr().err
+
+
+def test_a_target_in_another_currency(tmp_path, monkeypatch, capsys):
+    """Said at once; a failure only where the project itself says that it means the app's cost."""
+    (tmp_path / "fine-tune.md").write_text("- Cost: ¥3 or less\n- Latency: 2 s or less\n", encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    text = "Goal Cost (line 1): ¥3 can't be compared with cost_usd, which is measured in USD."
+    assert main(["goals"]) == 0
+    out = " ".join(capsys.readouterr().out.split())
+    assert f"Not judged, unless a test has a score of that name {text}" in out
+    assert main(["goals", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert [found["problems"], found["doubts"][0].startswith(text)] == [[], True]
+    ini = "[pytest]\npromptune_goal_metrics = Cost = bot::cost_usd\n"
+    (tmp_path / "pytest.ini").write_text(ini, encoding="utf-8")
+    assert main(["goals"]) == 1
+    assert f"Problems {text}" in " ".join(capsys.readouterr().out.split())
+    (tmp_path / "pytest.ini").write_text(ini.replace("bot::cost_usd", "test_a::yen"), encoding="utf-8")
+    assert main(["goals"]) == 0
+    assert "can't be compared" not in capsys.readouterr().out

@@ -97,6 +97,29 @@ def test_markdown(ask):
     assert "| P201 | " in text
 
 
+def test_one_graph_of_several_cannot_be_had(ask, tmp_path):
+    """The others are shown all the same, and why it can't; status 2, as for any graph that can't be had."""
+    (tmp_path / "broken.py").write_text("x = 1\ndef broken(:\n", encoding="utf-8")
+    (tmp_path / "wants.py").write_text("import broken\n", encoding="utf-8")
+    (tmp_path / "pytest.ini").write_text("[pytest]\n", encoding="utf-8")
+    graphs = {"good": "./bot.py:graph", "bad": "./wants.py:graph"}
+    (tmp_path / "langgraph.json").write_text(json.dumps({"graphs": graphs}), encoding="utf-8")
+    why = "Not loaded: wants.py:graph: importing it fails at broken.py:2: SyntaxError: invalid syntax"
+    status, text, _ = ask()
+    assert status == 2
+    assert why in " ".join(text.split())
+    assert "good:classify  bot.py:15" in text
+    status, text, errors = ask("--json")
+    assert (status, [row["node"] for row in json.loads(text)], why in errors) == (2, ["good:classify"], True)
+    status, text, _ = ask("--markdown")
+    assert (status, "**Not loaded**: wants.py:graph" in text, "## good:classify" in text) == (2, True, True)
+    graphs["good"] = "./broken.py:graph"
+    (tmp_path / "langgraph.json").write_text(json.dumps({"graphs": graphs}), encoding="utf-8")
+    status, text, errors = ask()
+    assert (status, text) == (2, "")
+    assert errors.count("SyntaxError: invalid syntax") == 2
+
+
 def test_no_node_calls_a_model(ask):
     """Says which nodes were looked at and how to declare calls of one's own; status 1."""
     status, text, _ = ask("--graph=bot:without")

@@ -145,14 +145,16 @@ def test_every_variant_is_judged(tuned):
 def test_a_goal_without_a_metric_is_a_warning(aimed):
     """It is never dropped: the run says so, and the plan fails once it is known what the tests score."""
     aimed.write({"fine-tune.md": "- Charm: 90% or higher\n- Error rate: 20% or less\n"})
+    plan = aimed.run("--promptune-plan")
+    assert plan.code == 0
+    assert "warning goals (fine-tune.md): Goal Charm (line 1): no metric" in flat(plan)
     ran = aimed.run()
     assert ran.code == 0
     assert list(goals(ran)) == ["Error rate"]
     assert any("Goal Charm (line 1): no metric" in text for text in ran.json["warnings"])
     assert "Charm" in ran.out
     plan = aimed.run("--promptune-plan")
-    assert plan.code == 0
-    assert "warning goals (fine-tune.md): Goal Charm (line 1): no metric" in flat(plan)
+    assert plan.code == 1
     aimed.record()
     plan = aimed.run("--promptune-plan")
     assert plan.code == 1
@@ -289,3 +291,25 @@ def test_a_stage_is_a_part_of_the_suite(aimed):
     """A few cases say too little to fail for a goal."""
     ran = aimed.run("--promptune-stage=quick", miss="all")
     assert (gates(ran), goals(ran)["Accuracy"]["value"]) == ({}, 0.0)
+
+
+def test_a_target_in_another_currency(aimed):
+    """Costs are in USD: the session says that it doesn't judge the goal, and not that a price is missing."""
+    aimed.write({"fine-tune.md": "- Cost: ¥3 or less\n"})
+    ran = aimed.run()
+    assert "¥3 can't be compared with cost_usd, which is measured in USD" in flat(ran)
+    assert "It is not judged." in flat(ran)
+    assert "price" not in flat(ran)
+
+
+def test_the_plan_knows_what_was_stored(aimed):
+    """A warning before the first session, failed after it; a changed test may score anything."""
+    aimed.write({"fine-tune.md": "- Charm: 0.9 or higher\n"})
+    ran = aimed.run("--promptune-plan")
+    assert (ran.code, "What the tests score is known once they have run." in flat(ran)) == (0, True)
+    assert aimed.run().code == 0
+    ran = aimed.run("--promptune-plan")
+    assert ran.code == 1
+    assert "failed goals (fine-tune.md): Goal Charm (line 1): no metric is meant by this name" in flat(ran)
+    aimed.write(test_bot=SUITE + "\n# changed\n")
+    assert aimed.run("--promptune-plan").code == 0

@@ -8,7 +8,8 @@ from pytest_promptune.store.log import ExperimentLog, locate
 
 XDIST = ["xdist.plugin"]
 
-#: Each call reads a million tokens of a model that the ini file prices: BOT_MODEL says which.
+#: Each call reads a million tokens of a model that the ini file prices: BOT_MODEL says which, BOT_LATER for
+#: all cases but the first.
 SUITE = """
 import os
 
@@ -30,6 +31,8 @@ class Scripted(BaseChatModel):
     def _generate(self, messages, stop=None, run_manager=None, **kwargs):
         used = {"input_tokens": 1_000_000, "output_tokens": 0, "total_tokens": 1_000_000}
         model = os.environ.get("BOT_MODEL", "dollar")
+        if messages[0].text != "c00":
+            model = os.environ.get("BOT_LATER", model)
         message = AIMessage("yes", usage_metadata=used, response_metadata={"model_name": model})
         return ChatResult(generations=[ChatGeneration(message=message)])
 
@@ -59,7 +62,7 @@ ONE_BY_ONE = "--promptune-concurrency=1"
 def suite(project):
     """Twelve samples of 1 USD."""
     project.write(test_bot=SUITE)
-    project.configure("ini", prices=["dollar = 1 / 1"])
+    project.configure("ini", prices=["dollar = 1 / 1", "three = 3 / 3", "nothing = 0 / 0"])
     return project
 
 
@@ -94,14 +97,58 @@ def test_what_is_in_flight_is_kept(suite):
     assert ran.counts["passed"] == len(ran.calls)
 
 
+def most_in_flight(suite) -> int:
+    """How many samples of the newest experiment were on their way at one moment."""
+    with ExperimentLog(locate(None, root=suite.path)) as log:
+        spans = [(sample.started, sample.finished) for sample in log.samples("last")]
+    return max(sum(begin <= at < end for begin, end in spans) for at, _ in spans)
+
+
+@pytest.mark.parametrize("workers", [[], ["-n", "2"]], ids=["alone", "workers"])
+def test_no_more_is_begun_than_it_covers(suite, workers):
+    """However many may be in flight: the first sample tells the price, and no more start than that covers."""
+    plugins = XDIST if workers else []
+    few = ("--promptune-concurrency=12", *workers)
+    ran = suite.run("--promptune-max-cost=6", *few, plugins=plugins)
+    assert (len(ran.calls), ran.json["usage"]["cost_usd"]) == (6, 6), ran.text
+    assert not any("exceeded" in warning for warning in ran.json["warnings"])
+
+
+def test_stored_samples_tell_the_price(suite):
+    """Those of the same app and variant: the first wave is as large as the budget covers, and no larger."""
+    slow = "        time.sleep(0.3)\n        used = "
+    suite.write(
+        test_bot=SUITE.replace("        used = ", slow, 1).replace("import os\n", "import os, time\n", 1)
+    )
+    suite.run("--promptune-runs=1", "-k", "c05")
+    ran = suite.run("--promptune-max-cost=4", "--promptune-concurrency=12")
+    assert (len(ran.calls), ran.json["usage"]["cost_usd"]) == (4, 4), ran.text
+    assert most_in_flight(suite) == 4
+
+
+@pytest.mark.parametrize("model", ["nothing", "mystery"])
+def test_what_costs_nothing_is_not_awaited(suite, model):
+    """Free models, and those without a price, are called with the whole concurrency after one sample."""
+    slow = "        time.sleep(0.3)\n        used = "
+    suite.write(
+        test_bot=SUITE.replace("        used = ", slow, 1).replace("import os\n", "import os, time\n", 1)
+    )
+    ran = suite.run("--promptune-max-cost=4", "--promptune-concurrency=12", model=model)
+    assert len(ran.calls) == 12
+    assert most_in_flight(suite) > 4
+
+
 @pytest.mark.parametrize("workers", [[], ["-n", "2"]], ids=["alone", "workers"])
 def test_an_excess_is_told(suite, workers):
-    """All that was in flight is paid for; what an earlier session paid for is no excess of this one."""
-    plugins = ["xdist.plugin"] if workers else []
-    ran = suite.run("--promptune-max-cost=5", "--promptune-concurrency=12", *workers, plugins=plugins)
-    assert len(ran.calls) == 12
-    said = "--promptune-max-cost was exceeded: $12.00 were spent of $5.00."
-    assert any(said in warning for warning in ran.json["warnings"])
+    """What was in flight is paid for, at whatever price; what an earlier session paid for is no excess."""
+    plugins = XDIST if workers else []
+    ran = suite.run(
+        "--promptune-max-cost=5", "--promptune-concurrency=12", *workers, plugins=plugins, later="three"
+    )
+    spent = ran.json["usage"]["cost_usd"]
+    assert 5 < spent <= 16
+    said = f"--promptune-max-cost was exceeded: ${spent:.2f} were spent of $5.00."
+    assert any(said in warning for warning in ran.json["warnings"]), ran.json["warnings"]
     suite.run("--promptune-max-cost=10", ONE_BY_ONE)
     ran = suite.run("--promptune-resume", "--promptune-max-cost=2", ONE_BY_ONE, *workers, plugins=plugins)
     assert ran.json["experiment"]["reused"] == 10

@@ -258,6 +258,16 @@ def test_without_promptune_tests(project):
     assert ran.items == {}
 
 
+def test_errors_end_with_one_full_stop(bot):
+    """Also where the exception has one of its own."""
+    bot.write(
+        test_other='import pytest\n\n@pytest.fixture(scope="session")\ndef gone():\n'
+        '    raise RuntimeError("It ended here.")\n\n\n@pytest.mark.promptune(app="gone")\n'
+        "def test_gone(case, sample):\n    pass\n"
+    )
+    assert "raises RuntimeError: It ended here. Run its test" in words(planned(bot, code=1))
+
+
 def test_without_any_test(bot):
     """The exit code is pytest's own for nothing collected."""
     ran = planned(bot, "-k", "nothing", code=5)
@@ -270,6 +280,18 @@ def test_collection_errors_stay_what_they_are(bot):
     ran = bot.run(PLAN)
     assert ran.code == 2
     assert ran.calls == []
+    assert "Checklist" not in ran.out
+    ran = bot.run(PLAN, "--continue-on-collection-errors")
+    assert ran.code == 1
+    assert "Checklist" in ran.out
+
+
+@pytest.mark.parametrize(
+    "argument", ["--promptune-variant=nope", "--promptune-runs=0", "--promptune-goals=no.md", "no_test.py"]
+)
+def test_usage_errors_are_those_of_the_session(bot, argument):
+    """The same exit code; nothing is planned."""
+    ran = planned(bot, argument, code=4)
     assert "Checklist" not in ran.out
 
 
@@ -346,6 +368,8 @@ def test_resuming_counts_what_is_left(bot):
     found = re.search(r"bot: (\d+) samples taken from the store", words(ran))
     assert found, ran.out
     assert 0 < int(found[1]) <= stored < 18
+    other = planned(bot, "--promptune-baseline", "--promptune-resume", "--promptune-runs=7", code=4)
+    assert "measured under other conditions" in other.text
 
 
 def test_replaying_makes_no_app(bot):

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import json
+import os
 import re
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
@@ -114,3 +119,87 @@ def test_what_the_store_lacks(suite, monkeypatch):
     monkeypatch.setenv("ACME_API_KEY", "x")
     text = words(suite.run(PLAN, "--promptune-store="))
     assert "Nothing is stored, since --promptune-store is empty: estimates are rough." in text
+
+
+# --- what nodes make while they run -------------------------------------------------------------------
+
+APP = """
+from langchain.agents import create_agent
+from langchain.chat_models import init_chat_model
+from langgraph.graph import START, MessagesState, StateGraph
+
+
+def by_name(state):
+    return {"messages": [init_chat_model("openai:gpt-4.1").invoke("Say yes")]}
+
+
+def by_provider(state):
+    llm = init_chat_model(model="acme-large", model_provider="upstage")
+    return {"messages": [llm.bind(temperature=0).with_config(tags=["a"]).invoke("Say yes")]}
+
+
+def agent(state):
+    return create_agent("anthropic:claude-sonnet-4-5", tools=[]).invoke(state)
+
+
+def by_class(state):
+    from langchain_baseten import ChatBaseten
+
+    return {"messages": [ChatBaseten(model="llama-3").invoke("Say yes")]}
+
+
+builder = StateGraph(MessagesState)
+for node in (by_name, by_provider, agent, by_class):
+    builder.add_node(node.__name__, node)
+    builder.add_edge(START, node.__name__)
+graph = builder.compile()
+"""
+KEYS = ("OPENAI_API_KEY", "UPSTAGE_API_KEY", "ANTHROPIC_API_KEY", "BASETEN_API_KEY")
+GRAPH_SUITE = """
+import pytest
+from app import graph
+from pytest_promptune import Case
+
+pytestmark = pytest.mark.promptune(app="bot")
+
+
+@pytest.fixture
+def case():
+    return Case(id="a", input={"messages": [("user", "hello")]})
+
+
+@pytest.fixture(scope="session")
+def bot():
+    return graph
+
+
+def test_it(case, sample):
+    pass
+"""
+
+
+def test_the_plan_knows_what_nodes_knows(project, monkeypatch):
+    """Every provider of a node that `nodes` names has a line for its key, and one for a missing package."""
+    for key in KEYS:
+        monkeypatch.delenv(key, raising=False)
+    project.write({"test_bot.py": GRAPH_SUITE, "app.py": APP, "pytest.ini": "[pytest]\npythonpath = .\n"})
+    told = subprocess.run(
+        [sys.executable, "-m", "pytest_promptune.cli", "nodes", "--graph=app.py:graph", "--json"],
+        cwd=project.path,
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
+        capture_output=True,
+        encoding="utf-8",
+    )
+    rows = {row["node"]: row for row in json.loads(told.stdout)}
+    assert list(rows) == ["by_name", "by_provider", "agent", "by_class"]
+    ran = project.run(PLAN)
+    assert ran.code == 0, ran.text
+    text = words(ran)
+    for (name, row), key in zip(rows.items(), KEYS, strict=True):
+        which = f"{row['provider']}:{row['model']} (node {name})"
+        assert f"warning keys: {key} isn't set, and is needed for {which}" in text
+    for package, name in (("langchain-upstage", "by_provider"), ("langchain-baseten", "by_class")):
+        which = f"{rows[name]['provider']}:{rows[name]['model']} (node {name})"
+        assert f"warning packages: {package} isn't installed, and is needed for {which}" in text
+    assert "estimates are rough until one was measured" in text
+    assert "1 to 8 model calls a sample, of models that the source has the nodes make: gpt-4.1" in text

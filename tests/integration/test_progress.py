@@ -248,6 +248,24 @@ def test_no_live_line_where_others_write(terminal, args, environment):
     assert SAVE_CURSOR not in seen.raw
 
 
+@on_posix
+@pytest.mark.parametrize("args", [["-s"], ["-s", "-q"], ["-s", "-v"]], ids=" ".join)
+def test_lines_where_an_app_prints(terminal, args):
+    """Under -s there are lines now and then, each on a line of its own, whatever was printed before."""
+    conftest = terminal.project.path / "conftest.py"
+    text = conftest.read_text().replace(
+        "    time.sleep(float(", '    print("half a", end=" ", flush=True)\n    time.sleep(float('
+    )
+    often = "import pytest_promptune.plugin.progress as shown\nshown.WATCHED_EVERY_S = 0.3\n"
+    conftest.write_text(f"{often}{text}")
+    seen = terminal.run(*args, wait=0.4)
+    assert seen.code == 0, seen.last
+    assert SAVE_CURSOR not in seen.raw
+    said = [line for line in seen.last if LIVE.search(line)]
+    assert len(said) >= 2, seen.last
+    assert all(re.match(r"promptune: \d+/18 samples", line) for line in said), said
+
+
 # -- logs ------------------------------------------------------------------------------------------------
 
 
@@ -318,9 +336,20 @@ class Clock:
         return self.now
 
 
-@pytest.mark.parametrize(("args", "at"), [([], [30, 60, 90]), (["-q"], [60, 120, 180])], ids=["default", "q"])
-def test_lines_of_a_log_are_rare(pytester, capsys, args, at):
-    """One in 30 seconds of waiting, one in 60 under -q; one in five minutes after an hour."""
+@pytest.mark.parametrize(
+    ("args", "watched", "at"),
+    [
+        pytest.param([], False, [30, 60, 90], id="default"),
+        pytest.param(["-q"], False, [60, 120, 180], id="q"),
+        pytest.param(["-s"], False, [30, 60, 90], id="s"),
+        pytest.param(["-s"], True, [10, 20, 30], id="s on a terminal"),
+    ],
+)
+def test_lines_of_a_log_are_rare(pytester, capsys, monkeypatch, args, watched, at):
+    """One in 30 seconds of waiting, 60 under -q, 10 for a person; one in five minutes after an hour."""
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: watched)
+    for name in ("CI", "BUILD_NUMBER"):
+        monkeypatch.delenv(name, raising=False)
     clock = Clock()
     line = ProgressLine(pytester.parseconfigure("-p", "no:asyncio", *args), clock=clock)
     loop = line.pytest_runtestloop()

@@ -121,6 +121,22 @@ def test_names_that_name_nothing(suite, how, name, words):
     assert not (suite.path / "made.log").exists()
 
 
+@pytest.mark.parametrize("plan", [[], ["--promptune-plan"]], ids=["run", "plan"])
+def test_of_another_module(suite, how, plan):
+    """No stored sample of anything that is selected: exit code 4, what was asked and what there is."""
+    args, plugins = how[1], how[0]
+    suite.write(test_other=SUITE.replace("bot", "helper"))
+    ran = suite.run("--promptune-replay=last", "test_other.py", *plan, *(() if plan else args), **plugins)
+    id_ = suite.first.json["experiment"]["id"]
+    assert ran.refused(
+        f"experiment {id_} has no sample of anything that is selected (12 items of helper in test_other.py)",
+        "It has 12 samples of bot in test_bot.py.",
+    )
+    assert not (suite.path / "made.log").exists()
+    ran = suite.run("--promptune-replay=last", *args, **plugins)
+    assert (ran.code, ran.counts["skipped"]) == (0, 12), ran.text
+
+
 def test_without_a_log(project):
     """Nothing was ever stored, or storing is switched off: exit code 4."""
     project.write(test_bot=SUITE)
@@ -137,6 +153,9 @@ def test_cases_that_changed_are_not_scored(suite, how):
     assert ran.code == 0, ran.text
     assert not ran.calls
     assert ran.counts["skipped"] == 4
+    told = "4 items skipped: there is no stored sample of them"
+    assert told in " ".join(ran.out.split())
+    assert any(told in warning for warning in ran.json["warnings"])
     assert "has no sample of this case, as it is now" in " ".join(ran.out.split())
     assert ran.json["experiment"]["samples"] == 10
     assert ran.metric("test_it")["n_cases"] == 5

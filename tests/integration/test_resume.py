@@ -335,7 +335,11 @@ CHANGES = {
     "module": ({"test_bot.py": SUITE + "\n# later\n"}, [], ["tests.test_bot.py: changed"]),
     "conftest": ({"conftest.py": "x = 1\n"}, [], ["tests.conftest.py: changed"]),
     "runs": ({}, ["--promptune-runs=4"], ["runs.test_bot.py: 4, was 3"]),
-    "selection": ({}, ["-k", "c00"], ["cases.test_bot.py::c01: gone", "c05: gone"]),
+    "selection and case": (
+        {"test_bot.py": SUITE.replace("input=i)", "input=i or 7)")},
+        ["-k", "c00"],
+        ["cases.test_bot.py::c00: changed"],
+    ),
 }
 
 
@@ -349,6 +353,133 @@ def test_other_conditions_are_refused(suite, change):
     ran = suite.run("--promptune-resume", *args)
     assert ran.refused("--promptune-resume", before[0].id, *words)
     assert history(suite.path) == before
+
+
+SELECTIONS = {
+    "cases": (["-k", "c00 or c03"], "leave out 8 cases of it (test_bot.py::c01, test_bot.py::c02, "),
+    "runs": (["-k", "run1"], "leave out some runs of it"),
+    "files": (["test_bot.py"], "leave out 6 cases of it (test_more.py::c00, "),
+}
+
+
+@pytest.mark.parametrize("selection", SELECTIONS)
+def test_a_part_is_refused_as_such(suite, selection):
+    """What -k or paths leave out didn't change: it is named as left out, and what is stored stays."""
+    suite.write(test_more=SUITE)
+    interrupted(suite)
+    before = history(suite.path)
+    args, words = SELECTIONS[selection]
+    ran = suite.run("--promptune-resume", *args)
+    assert ran.refused("--promptune-resume", before[0].id, "measures more than what is selected", words)
+    assert "gone" not in ran.text
+    assert history(suite.path) == before
+    again = suite.run("--promptune-resume")
+    assert again.json["experiment"]["reused"] == before[0].samples
+
+
+@pytest.mark.parametrize("workers", [[], ["-n", "2"]], ids=["alone", "workers"])
+def test_older_ones_are_superseded(suite, workers):
+    """Once the suite was measured whole, what was interrupted before is over, under other conditions too."""
+    plugins = XDIST if workers else []
+    args = ("--promptune-runs=1", *workers)
+    suite.run("-x", "--promptune-runs=1", fail="c01")
+    suite.run("-x", "--promptune-runs=2", fail="c01")
+    interrupted(suite, *args, plugins=plugins)
+    ran = suite.run(*args, "--promptune-resume", plugins=plugins)
+    assert ran.json["experiment"]["reused"] > 0, ran.text
+    assert [each.status for each in history(suite.path)] == ["finished", "interrupted", "interrupted"]
+    for _ in range(2):
+        ran = suite.run(*args, "--promptune-resume", plugins=plugins)
+        assert ran.code == 0, ran.text
+        assert "no interrupted experiment to resume" in " ".join(ran.out.split())
+        assert (ran.json["experiment"]["reused"], len(ran.calls)) == (0, 6)
+    ran = suite.run("--promptune-runs=2", "--promptune-resume", *workers, plugins=plugins)
+    assert ran.json["experiment"]["reused"] > 0, "that of two runs was never measured whole"
+
+
+#: BOT_MODEL and BOT_TEMPERATURE are read when the app is made; BOT_LATER when a node runs.
+MODELS = """
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+from langchain_core.language_models.chat_models import BaseChatModel
+from langchain_core.messages import AIMessage
+from langchain_core.outputs import ChatGeneration, ChatResult
+from pytest_promptune import Case
+
+HERE = Path(__file__).parent
+CASES = [Case(id=f"c{i:02d}", input=f"c{i:02d}") for i in range(8)]
+
+
+class Acme(BaseChatModel):
+    model: str
+    temperature: float = 0.0
+    acme_api_key: str = "sk-very-secret"
+
+    @property
+    def _llm_type(self):
+        return "acme"
+
+    def _generate(self, messages, stop=None, run_manager=None, **kwargs):
+        message = AIMessage("yes", response_metadata={"model_name": self.model})
+        return ChatResult(generations=[ChatGeneration(message=message)])
+
+
+def made(name):
+    return Acme(model=os.environ.get(name, "acme-1"), temperature=float(os.environ.get("BOT_TEMPERATURE", 0)))
+
+
+@pytest.fixture(scope="session")
+def bot():
+    held = made("BOT_MODEL")
+
+    def call(name):
+        with (HERE / "calls.log").open("a") as file:
+            file.write(name + "\\n")
+        return (made("BOT_LATER") if os.environ.get("BOT_LATER") else held).invoke(name).text
+
+    return call
+
+
+@pytest.mark.promptune(app="bot", runs=1)
+@pytest.mark.parametrize("case", CASES, ids=str)
+def test_it(case, sample):
+    if case.id in os.environ.get("BOT_FAIL", "").split(","):
+        raise OSError("broken")
+    assert sample.output == "yes"
+"""
+
+
+@pytest.mark.parametrize(
+    ("first", "then"), [([], ["-n", "2"]), (["-n", "2"], [])], ids=["then workers", "workers first"]
+)
+def test_another_model_is_refused(project, first, then):
+    """The model that the app holds is a condition, whatever variable chose it; its key is not named."""
+    project.write(test_bot=MODELS)
+    few = "--promptune-concurrency=2"
+    project.run("-x", few, *first, plugins=XDIST if first else (), fail="c03")
+    before = history(project.path)
+    assert before[0].status == "interrupted"
+    with ExperimentLog(locate(None, root=project.path)) as log:
+        conditions = log.conditions_of("last")
+    assert conditions["models"] == {"test_bot.py::bot": ["Acme acme-1, temperature=0"]}
+    plugins = XDIST if then else ()
+    ran = project.run("--promptune-resume", *then, plugins=plugins, model="acme-2", temperature="0.5")
+    assert ran.refused(
+        before[0].id,
+        "models of test_bot.py::bot: [Acme acme-2, temperature=0.5]; before: [Acme acme-1, temperature=0]",
+    )
+    assert "secret" not in ran.text
+    assert history(project.path) == before
+    ran = project.run("--promptune-resume", *then, plugins=plugins, temperature="0.1")
+    assert ran.refused("temperature=0.1")
+    ran = project.run("--promptune-resume", *then, plugins=plugins)
+    assert ran.code == 0, ran.text
+    assert ran.json["experiment"]["reused"] == before[0].samples
+    with ExperimentLog(locate(None, root=project.path)) as log:
+        assert log.conditions_of("last") == conditions
 
 
 def test_another_variant_is_refused(tuned):

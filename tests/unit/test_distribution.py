@@ -25,6 +25,7 @@ class FakeSession:
         self.stalled_s: float | None = None
         self.progress = Progress(done=0, total=0, in_flight=0)
         self.slot = 1
+        self.models: dict[str, list[str]] = {}
         #: What it has of samples.
         self.samples = self
 
@@ -44,6 +45,13 @@ class FakeSession:
 
     def know_stalled(self, stalled_s: float) -> None:
         self.taken.append(stalled_s)
+
+    def new_models(self) -> dict[str, list[str]]:
+        models, self.models = self.models, {}
+        return models
+
+    def know_models(self, found: dict[str, list[str]]) -> None:
+        self.taken.append(found)
 
     def unpack(self, packed: str) -> None:
         self.taken.append(packed)
@@ -162,6 +170,29 @@ def test_the_last_word_of_a_session_that_ends_by_itself_is_what_is_new(worker):
     assert worker.messenger.last_word() == {}
     worker.session.finished.append("[last]")
     assert worker.messenger.last_word()["promptune_sample"] == "[last]"
+
+
+def test_the_last_word_has_the_last_progress(worker):
+    """What was spent since the last news belongs to the session; what is known isn't said again."""
+    worker.session.progress = Progress(done=3, total=9, in_flight=0, cost_usd=7.0)
+    told = worker.messenger.last_word()
+    told["node"] = SimpleNamespace(gateway=SimpleNamespace(id="gw1"))
+    controller: Any = FakeSession()
+    take_in(SimpleNamespace(**told), controller)
+    assert ("gw1", 1, worker.session.progress) in controller.taken
+    assert worker.messenger.last_word() == {}
+
+
+def test_models_are_told_once(worker):
+    """Which chat models apps hold goes along with the first report after they were met."""
+    worker.session.models = {"bot": ["Acme acme-1"]}
+    first, second = report(), report()
+    worker.messenger.tell(first)
+    worker.messenger.tell(second)
+    controller: Any = FakeSession()
+    take_in(first, controller)
+    take_in(second, controller)
+    assert controller.taken.count({"bot": ["Acme acme-1"]}) == 1
 
 
 def test_the_controller_takes_it_off(worker):

@@ -15,6 +15,7 @@ from pydantic import SecretStr
 
 from pytest_promptune.langgraph.held import Held, held_models
 from pytest_promptune.langgraph.providers import NamedModel, key_of_class, named_models, needs_of
+from pytest_promptune.store.log import are_other_models
 
 
 class Acme(BaseChatModel):
@@ -294,3 +295,28 @@ def test_a_function_that_fetches_a_token():
 
     assert not needs_of(Entra(), {}).has_key
     assert needs_of(Entra(acme_ad_token_provider=lambda: "token"), {}).has_key
+
+
+def test_how_they_are_described():
+    """By class, name and what changes answers, in one order; keys and addresses are left out."""
+    acme = Acme(model="acme-2", acme_api_key=SecretStr("hidden"), max_tokens=50)
+    held = Held(models=(LLM, acme), settings=({"model": "gpt-9", "temperature": 0.25, "api_key": "hidden"},))
+    assert held.described() == ("Acme acme-1", "Acme acme-2, max_tokens=50", "model gpt-9, temperature=0.25")
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "expected"),
+    [
+        ("a", "a", False),
+        ("a", "b", True),
+        ("ab", "ac", True),
+        ("ab", "aa", True),
+        ("ab", "a", False),
+        ("", "a", False),
+        ("a", "aa", False),
+    ],
+)
+def test_when_models_are_others(before, after, expected):
+    """When some were replaced; one that is made later, or is met already, is no change."""
+    assert are_other_models(before, after) is expected
+    assert are_other_models(after, before) is expected

@@ -748,6 +748,74 @@ graph = graph_of(node)
     assert rows(found) == []
 
 
+def test_texts_that_are_put_together_with_plus(inspect):
+    """What isn't known stands in the text as in an f-string; a label alone is no text that would be found."""
+    found = inspect(
+        """
+RULES = "Keep the rules in mind."
+
+
+def node(state):
+    parts = ["You are a helpful agent."]
+    parts.append("Question: " + state["q"])
+    parts.append("Answer " + state["q"].upper() + " in one line. " + RULES)
+    return {"a": llm.invoke("".join(parts)).content}
+
+
+graph = graph_of(node)
+"""
+    )
+    assert [texts(row) for row in rows(found)] == [
+        [
+            "You are a helpful agent.",
+            "Question: {state['q']}",
+            "Answer {state['q'].upper()} in one line. {RULES}",
+            "Keep the rules in mind.",
+        ]
+    ]
+
+
+def test_methods_with_a_cache(inspect):
+    """They are read as others: as nodes, called by nodes, and of objects that are called."""
+    found = inspect(
+        """
+class Bot:
+    def __init__(self):
+        self.prompt = "You are held by the bot."
+        self.llm = llm
+
+    @functools.cache
+    def model(self, name="x"):
+        return ChatOpenAI(model="gpt-4o", api_key="unused")
+
+    @functools.lru_cache(maxsize=8)
+    def as_node(self, state):
+        return {"a": self.llm.invoke(self.prompt).content}
+
+    @functools.lru_cache
+    def __call__(self, state):
+        return {"a": self.llm.invoke("Answer when called.").content}
+
+    def calls_one(self, state):
+        return {"a": self.model("y").invoke("Answer with a cached model.").content}
+
+
+def makes_one(state):
+    return {"a": Bot().model().invoke("Answer with a model of a new bot.").content}
+
+
+bot = Bot()
+graph = graph_of(bot.as_node, bot.calls_one, bot, makes_one)
+"""
+    )
+    assert [(row["model"], texts(row)) for row in rows(found)] == [
+        ("gpt-4.1-mini", ["You are held by the bot."]),
+        ("gpt-4o", ["Answer with a cached model."]),
+        ("gpt-4.1-mini", ["Answer when called."]),
+        ("gpt-4o", ["Answer with a model of a new bot."]),
+    ]
+
+
 def test_routes_and_tools(inspect):
     """A model that a route or a tool calls belongs to the node that runs them."""
     found = inspect(
@@ -776,7 +844,7 @@ graph = builder.compile()
     )
     assert {row["node"]: texts(row) for row in rows(found)} == {
         "plain": ["Is it done? yes or no"],
-        "tools": ["Search for this: "],
+        "tools": ["Search for this: {q}"],
     }
 
 

@@ -8,8 +8,11 @@ import pytest
 
 from pytest_promptune.core.aggregates.given import Aggregate
 from pytest_promptune.core.baseline import Baseline, BaselineMetric, Recorded
+from pytest_promptune.core.experiment import Experiment
 from pytest_promptune.core.goals.reading import read_goals
 from pytest_promptune.core.plan import Cell, Marks, PlannedItem
+from pytest_promptune.core.results import Classification, Outcome, Result
+from pytest_promptune.core.scoring import Score
 from pytest_promptune.planning.goals import Suite, goal_checks
 
 RECORDED = Recorded(at="2026-11-22T10:00:00Z", commit=None, dirty=None, runs=3, promptune="0.1.0")
@@ -40,9 +43,17 @@ def told(
     recorded: Baseline | None = None,
     mapping: dict[str, str] | None = None,
     aggregates: tuple[Aggregate, ...] = (),
+    stored: tuple[Experiment, ...] = (),
+    source: str = "",
 ) -> tuple[str, str]:
     """Status and text of the only line of the checklist."""
-    suite = Suite(items or [item("test_reply")], {"test_bot.py": recorded}, aggregates)
+    suite = Suite(
+        items or [item("test_reply")],
+        {"test_bot.py": recorded},
+        aggregates,
+        stored=stored,
+        source=lambda: source,
+    )
     (check,) = goal_checks(read_goals(line, path="fine-tune.md"), suite, mapping or {})
     return check.status, check.text
 
@@ -109,3 +120,93 @@ def test_a_goal_that_cannot_be_the_metric_fails_before_anything_ran():
     """No run changes that a share is no time."""
     status, text = told("test_reply: 2 s or higher")
     assert (status, "no share of samples" in text) == ("failed", True)
+
+
+# --- what was stored ----------------------------------------------------------------------------------
+
+
+def scored(
+    test: str = "test_reply", *, outcome: Outcome = "passed", classifies: bool = False, **scores: Score
+) -> Experiment:
+    """The table of an experiment with one sample."""
+    table = Experiment()
+    table.add(
+        Result(
+            nodeid=f"test_bot.py::{test}[c0-current-run1]",
+            module="test_bot.py",
+            test=test,
+            metric=test,
+            app="bot",
+            case_id="c0",
+            case_hash="h",
+            variant="current",
+            run=1,
+            outcome=outcome,
+            scores=scores,
+            classification=Classification(predicted="a", expected="a") if classifies else None,
+        )
+    )
+    return table
+
+
+def test_stored_scores_are_known():
+    """Also without a baseline: a goal that means none of them fails."""
+    stored = (scored(charm=Score(value=0.8, kind="score", direction="higher", unit=None)),)
+    assert told("Charm: 0.9 or higher", stored=stored)[0] == "ok"
+    assert told("Tone: 0.9 or higher", stored=stored)[0] == "failed"
+    assert told("Tone: 0.9 or higher", mapping=TONE, stored=stored)[0] == "failed"
+    assert told("Charm: 0.9 or less", stored=stored)[0] == "failed"
+
+
+def test_a_test_that_never_came_to_its_end_may_score_more():
+    """What stands behind its assertion isn't known."""
+    assert told("Tone: 0.9 or higher", stored=(scored(outcome="missed"),))[0] == "warning"
+    assert told("Tone: 0.9 or higher", item("test_other"), stored=(scored(),))[0] == "warning"
+
+
+def test_stored_tests_that_classify():
+    """Then accuracy is theirs."""
+    items = [item("test_reply"), item("test_intent")]
+    stored = (scored("test_intent", classifies=True), scored("test_reply"))
+    assert told("Accuracy: 90% or higher", *items, stored=stored) == (
+        "ok",
+        "Accuracy 90 % or higher (test_intent)",
+    )
+    assert told("Accuracy: 90% or higher", *items, stored=(scored("test_intent"), scored()))[0] == "failed"
+
+
+@pytest.mark.parametrize(
+    ("metric", "meant"),
+    [("test_repl", "test_reply"), ("latency", "latency_s"), ("bot::latency", None), ("test_rep::x", None)],
+)
+def test_a_slip_in_the_mapping_fails_at_once(metric, meant):
+    """No test has such a text, so none scores it; an app's metrics are known."""
+    status, text = told("Speed: 2 s or less", mapping={"Speed": metric})
+    assert status == "failed"
+    assert f"promptune_goal_metrics says {metric}, which no test measures" in text
+    assert text.endswith(f" Did you mean {meant!r}?") == (meant is not None)
+
+
+def test_a_name_that_a_test_has_may_come():
+    """However much it looks like another."""
+    source = 'sample.score("latency", 1.0)'
+    assert told("Speed: 2 s or less", mapping={"Speed": "latency"}, source=source)[0] == "warning"
+    assert told("Speed: 2 s or less", mapping={"Speed": "briskness"})[0] == "warning"
+
+
+def test_goals_in_the_mapping_that_the_file_does_not_have():
+    """They change nothing, and are probably misspelt."""
+    suite = Suite([item("test_reply")], {}, ())
+    mapping = {"Acuracy": "test_reply", "Tone": "test_reply"}
+    checks = goal_checks(read_goals("Accuracy: 90% or higher", path="fine-tune.md"), suite, mapping)
+    assert [(check.status, check.text) for check in checks[1:]] == [
+        (
+            "warning",
+            "promptune_goal_metrics names the goal Acuracy, which the file doesn't have: did you mean "
+            "Accuracy?",
+        ),
+        (
+            "warning",
+            "promptune_goal_metrics names the goal Tone, which the file doesn't have: it has Accuracy.",
+        ),
+    ]

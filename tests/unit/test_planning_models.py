@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import types
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -44,7 +45,7 @@ def makes_one(state):
 
 
 def models(app: Any = None, /, prices: dict[str, Price] | None = None, **environment: str) -> AppModels:
-    found = AppModels(prices or {}, environment)
+    found = AppModels(prices or {}, environment, root=Path(__file__).parent)
     if app is not None:
         found.look(PLACE, app)
     return found
@@ -97,10 +98,24 @@ def test_each_app_is_looked_through_once(monkeypatch):
 
 def test_models_that_nodes_make():
     """They may be given a key then: a warning, unless the variable is set."""
-    (line,) = lines(models(makes_one))
-    assert line[:2] == ("warning", "keys")
-    assert "ChatOpenAI is made while the app runs, and OPENAI_API_KEY isn't set" in line[2]
-    assert lines(models(makes_one, OPENAI_API_KEY="x")) == []
+    key, package = lines(models(makes_one))
+    assert key[:2] == ("warning", "keys")
+    assert "OPENAI_API_KEY isn't set, and is needed for openai:acme-1 (node makes_one)" in key[2]
+    assert package == ("ok", "packages", "installed for what nodes make: langchain-openai")
+    text = "OPENAI_API_KEY is set, for openai:acme-1 (node makes_one)"
+    assert lines(models(makes_one, OPENAI_API_KEY="x"))[0] == ("ok", "keys", text)
+
+
+def test_classes_that_nodes_hand_on():
+    """Whether somebody else's code makes one isn't known from the source: a warning all the same."""
+
+    def hands_it_on(state):
+        return sorted(state, key=[ChatOpenAI].index)
+
+    ((status, _, text),) = lines(models(hands_it_on))
+    assert status == "warning"
+    assert "ChatOpenAI is made while the app runs, and OPENAI_API_KEY isn't set" in text
+    assert lines(models(hands_it_on, OPENAI_API_KEY="x")) == []
 
 
 def named(context: dict[str, Any], *variants: Variant, **environment: str) -> list[tuple[str, str, str]]:

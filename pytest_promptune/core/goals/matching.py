@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from pytest_promptune.core.display import some
+from pytest_promptune.core.experiment import APP_METRICS
 from pytest_promptune.core.goals.model import Goal
 from pytest_promptune.core.goals.quantities import amount
 from pytest_promptune.core.goals.words import ACCURACY, MACRO_F1, TOTAL_TOKENS, normal
@@ -92,7 +93,7 @@ def _found(
     if found:
         return found, ""
     if goal.measure in _NOT_MEASURED:
-        return [], _NOT_MEASURED[goal.measure]
+        return [], misfit_of_measure(goal) or _NOT_MEASURED[goal.measure]
     return (
         [],
         f"no metric is meant by this name. Say which in {MAPPING} (as {goal.name} = METRIC). {_known(names)}",
@@ -153,7 +154,35 @@ def _misfit(goal: Goal, name: MetricName) -> str:
         return f"write the unit of {shown}: {name.metric} is measured in {name.unit}." if asks else ""
     if name.unit in ((None, "%") if target.unit == "%" else _SAME_UNIT[target.unit]):
         return ""
-    return f"{shown} can't be compared with {name.metric}, which is measured in {name.unit or 'no unit'}."
+    advice = (
+        f" Say it in {name.unit}, or give it a score in {target.unit} in {MAPPING}."
+        if _is_money(goal, name)
+        else ""
+    )
+    unit = name.unit or "no unit"
+    return f"{shown} can't be compared with {name.metric}, which is measured in {unit}.{advice}"
+
+
+def _is_money(goal: Goal, name: MetricName) -> bool:
+    """Whether both are amounts of money, in two currencies: nothing is converted."""
+    return goal.target.unit in ("JPY", "EUR", "GBP") and name.unit == "USD"
+
+
+def misfit_of_measure(goal: Goal, metric: str | None = None) -> str:
+    """Why a target can't be one of the metric that the words of its goal mean, in any app; or empty.
+
+    Args:
+        goal: from the goals file.
+        metric: that the project says it means, in full or by its last part.
+    """
+    measure = goal.measure if metric is None else metric.rpartition("::")[2]
+    for name, kind, unit in (*APP_METRICS, (TOTAL_TOKENS, "cost", "tokens")):
+        if name == measure:
+            of_any_app = MetricName(
+                metric=name, test="", module="", app="", kind=kind, direction="lower", unit=unit
+            )
+            return _misfit(goal, of_any_app)
+    return ""
 
 
 def total_tokens(name: MetricName) -> MetricName:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from pytest_promptune.core.display import clean
+from pytest_promptune.core.goals.matching import misfit_of_measure
 from pytest_promptune.core.goals.model import Goal, Goals, ReadLine
 from pytest_promptune.core.goals.quantities import shown
 from pytest_promptune.core.goals.wording import shown_rule
@@ -38,10 +39,30 @@ def file_lines(goals: Goals, *, width: int, mapping: Mapping[str, str]) -> list[
     lines += _section("Understood", understood, width)
     lines += _section("Not understood", unclear, width)
     lines += _section("Without goals", ignored, width)
-    if goals.faults:
+    if problems := [*goals.faults, *misfits(goals, mapping)]:
         lines += [Line(), line("Problems", BOLD)]
-        lines += [each for text in goals.faults for each in paragraph(text, width, WARN, INDENT)]
+        lines += [each for text in problems for each in paragraph(text, width, WARN, INDENT)]
+    if unlikely := doubts(goals, mapping):
+        lines += [Line(), line("Not judged, unless a test has a score of that name", BOLD)]
+        lines += [each for text in unlikely for each in paragraph(text, width, WARN, INDENT)]
     return lines
+
+
+def misfits(goals: Goals, mapping: Mapping[str, str]) -> list[str]:
+    """Goals that are said to mean a metric of the app and can't be targets of it: ¥3 for a cost in USD."""
+    mapped = _by_normal_name(mapping)
+    return _misfits({goal: mapped[normal(goal.name)] for goal in goals.goals if normal(goal.name) in mapped})
+
+
+def doubts(goals: Goals, mapping: Mapping[str, str]) -> list[str]:
+    """Goals whose words mean such a metric; a score that is called like the goal would go before."""
+    mapped = _by_normal_name(mapping)
+    return _misfits({goal: None for goal in goals.goals if normal(goal.name) not in mapped})
+
+
+def _misfits(metrics: Mapping[Goal, str | None]) -> list[str]:
+    texts = ((goal, misfit_of_measure(goal, metric)) for goal, metric in metrics.items())
+    return [f"Goal {goal.name} (line {goal.lines[0]}): {text}" for goal, text in texts if text]
 
 
 def _section(title: str, texts: list[str], width: int) -> list[Line]:
@@ -103,7 +124,8 @@ def to_json(goals: Goals, *, mapping: Mapping[str, str]) -> dict[str, Any]:
         "understood": [_line(one) for one in goals.lines if one.meaning in _UNDERSTOOD],
         "not_understood": [_line(one) for one in goals.lines if one.meaning == "unclear"],
         "ignored": [_line(one) for one in goals.lines if one.meaning == "ignored"],
-        "problems": [clean(text) for text in goals.problems],
+        "problems": [clean(text) for text in (*goals.problems, *misfits(goals, mapping))],
+        "doubts": [clean(text) for text in doubts(goals, mapping)],
     }
 
 

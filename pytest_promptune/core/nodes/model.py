@@ -12,6 +12,9 @@ from pytest_promptune.core.values import dataclass
 Evidence = Literal["live", "trace", "both"]
 #: Of a message. ``None``: the text reaches the call in a way that doesn't say.
 Role = Literal["system", "human", "ai"]
+#: How a model comes about: the app has the object, the source makes one of LangChain's, or calls a provider's
+#: own client, or posts a request by itself. ``None``: not known.
+Origin = Literal["held", "made", "sdk", "posted"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,6 +45,9 @@ class ModelUse:
     schema: str | None = None
     #: Whether the schema chooses (an enumeration, a boolean).
     decides: bool = False
+    origin: Origin | None = None
+    #: Whether the source gives it a key or an address of its own.
+    is_equipped: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

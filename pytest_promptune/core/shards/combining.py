@@ -44,6 +44,7 @@ def combine(documents: Sequence[Document], *, allow_partial: bool = False) -> Co
     _refuse_looked(documents)
     _refuse_same_session(documents)
     _refuse_contradictions(documents)
+    _refuse_other_models(documents)
     _refuse_overlap(documents)
     modules = _modules([document.shard.modules for document in documents])
     facts: dict[_SampleKey, SampleFacts] = {}
@@ -181,6 +182,36 @@ def _refuse_contradictions(documents: Sequence[Document]) -> None:
     )
 
 
+def _refuse_other_models(documents: Sequence[Document]) -> None:
+    """One app with another model is another app. Parts of a router's have models in common, if by a third."""
+    groups: dict[tuple[str, str], list[tuple[set[str], list[str]]]] = {}
+    for document in documents:
+        for place, mine in _models(document).items():
+            met = [group for group in groups.get(place, ()) if not mine.isdisjoint(group[0])]
+            apart = [group for group in groups.get(place, ()) if mine.isdisjoint(group[0])]
+            joint = {*mine, *(model for models, _ in met for model in models)}
+            groups[place] = [*apart, (joint, [*(path for _, paths in met for path in paths), document.path])]
+    for (app, variant), of_app in groups.items():
+        if len(of_app) > 1:
+            (models, paths), (others, other_paths) = sorted(of_app, key=lambda group: group[1])[:2]
+            raise ShardError(
+                f"{paths[0]} and {other_paths[0]} contradict each other: {app} under {variant} was measured "
+                f"with {some(sorted(models))} in {some(paths)}, and with {some(sorted(others))} in "
+                f"{some(other_paths)}. "
+                "Shards of one session have the same app: measure them again with one model. Of an app that "
+                "chooses its model by the case, give each machine cases of all kinds."
+            )
+
+
+def _models(document: Document) -> dict[tuple[str, str], set[str]]:
+    """By app and variant, where any are known."""
+    found: dict[tuple[str, str], set[str]] = {}
+    for result in document.shard.results:
+        if result.sample is not None and result.sample.models:
+            found.setdefault((result.app, result.variant), set()).update(result.sample.models)
+    return found
+
+
 def _hashes(shard: Shard) -> dict[tuple[str, str], str]:
     return {(result.module, result.case_id): result.case_hash for result in shard.results}
 
@@ -303,33 +334,6 @@ def gaps(combined: Combined) -> list[str]:
         found.append(f"Items that none of the files measured: {some(parts)}.")
     if few := fewer_runs(shard):
         found.append(f"Cases with fewer runs than others: {some(few)}.")
-    return found
-
-
-def unlike_models(documents: Sequence[Document]) -> list[str]:
-    """Where two shards of one app have no model in common, in sentences; a router's models overlap."""
-    found: dict[tuple[str, str], str] = {}
-    known: dict[tuple[str, str], list[tuple[str, set[str]]]] = {}
-    for document in documents:
-        for place, mine in _models(document).items():
-            for path, others in known.setdefault(place, []):
-                if mine.isdisjoint(others):
-                    first, second = some(sorted(others)), some(sorted(mine))
-                    found.setdefault(place, f"{first} in {path} and {second} in {document.path}")
-            known[place].append((document.path, mine))
-    return [
-        f"{app} under {variant} was measured with {sides}: shards of one session have the same app. Measure "
-        "them again with one model."
-        for (app, variant), sides in found.items()
-    ]
-
-
-def _models(document: Document) -> dict[tuple[str, str], set[str]]:
-    """By app and variant, where any are known."""
-    found: dict[tuple[str, str], set[str]] = {}
-    for result in document.shard.results:
-        if result.sample is not None and result.sample.models:
-            found.setdefault((result.app, result.variant), set()).update(result.sample.models)
     return found
 
 

@@ -75,8 +75,9 @@ class FrameFunction:
             value = self.function(frame)
         except Exception as error:
             told = str(error) if isinstance(error, KeyError | AttributeError) else ""
+            why = str(error).rstrip(".")
             raise AggregateError(
-                f"{self.name} raised {type(error).__name__}: {error}. Its DataFrame has {len(frame):,} rows "
+                f"{self.name} raised {type(error).__name__}: {why}. Its DataFrame has {len(frame):,} rows "
                 f"and the columns {', '.join(self.columns)}.",
                 lacking=tuple(column for column in self.absent if column in told),
             ) from error

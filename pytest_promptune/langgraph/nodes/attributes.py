@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from pytest_promptune.langgraph.nodes.functions import Functions
 
 _MISSING = object()
+#: What becomes a method of an object: a function, also with ``functools.lru_cache`` around it.
+_METHODS = (FunctionType, type(functools.lru_cache(len)))
 
 
 class Attributes:
@@ -66,7 +68,7 @@ class Attributes:
         """A method, property, default or annotation of the class of an object that the source makes."""
         owner = Value(objects=(item,))
         member = inspect.getattr_static(cls, name, _MISSING)
-        if isinstance(member, FunctionType):
+        if isinstance(member, _METHODS):
             return Value(objects=(Method(member, owner),))
         if isinstance(member, staticmethod | classmethod):
             return Value(objects=(getattr(cls, name),))
@@ -90,7 +92,7 @@ class Attributes:
         """What a member of an object or its class gives, as Python's own lookup would."""
         if (getter := _getter(member)) is not None:
             return self._functions.follow(getter, Arguments(positional=(Value(objects=(item,)),)))
-        if isinstance(member, FunctionType) and not isinstance(item, type) and not _is_own(item, name):
+        if isinstance(member, _METHODS) and not isinstance(item, type) and not _is_own(item, name):
             return Value(objects=(MethodType(member, item),))
         if isinstance(member, staticmethod | classmethod | MemberDescriptorType):
             return Value(objects=(getattr(item, name, None),))

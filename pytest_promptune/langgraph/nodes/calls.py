@@ -104,17 +104,25 @@ class Calls:
         site = Site(file=scope.file, line=node.lineno)
         provider, is_sdk = sdk_call(node)
         if is_sdk:
-            self._record([of_sdk(provider, given)], sdk_texts(given), site)
+            self._record([of_sdk(provider, given, client=self._client(node, scope))], sdk_texts(given), site)
             return NOTHING
         if isinstance(node.func, ast.Attribute):
             if (body := posted(node.func.attr, given)) is not None:
-                self._record([of_sdk(body.provider, body.given)], sdk_texts(body.given), site)
+                use = of_sdk(body.provider, body.given, origin="posted")
+                self._record([use], sdk_texts(body.given), site)
                 return NOTHING
             base = self._evaluator.expression(node.func.value, scope)
             if self._fills(node.func, base):
                 self._evaluator.bind(node.func.value, union([base, held(given.every)]), scope)
             return self._method(base, node.func.attr, given, site)
         return self.call_value(self._evaluator.expression(node.func, scope), given, site)
+
+    def _client(self, node: ast.Call, scope: Scope) -> Value:
+        """What the dotted name of an SDK's call begins with."""
+        part = node.func
+        while isinstance(part, ast.Attribute):
+            part = part.value
+        return self._evaluator.expression(part, scope)
 
     def _fills(self, method: ast.Attribute, base: Value) -> bool:
         """Whether it puts something into a collection, and isn't a method of the app that is called so."""
@@ -254,7 +262,8 @@ class Calls:
         if function is not None and self.functions.is_followed(function):
             return item
         called = inspect.getattr_static(type(item), "__call__", None)
-        if isinstance(called, FunctionType) and self.functions.is_followed(called):
+        function = python_function(called)
+        if function is not None and self.functions.is_followed(function):
             return MethodType(called, item)
         return None
 
@@ -360,7 +369,7 @@ def _calls_models(inside: Contents) -> bool:
 def _has_code(method: Any) -> bool:
     """Whether it is written in Python, also a method of an object that the source makes."""
     function = method.function if isinstance(method, Method) else getattr(method, "__func__", method)
-    return code_of(function) is not None
+    return code_of(function) is not None or python_function(function) is not None
 
 
 def _is_callable(item: Any) -> bool:

@@ -73,7 +73,13 @@ def _with_config(base: Value, given: Arguments) -> Value:
     chosen = named_model(name, constant_text(fields.get("model_provider")))
     params = params_of(Arguments(named=fields))
     models = [
-        replace(use, model=chosen.model, provider=chosen.provider, params={**use.params, **params})
+        replace(
+            use,
+            model=chosen.model,
+            provider=chosen.provider,
+            params={**use.params, **params},
+            origin="made",
+        )
         for use in value.models
     ]
     return replace(value, models=tuple(models))

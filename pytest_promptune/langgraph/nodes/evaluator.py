@@ -22,7 +22,7 @@ from pytest_promptune.langgraph.nodes.contents import contents, role_of
 from pytest_promptune.langgraph.nodes.items import item_of, items_of, with_item
 from pytest_promptune.langgraph.nodes.models import constant, is_called_like_a_class
 from pytest_promptune.langgraph.nodes.sources import Sources
-from pytest_promptune.langgraph.nodes.strings import joined_name
+from pytest_promptune.langgraph.nodes.strings import joined_name, joined_text, pieces_of
 from pytest_promptune.langgraph.nodes.values import (
     NOTHING,
     Arguments,
@@ -216,8 +216,15 @@ class Evaluator:
 
     def _operator(self, node: ast.BinOp, scope: Scope) -> Value:
         """Texts put together, or a chain."""
-        sides = [self.expression(node.left, scope), self.expression(node.right, scope)]
+        pieces = pieces_of(node)
+        if len(pieces) < 3:  # other operators, and most sums
+            pieces = [node.left, node.right]
+        sides = [self.expression(piece, scope) for piece in pieces]
         is_text = any(side.is_text for side in sides) and not any(side.models for side in sides)
+        if is_text and isinstance(node.op, ast.Add) and (text := joined_text(pieces, sides)) is not None:
+            others = [side for piece, side in zip(pieces, sides, strict=True) if text_of(piece) is None]
+            own = Value(texts=(self._literal(node, text, scope),))
+            return replace(held([own, *others]), is_text=True)
         return replace(held(sides), is_text=is_text)
 
     def _compare(self, node: ast.Compare | ast.UnaryOp, scope: Scope) -> Value:

@@ -178,19 +178,27 @@ def _no_such_name(spec: str, holder: Any, name: str) -> str:
 
 def _where(error: BaseException, root: Path) -> str:
     """The place in the app that an error comes from."""
+    file = (
+        error.filename if isinstance(error, SyntaxError) else None
+    )  # its frames are of who imports the file
+    if isinstance(error, SyntaxError) and file and (broken := _below(Path(file), root)) is not None:
+        return f"{broken}:{error.lineno}"
     frames = [
         frame for frame in traceback.extract_tb(error.__traceback__) if not frame.filename.startswith("<")
     ]
-    below = [frame for frame in frames if Path(frame.filename).is_relative_to(root.resolve())]
-    own = [frame for frame in below if "site-packages" not in frame.filename]
-    if not own:
-        return "a module of it"
-    name = Path(own[-1].filename).relative_to(root.resolve()).as_posix()
-    return f"{name}:{own[-1].lineno}"
+    own = [(place, frame.lineno) for frame in frames if (place := _below(Path(frame.filename), root))]
+    return f"{own[-1][0]}:{own[-1][1]}" if own else "a module of it"
+
+
+def _below(path: Path, root: Path) -> str | None:
+    """A file of the app relative to its root."""
+    root = root.resolve()
+    is_own = path.is_relative_to(root) and "site-packages" not in path.parts
+    return path.relative_to(root).as_posix() if is_own else None
 
 
 def _failed(spec: str, doing: str, error: BaseException, root: Path) -> str:
-    first = str(error).strip().partition("\n")[0]
+    first = (error.msg if isinstance(error, SyntaxError) else str(error)).strip().partition("\n")[0]
     text = f"{spec}: {doing} fails at {_where(error, root)}: {type(error).__name__}: {first}"
     if "api_key" in str(error).lower() or "api key" in str(error).lower():
         return (

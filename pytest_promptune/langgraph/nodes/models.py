@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import enum
+import inspect
 import re
 import typing
 from collections.abc import Mapping
@@ -14,8 +15,9 @@ from typing import Any
 from langchain_core.language_models import BaseLanguageModel
 
 from pytest_promptune.core.limits import OUTPUT_LIMITS
-from pytest_promptune.core.nodes.model import ModelUse
+from pytest_promptune.core.nodes.model import ModelUse, Origin
 from pytest_promptune.langgraph.nodes.values import Arguments, Instance, Value
+from pytest_promptune.langgraph.providers import URLS
 
 #: Parameters that change answers; keys, clients and addresses are nobody's business here.
 PARAMETERS = frozenset(
@@ -81,6 +83,7 @@ def use_of(model: BaseLanguageModel[Any]) -> ModelUse:
         params={name: value for name, value in params.items() if value is not None},
         is_settled=True,
         is_limited=any(getattr(model, name, None) is not None for name in OUTPUT_LIMITS),
+        origin="held",
     )
 
 
@@ -116,6 +119,8 @@ def constructed(cls: type | None, given: Arguments, provider: str | None = None)
         params=params_of(given),
         is_settled=given.is_complete,
         is_limited=(provider or (provider_of(cls) if cls else None)) == "anthropic",
+        origin="made",
+        is_equipped=_is_equipped(given),
     )
 
 
@@ -132,8 +137,17 @@ def of_factory(given: Arguments) -> ModelUse:
     text = constant_text(given.get(0, "model"))
     provider = constant_text(given.named.get("model_provider"))
     return replace(
-        named_model(text, provider), params=params_of(given), is_settled=bool(text) and given.is_complete
+        named_model(text, provider),
+        params=params_of(given),
+        is_settled=bool(text) and given.is_complete,
+        origin="made",
+        is_equipped=_is_equipped(given),
     )
+
+
+def _is_equipped(given: Arguments) -> bool:
+    """Whether a model gets a key or an address of its own, or may get one: not all is written out."""
+    return not given.is_complete or any(name.endswith(("api_key", *URLS)) for name in given.named)
 
 
 def named_model(text: str | None, provider: str | None = None) -> ModelUse:
@@ -148,8 +162,17 @@ def named_model(text: str | None, provider: str | None = None) -> ModelUse:
     return ModelUse(model=text, provider=provider, is_limited=provider == "anthropic")
 
 
-def of_sdk(provider: str | None, given: Arguments) -> ModelUse:
-    """The model of a call into a provider's SDK."""
+def of_sdk(
+    provider: str | None, given: Arguments, *, origin: Origin = "sdk", client: Value | None = None
+) -> ModelUse:
+    """The model of a call into a provider's SDK.
+
+    Args:
+        provider: where the call tells it.
+        given: the arguments of the call.
+        origin: ``posted`` where the app does without the SDK.
+        client: that is called.
+    """
     name = constant_text(given.get(None, "model"))
     use = named_model(name, provider)
     schema = "response_format" in given.named or "text_format" in given.named
@@ -161,7 +184,16 @@ def of_sdk(provider: str | None, given: Arguments) -> ModelUse:
         is_limited=provider == "anthropic",
         schema="response_format" if schema else None,
         tools=("tools",) if "tools" in given.named else (),
+        origin=origin,
+        is_equipped=client is not None and any(map(_has_key, client.objects)),
     )
+
+
+def _has_key(client: Any) -> bool:
+    """Whether a client, real or made by the source, was given a key; a real one is not asked."""
+    if isinstance(client, Instance):
+        return any(name.endswith("api_key") for name in client.fields)
+    return bool(inspect.getattr_static(client, "api_key", None))
 
 
 def params_of(given: Arguments) -> dict[str, Any]:

@@ -41,6 +41,27 @@ def scan(graph: Graph, sources: Sources, *, declared: frozenset[str] = frozenset
     return list(found.values())
 
 
+def scan_app(app: object, sources: Sources, *, declared: frozenset[str] = frozenset()) -> list[Node]:
+    """As `scan`, of anything that can be an app; one that is no graph is a node named as its function.
+
+    Args:
+        app: a compiled graph, a Runnable or a function.
+        sources: the app's files.
+        declared: functions that call a model in a way of their own.
+    """
+    if isinstance(app, Pregel):
+        return scan(app, sources, declared=declared)
+    look = _Look(Evaluator(sources, declared=declared), [app])
+    look.run(None)
+    found = []
+    if look.evaluator.found:
+        name = getattr(app, "__name__", None) or type(app).__name__
+        found.append(Node(node=name, file=None, line=None, calls=tuple(look.evaluator.found)))
+    for inner in look.evaluator.calls.graphs:
+        found += scan(inner, sources, declared=declared)
+    return found
+
+
 def names_of(graph: Graph) -> tuple[str, ...]:
     """The names of the graph's own nodes."""
     return tuple(name for name in graph.nodes if name != _START)

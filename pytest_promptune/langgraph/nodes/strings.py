@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Sequence
 
+from pytest_promptune.core.literals import text_of
 from pytest_promptune.core.nodes.model import PromptText
 from pytest_promptune.langgraph.nodes.models import constant, constant_text
 from pytest_promptune.langgraph.nodes.values import Arguments, Value
@@ -39,6 +40,38 @@ def of_constant(base: Value, method: str, given: Arguments) -> Value | None:
         return _text(result)
     parts = tuple(_text(part) for part in result)
     return Value(texts=tuple(text for part in parts for text in part.texts), elements=parts)
+
+
+def pieces_of(node: ast.expr) -> list[ast.expr]:
+    """What a chain of ``+`` puts together, from left to right; the expression alone where it is none."""
+    pieces: list[ast.expr] = []
+    while isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add):
+        pieces.append(node.right)
+        node = node.left
+    return [node, *reversed(pieces)]
+
+
+def joined_text(pieces: Sequence[ast.expr], values: Sequence[Value]) -> str | None:
+    """The text of ``"Question: " + question``, as the f-string would have it: ``Question: {question}``.
+
+    Args:
+        pieces: of a chain of ``+``.
+        values: of them, in order.
+
+    Returns:
+        None where no piece is a literal, and where all are known: each keeps its own place.
+    """
+    texts = [text_of(piece) for piece in pieces]
+    is_open = any(
+        text is None and not value.texts and constant_text(value) is None
+        for text, value in zip(texts, values, strict=True)
+    )
+    if not is_open or not any(texts):
+        return None
+    return "".join(
+        "{" + ast.unparse(piece) + "}" if text is None else text
+        for piece, text in zip(pieces, texts, strict=True)
+    )
 
 
 def joined_name(node: ast.JoinedStr, values: Sequence[Value]) -> str | None:

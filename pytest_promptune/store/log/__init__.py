@@ -11,12 +11,14 @@ from pytest_promptune.store.log.reader import ExperimentLog
 from pytest_promptune.store.log.rows import sample_from_json, sample_to_json
 from pytest_promptune.store.log.values import (
     APP,
+    MODELS,
     Adoption,
     ExperimentSummary,
     LoggedCase,
     LoggedSample,
     Manifest,
     SampleKey,
+    are_other_models,
     conditions_hash,
     differences,
     series_hash,
@@ -26,6 +28,7 @@ from pytest_promptune.store.log.writer import LogWriter
 
 __all__ = [
     "APP",
+    "MODELS",
     "STORE_OPTION",
     "Adoption",
     "ExperimentLog",
@@ -40,6 +43,7 @@ __all__ = [
     "SampleLine",
     "TestOutcome",
     "Wanted",
+    "are_other_models",
     "check_writable",
     "conditions_hash",
     "differences",

@@ -6,6 +6,7 @@ When the session is killed the pipe ends, and everything that came through it is
 from __future__ import annotations
 
 import contextlib
+import gc
 import os
 import pickle
 import signal
@@ -93,6 +94,8 @@ def main() -> None:
         signal.signal(number, signal.SIG_IGN)
     with contextlib.suppress(ImportError):  # told when the session asks
         import pytest_promptune.store.log.inserting  # noqa: F401  # loads while the session collects
+    gc.freeze()  # what was loaded stays
+    gc.enable()
     service = Service()
     with contextlib.suppress(EOFError, OSError, pickle.UnpicklingError):
         while True:

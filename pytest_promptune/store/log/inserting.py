@@ -22,7 +22,7 @@ from pytest_promptune.store.log.opening import open_for_writing
 from pytest_promptune.store.log.past import past_of
 from pytest_promptune.store.log.processes import is_alive, this_host
 from pytest_promptune.store.log.rows import Row
-from pytest_promptune.store.log.values import Manifest, conditions_hash
+from pytest_promptune.store.log.values import MODELS, Manifest, conditions_hash
 
 #: Name of a method of `Inserter` and its arguments: what is written, in the order in which it was given.
 Step = tuple[str, tuple[Any, ...]]
@@ -58,6 +58,7 @@ class Inserter:
         self._process = ""
         self._gathered: dict[Table, list[Row]] = defaultdict(list)
         self._changes: Row = {}
+        self._conditions: Mapping[str, Any] = {}
         #: Columns of the manifest that change.
         self._of_manifest: Row = {}
         #: Versions of libraries, once they are known.
@@ -101,6 +102,7 @@ class Inserter:
             large = {
                 name: to_jsonable(getattr(manifest, name), where=name) for name in ("conditions", "options")
             }
+            self._conditions = manifest.conditions
             self._insert(schema.manifests, [self._mine(large)])
             texts, prompts = rows.prompt_rows(manifest)
             self._insert(schema.texts, [self._plain(text) for text in texts])
@@ -155,13 +157,19 @@ class Inserter:
         """Change columns of the experiment."""
         self._changes |= self._plain(values)
 
+    def models(self, found: Mapping[str, Sequence[str]]) -> None:
+        """Add to the conditions which chat models apps hold, by app."""
+        self._conditions = {**self._conditions, MODELS: {**self._conditions.get(MODELS, {}), **found}}
+        conditions = to_jsonable(self._conditions, where="conditions")
+        self._of_manifest |= self._plain({"conditions": conditions})
+
     def finish(self, row: Row, document: Mapping[str, Any]) -> None:
         """Take in how the experiment ended, with its results document."""
         self.update(row | rows.end_row(document))
         self._gathered[schema.metrics] += [self._mine(metric) for metric in rows.metric_rows(document)]
         self._gathered[schema.comparisons] += [self._mine(each) for each in rows.comparison_rows(document)]
         rest = {name: value for name, value in document.items() if name not in ("metrics", "comparisons")}
-        self._of_manifest = {"results": self._plain(rest)}
+        self._of_manifest["results"] = self._plain(rest)
 
     def commit(self) -> None:
         """Write everything that was gathered, and a sign of life.

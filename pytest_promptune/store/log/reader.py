@@ -106,19 +106,31 @@ class ExperimentLog:
         with self._reading() as connection:
             return self._find(connection, name)[1]
 
-    def newest_interrupted(self, conditions: str | None = None) -> ExperimentSummary | None:
+    def newest_interrupted(
+        self, conditions: str | None = None, *, since: str | None = None
+    ) -> ExperimentSummary | None:
         """The newest experiment that ended early and has samples, ``None`` if there is none.
+
+        One that is older than a finished one under its conditions is superseded, and counts no more.
 
         Args:
             conditions: hash of the conditions it must have (see `conditions_hash`), ``None`` for any.
+            since: only what is newer than the last finished one under these conditions.
         """
         c = self._schema.experiments.c
-        query = self._newest_first().where(c.status != "finished", c.samples > 0, c.replay_of.is_(None))
+        query = self._newest_first().where(c.replay_of.is_(None))
         if conditions is not None:
             query = query.where(c.conditions_hash == conditions)
+        finished: set[str] = set()
         with self._reading() as connection:
             for _, found in self._summaries(connection, query):
-                if found.status == "interrupted":
+                if found.status == "finished":
+                    if found.conditions_hash == since:
+                        return None
+                    finished.add(found.conditions_hash)
+                elif (
+                    found.samples and found.status == "interrupted" and found.conditions_hash not in finished
+                ):
                     return found
         return None
 
@@ -173,6 +185,13 @@ class ExperimentLog:
                         adoptions.note(connection, number, each)
             finally:
                 engine.dispose()
+
+    def mean_cost(self, wanted: Mapping[tuple[str, str], int]) -> float | None:
+        """What a sample is expected to cost in USD, ``None`` if nothing tells; see `spending.mean_cost`."""
+        from pytest_promptune.store.log import spending
+
+        with self._reading() as connection:
+            return spending.mean_cost(connection, wanted)
 
     # --- one experiment -----------------------------------------------------------------------------
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import field
 from typing import Any, Literal
@@ -144,11 +145,13 @@ class ExperimentSummary:
 
 #: The condition that is compared file by file: which modules of the app are imported depends on what else is.
 APP = "app"
+#: The condition that is known once the apps are made: the chat models that each holds.
+MODELS = "models"
 
 
 def conditions_hash(conditions: Mapping[str, Any]) -> str:
-    """The one hash by which conditions are compared, those of the app's modules aside."""
-    rest = {name: value for name, value in conditions.items() if name != APP}
+    """The one hash by which conditions are compared, those of the app's modules and models aside."""
+    rest = {name: value for name, value in conditions.items() if name not in (APP, MODELS)}
     return sha256(canonical(rest, where="the conditions of the experiment"))
 
 
@@ -167,13 +170,21 @@ def series_hash(apps: Iterable[str], cases: Mapping[str, str]) -> str | None:
 def differences(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
     """What changed between two conditions, one line each: ``cases.TC001: changed``, ``runs: 5, was 3``.
 
-    Of the app's modules those that both know.
+    Of the app's modules those that both know; not of models, see `are_other_models`.
     """
     both = before.get(APP, {}).keys() & after.get(APP, {}).keys()
     old, new = (
-        {**given, APP: {name: given.get(APP, {})[name] for name in sorted(both)}} for given in (before, after)
+        {name: value for name, value in given.items() if name != MODELS}
+        | {APP: {name: given.get(APP, {})[name] for name in sorted(both)}}
+        for given in (before, after)
     )
     return list(_differences(old, new, ""))
+
+
+def are_other_models(before: Sequence[str], after: Sequence[str]) -> bool:
+    """Whether models were replaced. Some more or fewer may be made, or met, at another time only."""
+    old, new = Counter(before), Counter(after)
+    return not (old <= new or new <= old)
 
 
 def _differences(before: Mapping[str, Any], after: Mapping[str, Any], path: str) -> Iterator[str]:

@@ -120,6 +120,10 @@ class LogWriter:
         values = {"commit": commit, "branch": branch, "dirty": dirty}
         self._give("update", values)
 
+    def models(self, found: Mapping[str, Sequence[str]]) -> None:
+        """Add to the conditions which chat models apps hold, by app."""
+        self._give("models", {app: list(models) for app, models in found.items()})
+
     def finish(
         self,
         *,

@@ -117,6 +117,17 @@ def test_what_does_not_fit_is_a_problem(line, why):
     assert "(line 1)" in found.problem
 
 
+@pytest.mark.parametrize("known", [[INTENT], ALL])
+def test_another_currency_is_told_before_a_missing_price(known):
+    """Whatever was measured: nothing is converted."""
+    problem = meant("Cost: ¥3 or less", known).problem
+    assert (
+        "which is measured in USD. Say it in USD, or give it a score in JPY in promptune_goal_metrics."
+        in problem
+    )
+    assert "price" not in problem
+
+
 @pytest.mark.parametrize("line", ["Cost: $0.01 or less", "F1: 0.9 or higher", "input tokens: <= 5"])
 def test_what_was_not_measured_says_why(line):
     """A metric that every app could have, but has no value."""
