@@ -5,15 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
+from pytest_promptune.core.limits import OUTPUT_LIMITS
 from pytest_promptune.core.model import Change, ModelCall
 
 #: Fields of `ModelCall` by names of parameters.
 _TRACED = {
     "temperature": "temperature",
-    "max_tokens": "max_tokens",
-    "max_completion_tokens": "max_tokens",
-    "max_output_tokens": "max_tokens",
     "model": "model",
+    **dict.fromkeys(OUTPUT_LIMITS, "max_tokens"),
 }
 _IS = " = "
 
