@@ -15,7 +15,8 @@ from pytest_promptune.core.plan import PlannedItem
 from pytest_promptune.core.progress import JointProgress, Progress
 from pytest_promptune.core.sharing import Share
 from pytest_promptune.recording import Outbox, Recording, unpacked
-from pytest_promptune.sampling import Budget, Sampler
+from pytest_promptune.resuming import other_conditions
+from pytest_promptune.sampling import Budget, FirstSamples, Sampler
 from pytest_promptune.settings import Settings
 from pytest_promptune.store.log import LoggedSample, SampleKey
 
@@ -51,6 +52,8 @@ class Samples:
         self._careful = careful
         self._while_waiting = while_waiting
         self._sampler: Sampler | None = None
+        #: In a session that goes on with stored samples.
+        self._joining: FirstSamples | None = None
         #: Some of the first variant, with prompts and answers, in sessions that say what to work on.
         self.looked_at: list[LoggedSample] = []
         self._first = first
@@ -107,6 +110,10 @@ class Samples:
     ) -> Sampler:
         settings = self._settings
         workers = share.workers if share else 1
+        finished = self._outbox.put if self._outbox else self._take_in
+        stored = self._recording.stored
+        if stored and not stored.replays:
+            self._joining = FirstSamples(stored, finished=finished, stop=lambda why: self._planned.halt(why))
         return Sampler(
             variants={variant.name: variant for variant in variants},
             concurrency=share.of(settings.concurrency) if share else settings.concurrency,
@@ -117,7 +124,7 @@ class Samples:
             mine=share.mine if share else None,
             ahead=share.ahead if share else None,
             stored=self._recording.stored,
-            finished=self._outbox.put if self._outbox else self._take_in,
+            finished=self._joining.take if self._joining else finished,
             met=self._recording.met,
             while_waiting=self._while_waiting,
         )
@@ -144,14 +151,25 @@ class Samples:
         everywhere: bool = False,
         depends: Container[str] | None = None,
     ) -> LoggedSample:
-        """The sample of an item, as it is stored; see `Sampler.sample`."""
+        """The sample of an item, as it is stored; see `Sampler.sample`.
+
+        Raises:
+            StoreError: when a session that goes on with stored samples meets other models.
+        """
         sampler = self._planned
         if self._recording.continues and not self._has_opened:  # refused before it is written to
             sampler.meet(item, app, everywhere=everywhere, depends=depends)
         self.open()
-        found = sampler.sample(item, case, app, everywhere=everywhere, depends=depends)
+        try:
+            found = sampler.sample(item, case, app, everywhere=everywhere, depends=depends)
+        finally:
+            self._refuse_other_models()
         self._recording.wait_for(found.key, while_waiting=self._while_waiting)
         return found
+
+    def _refuse_other_models(self) -> None:
+        if self._joining is not None and self._joining.changes:
+            raise other_conditions(self._recording.id, self._joining.changes)
 
     def key(
         self, item: PlannedItem, case: Case, *, everywhere: bool, depends: Container[str] | None
@@ -288,5 +306,7 @@ class Samples:
         self._is_closed = True
         if self._sampler is not None:
             self._sampler.close()
+        if self._joining is not None:
+            self._joining.close()
         if self._loading is not None:  # a process that goes on may not be left with half a module
             self._loading.join(_PATIENCE_S)
