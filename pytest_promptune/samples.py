@@ -301,12 +301,13 @@ class Samples:
         """The default context fields of the apps met so far."""
         return self._sampler.contexts() if self._sampler else {}
 
-    def close(self) -> None:
-        """Cancel what is pending and end what is in flight."""
+    def close(self, *, is_stopped: bool = False) -> None:
+        """Cancel what is pending and end what is in flight; `is_stopped` where others end the session."""
         self._is_closed = True
         if self._sampler is not None:
             self._sampler.close()
         if self._joining is not None:
-            self._joining.close()
+            progress = self._planned.progress
+            self._joining.close(is_whole=not is_stopped and progress.done >= progress.total)
         if self._loading is not None:  # a process that goes on may not be left with half a module
             self._loading.join(_PATIENCE_S)

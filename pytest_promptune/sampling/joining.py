@@ -71,11 +71,16 @@ class FirstSamples:
         for each in (*self._held.pop(place, ()), sample):
             self._finished(each)
 
-    def close(self) -> None:
-        """Nothing more will come: too few samples to be certain are handed on, and told of in the end."""
+    def close(self, *, is_whole: bool) -> None:
+        """Nothing more will come.
+
+        Args:
+            is_whole: everything was measured, here: too few samples to be certain are handed on then, and
+                told of in the end. Of a session that was stopped they are dropped, to be measured again.
+        """
         held, self._held = self._held, {}
         for sample in (each for of_place in held.values() for each in of_place):
-            if not self.changes:
+            if is_whole and not self.changes:
                 self._finished(sample)
 
 

@@ -14,14 +14,16 @@ def sample(run: int, *, app: str = "bot", **nodes: str) -> LoggedSample:
     return LoggedSample(key=key, record=SampleRecord(case_id="c", variant="current", run=run, nodes=runs))
 
 
-def joined(stored: list[LoggedSample], *new: LoggedSample) -> tuple[list[int], list[str]]:
+def joined(
+    stored: list[LoggedSample], *new: LoggedSample, is_whole: bool = True
+) -> tuple[list[int], list[str]]:
     """Runs of the new samples that were handed on, in order, and why it was stopped."""
     handed: list[LoggedSample] = []
     reasons: list[str] = []
     first = FirstSamples(stored, finished=handed.append, stop=reasons.append)
     for each in new:
         first.take(each)
-    first.close()
+    first.close(is_whole=is_whole)
     return [each.key.run for each in handed], reasons
 
 
@@ -48,8 +50,10 @@ def test_a_router_is_let_through():
 
 
 def test_too_few_are_no_evidence():
-    """They join in the end; the session warns of them."""
-    assert joined(OLD, sample(3, answer="acme-9"), sample(4, answer="acme-9")) == ([3, 4], [])
+    """They join in the end; the session warns of them. One that was stopped leaves them out."""
+    new = [sample(3, answer="acme-9"), sample(4, answer="acme-9")]
+    assert joined(OLD, *new) == ([3, 4], [])
+    assert joined(OLD, *new, is_whole=False) == ([], [])
 
 
 def test_what_cannot_be_compared_joins():
