@@ -60,10 +60,11 @@ def _refuse(id_: str, before: Conditions, now: Conditions, collected: Conditions
         )
     changes = differences(before, now)
     more = f" and {len(changes) - _MOST_DIFFERENCES} more" if len(changes) > _MOST_DIFFERENCES else ""
-    raise _other_conditions(id_, f"{'; '.join(changes[:_MOST_DIFFERENCES])}{more}")
+    raise other_conditions(id_, f"{'; '.join(changes[:_MOST_DIFFERENCES])}{more}")
 
 
-def _other_conditions(id_: str, changes: str) -> StoreError:
+def other_conditions(id_: str, changes: str) -> StoreError:
+    """That samples of an experiment can't be taken over, since something changed."""
     return StoreError(
         f"--promptune-resume: the interrupted experiment {id_} was measured under other conditions "
         f"({changes}). Its samples would not be comparable: undo the changes, or run without "
@@ -107,7 +108,7 @@ def refuse_other_models(
         if app in before and are_other_models(before[app], models)
     ]
     if changes:
-        raise _other_conditions(id_, "; ".join(changes))
+        raise other_conditions(id_, "; ".join(changes))
 
 
 def _told(models: Sequence[str]) -> str:

@@ -16,7 +16,8 @@ from pytest_promptune.core.progress import JointProgress, Progress
 from pytest_promptune.core.sharing import Share
 from pytest_promptune.outbox import Outbox, unpacked
 from pytest_promptune.recording import Recording
-from pytest_promptune.sampling import Budget, Sampler
+from pytest_promptune.resuming import other_conditions
+from pytest_promptune.sampling import Budget, FirstSamples, Sampler
 from pytest_promptune.settings import Settings
 from pytest_promptune.store.log import LoggedSample, SampleKey
 
@@ -52,6 +53,8 @@ class Samples:
         self._careful = careful
         self._while_waiting = while_waiting
         self._sampler: Sampler | None = None
+        #: In a session that goes on with stored samples.
+        self._joining: FirstSamples | None = None
         #: Some of the first variant, with prompts and answers, in sessions that say what to work on.
         self.looked_at: list[LoggedSample] = []
         self._first = first
@@ -108,6 +111,10 @@ class Samples:
     ) -> Sampler:
         settings = self._settings
         workers = share.workers if share else 1
+        finished = self._outbox.put if self._outbox else self._take_in
+        stored = self._recording.stored
+        if stored and not stored.replays:
+            self._joining = FirstSamples(stored, finished=finished, stop=lambda why: self._planned.halt(why))
         return Sampler(
             variants={variant.name: variant for variant in variants},
             concurrency=share.of(settings.concurrency) if share else settings.concurrency,
@@ -118,7 +125,7 @@ class Samples:
             mine=share.mine if share else None,
             ahead=share.ahead if share else None,
             stored=self._recording.stored,
-            finished=self._outbox.put if self._outbox else self._take_in,
+            finished=self._joining.take if self._joining else finished,
             met=self._recording.met,
             while_waiting=self._while_waiting,
         )
@@ -145,14 +152,25 @@ class Samples:
         everywhere: bool = False,
         depends: Container[str] | None = None,
     ) -> LoggedSample:
-        """The sample of an item, as it is stored; see `Sampler.sample`."""
+        """The sample of an item, as it is stored; see `Sampler.sample`.
+
+        Raises:
+            StoreError: when a session that goes on with stored samples meets other models.
+        """
         sampler = self._planned
         if self._recording.continues and not self._has_opened:  # refused before it is written to
             sampler.meet(item, app, everywhere=everywhere, depends=depends)
         self.open()
-        found = sampler.sample(item, case, app, everywhere=everywhere, depends=depends)
+        try:
+            found = sampler.sample(item, case, app, everywhere=everywhere, depends=depends)
+        finally:
+            self._refuse_other_models()
         self._recording.wait_for(found.key, while_waiting=self._while_waiting)
         return found
+
+    def _refuse_other_models(self) -> None:
+        if self._joining is not None and self._joining.changes:
+            raise other_conditions(self._recording.id, self._joining.changes)
 
     def key(
         self, item: PlannedItem, case: Case, *, everywhere: bool, depends: Container[str] | None
@@ -284,10 +302,13 @@ class Samples:
         """The default context fields of the apps met so far."""
         return self._sampler.contexts() if self._sampler else {}
 
-    def close(self) -> None:
-        """Cancel what is pending and end what is in flight."""
+    def close(self, *, is_stopped: bool = False) -> None:
+        """Cancel what is pending and end what is in flight; `is_stopped` where others end the session."""
         self._is_closed = True
         if self._sampler is not None:
             self._sampler.close()
+        if self._joining is not None:
+            progress = self._planned.progress
+            self._joining.close(is_whole=not is_stopped and progress.done >= progress.total)
         if self._loading is not None:  # a process that goes on may not be left with half a module
             self._loading.join(_PATIENCE_S)

@@ -440,9 +440,9 @@ class Session:
             results=to_results(view, case_means=True) if view else {},
         )
 
-    def close(self) -> None:
-        """End everything that runs in the background and give the templates back."""
-        self.samples.close()
+    def close(self, *, is_stopped: bool = False) -> None:
+        """End everything that runs in the background and give the templates back; see `Samples.close`."""
+        self.samples.close(is_stopped=is_stopped)
         if self._experiment.results or self._recording.is_open:
             _ = self._commit  # as long as git answers
         self._prompts.close()

@@ -386,7 +386,7 @@ class PromptuneHooks:
         """Stop the engine, write the outputs, and tell ``--lf`` which items are behind a failed gate."""
         if self._session is None:
             return
-        self._session.close()
+        self._session.close(is_stopped=self._stopped is not None)
         if is_xdist_worker(self._config):
             word = self._messenger.last_word(is_stopped=self._stopped is not None)
             self._config.workeroutput[LAST_WORD] = word  # type: ignore[attr-defined]  # a worker's

@@ -74,7 +74,7 @@ class Sampler:
         self._rate = rate
         self._prices = PriceList(prices or {})
         self._budget = budget
-        self._ledger = Ledger(budget, stop=self._halt, allow=self._allow)
+        self._ledger = Ledger(budget, stop=self.halt, allow=self._allow)
         self._scorers = Scorers(self._prices, self._ledger.scored)
         self._late = LateScorers(
             self._scorers,
@@ -262,6 +262,11 @@ class Sampler:
             self._engine.forget(key)
             self._scorers.forget(key)
 
+    def halt(self, reason: str) -> None:
+        """Start nothing more; callable from any thread."""
+        if self._engine is not None:
+            self._engine.halt(reason)
+
     def close(self) -> None:
         """Cancel what is pending and end what is in flight."""
         if self._engine is not None:
@@ -420,10 +425,6 @@ class Sampler:
     def _expect(self, key: Hashable, item: PlannedItem, case: Case) -> int:
         self._uses.note(key, self._use(item, case))
         return self._order.get(item.nodeid, 0)
-
-    def _halt(self, reason: str) -> None:
-        if self._engine is not None:
-            self._engine.halt(reason)
 
     def _allow(self, samples: int | None) -> None:
         if self._engine is not None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from pytest_promptune.core.display import clean, count, some
 from pytest_promptune.core.errors import StoreError
@@ -39,6 +39,10 @@ class StoredSamples:
     def __len__(self) -> int:
         """How many keys have samples."""
         return len(self._found)
+
+    def __iter__(self) -> Iterator[LoggedSample]:
+        """All samples."""
+        return (sample for found in self._found.values() for sample in found.values())
 
     def get(self, key: SampleKey) -> LoggedSample | None:
         """The sample stored under this key."""

@@ -133,6 +133,9 @@ def test_an_app_that_blocks_the_loop(project, monkeypatch, workers):
     ran = project.run(*(("-n", "2") if workers else ()), plugins=XDIST if workers else ())
     assert "blocks the event loop" in " ".join(ran.out.split())
     assert any("blocks the event loop" in text for text in ran.json["warnings"])
+    assert ran.code == 0, ran.text
+    assert ran.counts == {"passed": 2}
+    assert [s.record.output for s in samples(project.path)] in ([0, 1], [1, 0])
 
 
 def test_an_app_that_changes_directory(project):
@@ -339,10 +342,15 @@ def test_a_newer_store(bot, args):
     path = bot.path / ".promptune" / "promptune.db"
     with sqlite3.connect(path) as connection:
         connection.execute("INSERT INTO promptune_versions VALUES (99)")
+        before = list(connection.iterdump())
     connection.close()
     said = survives(bot.run(*args))
     assert "99" in said
-    assert bot.run("--promptune-replay=last").refused("99")
+    for option in ("--promptune-replay=last", "--promptune-resume"):
+        assert bot.run(option).refused("99")
+    with sqlite3.connect(path) as connection:
+        assert list(connection.iterdump()) == before
+    connection.close()
 
 
 def test_something_else_in_its_place(bot):

@@ -482,6 +482,30 @@ def test_another_model_is_refused(project, first, then):
         assert log.conditions_of("last") == conditions
 
 
+@pytest.mark.parametrize("then", [[], ["-n", "2"]], ids=["alone", "workers"])
+def test_another_model_of_a_node_is_refused(project, then):
+    """One that is chosen while the app runs shows in the first samples: none of them joins the stored ones."""
+    project.write(test_bot=MODELS)
+    project.run("-x", "--promptune-concurrency=1", later="acme-1", fail="c01")
+    before = history(project.path)[0]
+    assert before.status == "interrupted"
+    plugins = XDIST if then else ()
+    args = ("--promptune-resume", "--promptune-concurrency=1", *then)
+    ran = project.run(*args, plugins=plugins, later="acme-2")
+    assert ran.code == 4, ran.text
+    assert (
+        f"experiment {before.id} was measured under other conditions (models of bot under current in"
+        in ran.text
+    )
+    assert "acme-2; before: acme-1" in ran.text
+    assert 3 <= len(ran.calls) <= (6 if then else 4)  # three of each process
+    after = history(project.path)[0]
+    assert (after.id, after.status, after.samples) == (before.id, "interrupted", before.samples)
+    ran = project.run(*args, plugins=plugins, later="acme-1")
+    assert ran.code == 0, ran.text
+    assert ran.json["experiment"]["reused"] == before.samples
+
+
 def test_another_variant_is_refused(tuned):
     """A variant whose parameters changed is another one; the same one goes on."""
     source = (tuned.path / "test_bot.py").read_text()

@@ -1,0 +1,96 @@
+"""Whether the samples of a resumed session are of the models that the stored ones are of.
+
+What models an app holds is compared when it is made. One that a node makes while it runs shows in the
+first samples only: they are held back until they show one that is known.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+from pytest_promptune.core.display import clean, some
+from pytest_promptune.store.log import LoggedSample
+
+#: So many samples of one app and variant, each with a node whose models are all unknown, are no accident:
+#: a router's would be mixed.
+_ENOUGH = 3
+
+#: App, its scope and variant.
+_Place = tuple[str, str, str]
+
+
+class FirstSamples:
+    """Takes what was finished, in the engine's thread, and hands it on."""
+
+    def __init__(
+        self,
+        stored: Iterable[LoggedSample],
+        *,
+        finished: Callable[[LoggedSample], None],
+        stop: Callable[[str], None],
+    ) -> None:
+        """Nothing was finished yet.
+
+        Args:
+            stored: samples of the experiment that goes on.
+            finished: told of each sample as soon as it may join them.
+            stop: called with the reason when they may not; told of none of them then.
+        """
+        self._finished = finished
+        self._stop = stop
+        #: What else the models are, in words, once that is certain.
+        self.changes = ""
+        #: Models of the stored samples by node, until new ones of the place have some of them.
+        self._unseen: dict[_Place, dict[str, set[str]]] = {}
+        self._held: dict[_Place, list[LoggedSample]] = {}
+        for sample in stored:
+            for node, models in _models(sample).items():
+                self._unseen.setdefault(_place(sample), {}).setdefault(node, set()).update(models)
+
+    def take(self, sample: LoggedSample) -> None:
+        """Hand a sample on, or hold it back."""
+        place = _place(sample)
+        known = self._unseen.get(place, {})
+        mine = {node: models for node, models in _models(sample).items() if node in known}
+        if not mine:
+            self._finished(sample)
+            return
+        others = [node for node, models in mine.items() if models.isdisjoint(known[node])]
+        if others:
+            held = self._held.setdefault(place, [])
+            held.append(sample)
+            if len(held) >= _ENOUGH and not self.changes:
+                node = others[0]
+                self.changes = (
+                    f"models of {clean(place[0])} under {clean(place[2])} in {clean(node)}: "
+                    f"{_listed(mine[node])}; before: {_listed(known[node])}"
+                )
+                self._stop(f"other models: {self.changes}")
+            return
+        del self._unseen[place]
+        for each in (*self._held.pop(place, ()), sample):
+            self._finished(each)
+
+    def close(self, *, is_whole: bool) -> None:
+        """Nothing more will come.
+
+        Args:
+            is_whole: everything was measured, here: too few samples to be certain are handed on then, and
+                told of in the end. Of a session that was stopped they are dropped, to be measured again.
+        """
+        held, self._held = self._held, {}
+        for sample in (each for of_place in held.values() for each in of_place):
+            if is_whole and not self.changes:
+                self._finished(sample)
+
+
+def _place(sample: LoggedSample) -> _Place:
+    return sample.key.app, sample.key.scope, sample.key.variant
+
+
+def _models(sample: LoggedSample) -> dict[str, set[str]]:
+    return {node.node: set(node.models) for node in sample.record.nodes if node.models}
+
+
+def _listed(models: set[str]) -> str:
+    return some([clean(model) for model in sorted(models)])
