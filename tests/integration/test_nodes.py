@@ -91,7 +91,9 @@ def test_json(ask):
 def test_markdown(ask):
     """The target list: each prompt in full, escaped in tables, and what to try."""
     _, text, _ = ask("--markdown")
-    assert "| node | place | model | findings |" in text
+    assert "| node | role | place | model | findings |" in text
+    assert "| `classify` | decides | `bot.py:15` |" in text
+    assert "- Role: decides (its wording)" in text
     assert "## classify" in text
     assert "```\nClassify the ticket | as you like <U+001B>[31m\n```" in text
     assert "| P201 | " in text
