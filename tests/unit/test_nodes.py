@@ -776,7 +776,7 @@ graph = graph_of(node)
 
 
 def test_what_follows_a_node(inspect):
-    """Routes, a declared or returned ``Command``, an edge to the end of the app's graph, not of a subgraph."""
+    """Routes, a declared or returned ``Command``, an edge to the end of the graph, not of a subgraph."""
     found = inspect(
         """
 def ask(state):
