@@ -9,6 +9,7 @@ from pytest_promptune.core.lines import BAD, BOLD, DIM, INDENT, WARN, Line, line
 from pytest_promptune.core.nodes.headroom import Headroom, headroom_of
 from pytest_promptune.core.nodes.model import CallPlace, Node, PromptText
 from pytest_promptune.core.nodes.priority import Priority, Unmet
+from pytest_promptune.core.nodes.roles import role_lines, roles_of
 from pytest_promptune.core.nodes.traces import Trace
 from pytest_promptune.core.nodes.wording import share, whole
 from pytest_promptune.core.redaction import beginning
@@ -177,6 +178,8 @@ def _without(found: Inspection) -> str:
 def _details(node: Node, found: Inspection, width: int) -> Iterator[Line]:
     yield from paragraph(clean(node.node), width, BOLD)
     yield from paragraph(f"at {_place(node)}", width, None, INDENT)
+    if roles := role_lines(node):
+        yield from paragraph(clean(f"role {', '.join(roles)}"), width, None, INDENT)
     if node.sites:
         yield from paragraph(f"called its model at {clean(', '.join(node.sites))}", width, None, INDENT)
     for model in _models(node):
@@ -216,6 +219,10 @@ def _rules(node: Node) -> str:
     return " ".join(finding.rule for finding in node.findings) or UNKNOWN
 
 
+def _roles(node: Node) -> str:
+    return ", ".join(roles_of(node)) or UNKNOWN
+
+
 def _settings(params: object) -> str:
     if not isinstance(params, dict) or not params:
         return ""
@@ -237,10 +244,10 @@ def node_markdown(found: Inspection) -> str:
         parts += [str(escape.text(text)), ""]
     traced = found.trace is not None
     seen = (" evidence |", "---|") if traced else ("", "")
-    parts += [f"| node | place | model |{seen[0]} findings |", f"|---|---|---|{seen[1]}---|"]
+    parts += [f"| node | role | place | model |{seen[0]} findings |", f"|---|---|---|---|{seen[1]}---|"]
     parts += [
-        f"| {escape.code(node.node)} | {escape.code(_place(node))} | {escape.text(_model(node))} "
-        f"|{f' {node.evidence} |' if traced else ''} {_rules(node)} |"
+        f"| {escape.code(node.node)} | {_roles(node)} | {escape.code(_place(node))} "
+        f"| {escape.text(_model(node))} |{f' {node.evidence} |' if traced else ''} {_rules(node)} |"
         for node in found.nodes
     ]
     if traced:
@@ -284,6 +291,8 @@ def _section(node: Node, found: Inspection) -> Iterator[str]:
     yield f"## {escape.text(node.node)}"
     yield ""
     yield f"- Place: {escape.code(_place(node))}"
+    if roles := role_lines(node):
+        yield f"- Role: {escape.text(clean(', '.join(roles)))}"
     if node.sites:
         yield f"- Called its model at: {', '.join(str(escape.code(clean(site))) for site in node.sites)}"
     for model in _models(node):

@@ -167,13 +167,13 @@ def _of_function(function: types.FunctionType) -> Iterator[Any]:
 
 def _named_globals(function: types.FunctionType) -> Iterator[Any]:
     """The globals that its code names, and what it names of modules among them."""
-    names = set(_names(function.__code__))
-    for name in names & function.__globals__.keys():
+    names = dict.fromkeys(_names(function.__code__))  # in their order, which sets don't keep
+    for name in (name for name in names if name in function.__globals__):
         value = function.__globals__[name]
         if not isinstance(value, types.ModuleType):
             yield value
         elif not _is_foreign(value.__name__):
-            yield from (vars(value)[each] for each in names & vars(value).keys())
+            yield from (vars(value)[each] for each in names if each in vars(value))
 
 
 def _names(code: types.CodeType) -> Iterator[str]:

@@ -91,10 +91,52 @@ def test_json(ask):
 def test_markdown(ask):
     """The target list: each prompt in full, escaped in tables, and what to try."""
     _, text, _ = ask("--markdown")
-    assert "| node | place | model | findings |" in text
+    assert "| node | role | place | model | findings |" in text
+    assert "| `classify` | decides | `bot.py:15` |" in text
+    assert "- Role: decides (its wording)" in text
     assert "## classify" in text
     assert "```\nClassify the ticket | as you like <U+001B>[31m\n```" in text
     assert "| P201 | " in text
+
+
+SETS = """
+from typing import TypedDict
+
+from langchain_openai import ChatOpenAI
+from langgraph.graph import START, StateGraph
+
+
+class State(TypedDict):
+    q: str
+
+
+llm = ChatOpenAI(model="gpt-4o", api_key="unused")
+PROMPTS = {f"Say what the number {number} is." for number in ("one", "two", "three", "four", "five")}
+
+
+def together(state):
+    return {"q": llm.invoke("\\n".join(PROMPTS))}
+
+
+def each(state):
+    for prompt in PROMPTS:
+        llm.invoke(prompt)
+
+
+builder = StateGraph(State).add_node(together).add_node(each)
+graph = builder.add_edge(START, "together").add_edge(START, "each").compile()
+"""
+
+
+def test_the_order_is_the_same_in_every_run(ask, tmp_path, monkeypatch):
+    """Also where the app has its texts in sets, whose order Python draws anew for each process."""
+    (tmp_path / "sets.py").write_text(SETS, encoding="utf-8")
+    found = set()
+    for seed in range(5):
+        monkeypatch.setenv("PYTHONHASHSEED", str(seed))
+        found.add(ask("--graph=sets:graph", "--json")[1])
+    (only,) = found
+    assert [len(row["prompt"]) for row in json.loads(only)] == [5, 5]
 
 
 def test_one_graph_of_several_cannot_be_had(ask, tmp_path):

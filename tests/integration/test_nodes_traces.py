@@ -221,7 +221,7 @@ def test_markdown(bot):
     """A table of shares, and each prompt as it was sent."""
     bot.measure()
     _, text, _ = bot.nodes("--markdown")
-    assert "| node | place | model | evidence | findings |" in text
+    assert "| node | role | place | model | evidence | findings |" in text
     assert "| `classify` | 12 | 12 | 1 of 1 (100 %) |" in text
     assert "| `escalate` | 0 | 0 | – | – | – |" in text
     assert "[system]\nSort the letters of Example Ltd into refund and other." in text

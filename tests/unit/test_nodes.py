@@ -775,6 +775,38 @@ graph = graph_of(node)
     ]
 
 
+def test_what_follows_a_node(inspect):
+    """Routes, a declared or returned ``Command``, an edge to the end of the graph, not of a subgraph."""
+    found = inspect(
+        """
+def ask(state):
+    return {"a": llm.invoke("Say something kind.").content}
+
+
+def commands(state):
+    llm.invoke("Say something kind.")
+    return Command(goto="last")
+
+
+inner = StateGraph(State).add_node("ask", ask).add_edge(START, "ask").add_edge("ask", END).compile()
+builder = StateGraph(State).add_node("first", ask).add_node("second", ask).add_node("last", ask)
+builder.add_node("commands", commands).add_node("declared", ask, destinations=("last",))
+builder.add_node("inner", inner)
+builder.add_edge(START, "first").add_conditional_edges("first", lambda state: "second", ["second", "inner"])
+builder.add_edge("second", "last").add_edge(["last", "second"], END)
+graph = builder.compile()
+"""
+    )
+    assert {node.node: (node.is_routing, node.is_last) for node in found.nodes} == {
+        "first": (True, False),
+        "second": (False, True),
+        "last": (False, True),
+        "commands": (True, False),
+        "declared": (True, False),
+        "inner/ask": (False, False),
+    }
+
+
 def test_methods_with_a_cache(inspect):
     """They are read as others: as nodes, called by nodes, and of objects that are called."""
     found = inspect(

@@ -96,6 +96,19 @@ def test_each_app_is_looked_through_once(monkeypatch):
     assert [id(app) for app in looked] == [id(one), id(other), id(one)]
 
 
+first, second, third, fourth, fifth, sixth = (Acme(model=f"acme-{number}") for number in range(6))
+
+
+def names_six(state):
+    return [model.invoke(state) for model in (first, second, third, fourth, fifth, sixth)]
+
+
+def test_models_are_told_in_one_order():
+    """That of the source, and not one that each process draws anew."""
+    names = [model.model for model in held_models(names_six).models]
+    assert names in (sorted(names), sorted(names, reverse=True))
+
+
 def test_models_that_nodes_make():
     """They may be given a key then: a warning, unless the variable is set."""
     key, package = lines(models(makes_one))

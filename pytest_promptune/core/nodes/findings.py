@@ -100,6 +100,14 @@ def task_of(call: CallPlace) -> Task | None:
     return _Subject(call).task
 
 
+def why_of(call: CallPlace) -> str:
+    """What its kind of task was seen from; beside `task_of`."""
+    subject = _Subject(call)
+    if subject.task == "agent":
+        return f"its tools {', '.join(next(model.tools for model in call.models if model.tools))}"
+    return "no other sign" if subject.task == "generation" else subject.why
+
+
 @dataclass(frozen=True)
 class _Subject:
     call: CallPlace

@@ -89,6 +89,10 @@ class Node:
     is_silent: bool = False
     #: The graph doesn't have it: it was made while the app ran.
     is_dynamic: bool = False
+    #: Routes or a ``Command`` choose what is next.
+    is_routing: bool = False
+    #: An edge leads from it to the end of the app's graph.
+    is_last: bool = False
 
     @property
     def models(self) -> tuple[ModelUse, ...]:

@@ -40,7 +40,7 @@ from pytest_promptune.langgraph.nodes.models import (
     use_of,
     with_schema,
 )
-from pytest_promptune.langgraph.nodes.values import Closure, Instance, Value
+from pytest_promptune.langgraph.nodes.values import Closure, Instance, Value, in_order
 
 _DEEPEST = 12
 _LARGEST = 200
@@ -264,7 +264,7 @@ def _fields(value: Any) -> list[Any]:
 
 
 def _collection(into: Contents, value: Any, depth: int) -> None:
-    items = list(dict.values(value) if isinstance(value, dict) else value)
+    items = in_order(dict.values(value) if isinstance(value, dict) else value)
     into.add_all(items[:_LARGEST], depth)
 
 

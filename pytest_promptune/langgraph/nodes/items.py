@@ -10,7 +10,7 @@ from typing import Any
 from langchain_core.runnables import Runnable
 
 from pytest_promptune.langgraph.nodes.models import constant
-from pytest_promptune.langgraph.nodes.values import NOTHING, Arguments, Instance, Value, held, union
+from pytest_promptune.langgraph.nodes.values import NOTHING, Arguments, Instance, Value, held, in_order, union
 
 _MOST_ITEMS = 40
 #: Methods of dicts that give an entry.
@@ -26,7 +26,7 @@ def items_of(value: Value) -> Value:
         if isinstance(item, dict):
             items += list(dict.values(item))[:_MOST_ITEMS]
         elif isinstance(item, list | tuple | set | frozenset):
-            items += list(item)[:_MOST_ITEMS]
+            items += in_order(item)[:_MOST_ITEMS]
         elif isinstance(item, Instance | Runnable):  # one of a collection that the source makes
             items.append(item)
     return replace(value, objects=tuple(items), is_text=False)

@@ -20,7 +20,7 @@ from pytest_promptune.langgraph.nodes.order import nodes_before
 from pytest_promptune.langgraph.nodes.sources import Sources, code_of
 from pytest_promptune.langgraph.nodes.values import Value
 
-_START = "__start__"
+_START, _END = "__start__", "__end__"
 _DEEPEST = 8
 
 Graph = Pregel[Any, Any, Any, Any]
@@ -95,7 +95,14 @@ class _Scan:
             if look.evaluator.found:
                 calls = tuple(self._filled(graph, name, look, channels))
                 file, line = self._place(name, look.runnables, calls)
-                yield Node(node=path, file=file, line=line, calls=calls)
+                yield Node(
+                    node=path,
+                    file=file,
+                    line=line,
+                    calls=calls,
+                    is_routing=name in free or _has_routes(graph, name),
+                    is_last=not above and _is_last(graph, name),
+                )
             for inner in look.evaluator.calls.graphs:
                 yield from self.nodes(inner, f"{path}/", (*above, graph), channels)
 
@@ -143,6 +150,20 @@ class _Look:
     def run(self, state: Value | None) -> list[Value]:
         """Evaluate it, and say what it gives."""
         return [self.evaluator.run(runnable, state) for runnable in self.runnables]
+
+
+def _has_routes(graph: Graph, name: str) -> bool:
+    """Whether conditional edges leave a node, or it is declared to choose by a `Command`."""
+    builder = getattr(graph, "builder", None)
+    ends = getattr(getattr(builder, "nodes", {}).get(name), "ends", None)
+    return bool(ends or getattr(builder, "branches", {}).get(name))
+
+
+def _is_last(graph: Graph, name: str) -> bool:
+    """Whether an edge leads to the graph's end, or one that starts at several nodes."""
+    builder = getattr(graph, "builder", None)
+    waiting = (starts for starts, end in getattr(builder, "waiting_edges", ()) if end == _END)
+    return (name, _END) in getattr(builder, "edges", ()) or any(name in starts for starts in waiting)
 
 
 def _schema(graph: Graph, name: str) -> Any:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import field, replace
+from types import FunctionType
 from typing import Any, TypeVar
 
 from pytest_promptune.core.nodes.model import ModelUse, PromptText, Role
@@ -62,6 +63,22 @@ class Value:
 
 
 NOTHING = Value()
+
+
+def in_order(items: Iterable[Any]) -> list[Any]:
+    """The items of a collection, those of a set by what they are: Python's order differs in each run."""
+    return sorted(items, key=_by_name) if isinstance(items, set | frozenset) else list(items)
+
+
+def _by_name(item: Any) -> tuple[str, str]:
+    if isinstance(item, str | int | float):
+        return type(item).__name__, str(item)
+    if isinstance(item, FunctionType | type):
+        return type(item).__name__, item.__qualname__
+    known = getattr(item, "__dict__", None)
+    named = known if isinstance(known, dict) else {}
+    names = (named.get(key) for key in ("name", "model_name", "model"))
+    return type(item).__name__, next((name for name in names if isinstance(name, str)), "")
 
 
 def union(values: Iterable[Value]) -> Value:
