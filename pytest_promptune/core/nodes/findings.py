@@ -105,7 +105,7 @@ def why_of(call: CallPlace) -> str:
     subject = _Subject(call)
     if subject.task == "agent":
         return f"its tools {', '.join(next(model.tools for model in call.models if model.tools))}"
-    return "no other sign" if subject.task == "generation" else subject.why
+    return "nothing but a text is asked for" if subject.task == "generation" else subject.why
 
 
 @dataclass(frozen=True)

@@ -25,12 +25,12 @@ def node(*calls: CallPlace, **more: bool) -> Node:
         (node(call("Classify it.", tools=("search", "pay"))), ["agent (its tools search, pay)"]),
         (node(call("Classify the message.")), ["decides (its wording)"]),
         (node(call("Extract the name.")), ["extracts (its wording)"]),
-        (node(call("Be kind to people.")), ["generates (no other sign)"]),
+        (node(call("Be kind to people.")), ["generates (nothing but a text is asked for)"]),
         (node(call()), []),
         (node(call(), is_routing=True), ["routes (what is next is chosen after it)"]),
         (
             node(call("Be kind to people."), is_last=True),
-            ["generates (no other sign)", "answers (the graph ends after it)"],
+            ["generates (nothing but a text is asked for)", "answers (the graph ends after it)"],
         ),
         (
             node(
