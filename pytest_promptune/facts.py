@@ -29,6 +29,8 @@ class Facts:
     cases: Sequence[LoggedCase] = ()
     #: What the experiment has in common with the others of its tuning series.
     series: str | None = None
+    #: Modules with their tests, in the process that collected.
+    names: frozenset[tuple[str, str]] = frozenset()
 
 
 def experiment_id(started: str) -> str:
@@ -80,6 +82,7 @@ def facts_of(
         prompts={CURRENT: templates} | replaced,
         cases=tuple(cases.values()),
         series=series_hash(apps, hashes | unknown),
+        names=frozenset((item.module, item.test) for item in items),
     )
 
 

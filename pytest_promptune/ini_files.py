@@ -112,7 +112,7 @@ def _toml(path: Path) -> Mapping[str, Any] | None:
     is_shared = path.name == "pyproject.toml"  # the others are pytest's own, and count without a table, too
     outer = content.get("tool") if is_shared else content
     tool = outer.get("pytest") if isinstance(outer, Mapping) else None
-    if not isinstance(tool, Mapping):
+    if not isinstance(tool, Mapping) or not tool:
         return None if is_shared else {}
     inner = tool.get("ini_options")
     return inner if isinstance(inner, Mapping) else tool

@@ -14,7 +14,7 @@ from pytest_promptune.core.results import Result
 from pytest_promptune.core.sharing import Share
 from pytest_promptune.core.view import View
 from pytest_promptune.facts import Facts
-from pytest_promptune.resuming import find_interrupted, refuse_other_models
+from pytest_promptune.resuming import find_interrupted, refuse_left_out, refuse_other_models
 from pytest_promptune.sampling import StoredSamples
 from pytest_promptune.settings import Settings
 from pytest_promptune.store.log import (
@@ -174,6 +174,8 @@ class Recording:
             if found is None:
                 self.notes.append(nothing)
                 return
+            have_results = {(result.module, result.test) for result in log.results(found.id)}
+            refuse_left_out(found.id, have_results - self._facts.names)
             self._take_models(log.conditions_of(found.id))
             self.stored = StoredSamples(log.finished_samples(found.id), name=found.id)
         self.take_over(found.id)

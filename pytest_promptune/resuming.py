@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -53,14 +53,34 @@ def _refuse(id_: str, before: Conditions, now: Conditions, collected: Conditions
     if not differences(before, _with_deselected(before, collected, root)):
         left = [case for case in before["cases"] if case not in now["cases"]]
         what = f"{count(len(left), 'case')} of it ({some(left)})" if left else "some runs of it"
-        raise StoreError(
-            f"--promptune-resume: the interrupted experiment {id_} measures more than what is selected: -k, "
-            f"-m, --lf, a stage or paths leave out {what}. An experiment is concluded as a whole: select "
-            "what it began with, or run without --promptune-resume to measure this part as one of its own."
-        )
+        raise _only_a_part(id_, what)
     changes = differences(before, now)
     more = f" and {len(changes) - _MOST_DIFFERENCES} more" if len(changes) > _MOST_DIFFERENCES else ""
     raise other_conditions(id_, f"{'; '.join(changes[:_MOST_DIFFERENCES])}{more}")
+
+
+def refuse_left_out(id_: str, tests: Collection[tuple[str, str]]) -> None:
+    """See that every test that has results goes on, too.
+
+    Args:
+        id_: of the experiment that is to go on.
+        tests: modules and tests that have results there and aren't selected; as the files are the same, they
+            are there still.
+
+    Raises:
+        StoreError: when there are any: going on would end the experiment without them.
+    """
+    if tests:
+        names = [f"{module}::{test}" for module, test in sorted(tests)]
+        raise _only_a_part(id_, f"{count(len(names), 'test')} of it ({some(names)})")
+
+
+def _only_a_part(id_: str, what: str) -> StoreError:
+    return StoreError(
+        f"--promptune-resume: the interrupted experiment {id_} measures more than what is selected: -k, "
+        f"-m, --lf, a stage or paths leave out {what}. An experiment is concluded as a whole: select "
+        "what it began with, or run without --promptune-resume to measure this part as one of its own."
+    )
 
 
 def other_conditions(id_: str, changes: str) -> StoreError:

@@ -114,7 +114,12 @@ class Samples:
         finished = self._outbox.put if self._outbox else self._take_in
         stored = self._recording.stored
         if stored and not stored.replays:
-            self._joining = FirstSamples(stored, finished=finished, stop=lambda why: self._planned.halt(why))
+            self._joining = FirstSamples(
+                stored,
+                finished=finished,
+                stop=lambda why: self._planned.halt(why),
+                clean=self._recording.redactor.text,
+            )
         return Sampler(
             variants={variant.name: variant for variant in variants},
             concurrency=share.of(settings.concurrency) if share else settings.concurrency,

@@ -12,7 +12,13 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from pytest_promptune.adopting.baselines import Place, baseline_changes, left_alone, measured_places
+from pytest_promptune.adopting.baselines import (
+    Place,
+    baseline_changes,
+    left_alone,
+    measured_places,
+    recorded_cases,
+)
 from pytest_promptune.adopting.cases import cases_today
 from pytest_promptune.adopting.committing import Committing
 from pytest_promptune.adopting.contexts import context_changes
@@ -242,7 +248,7 @@ class _Work:
         if said := not_shown(measured):
             yield f"{said}{self._where_it_was_shown(measured)}"
         yield from obstacles(measured)
-        if parts := self._measurements.beside(measured):
+        if parts := self._measurements.beside(measured, recorded_cases(measured, root=self._root)):
             yield (
                 f"Experiment {measured.experiment.id} is one part of a suite: {some(parts)} measured other "
                 "cases of the same tests under the same conditions, as shards do, and their scores would be "

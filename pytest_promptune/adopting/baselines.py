@@ -31,6 +31,19 @@ def measured_places(measured: Measured) -> set[Place]:
     return {(module, measured.against) for module in measured.modules}
 
 
+def recorded_cases(measured: Measured, *, root: Path) -> set[str]:
+    """The cases of the baselines that an experiment was compared beside, as ``module::id``.
+
+    Raises:
+        BaselineError: when a file that is there can't be read.
+    """
+    files = {
+        module: read_baseline(baseline_path(root, module, against))
+        for module, against in measured_places(measured)
+    }
+    return {f"{module}::{case}" for module, baseline in files.items() if baseline for case in baseline.cases}
+
+
 def left_alone(places: Collection[Place], variant: str, *, root: Path) -> Iterator[str]:
     """Which baselines of the measured modules keep the old scores, a sentence with its command for each.
 

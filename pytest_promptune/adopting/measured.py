@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -95,12 +95,28 @@ class Measurements:
             if found.id != than.experiment.id and (measured := self._of(found)) is not None:
                 yield measured
 
-    def beside(self, measured: Measured) -> tuple[str, ...]:
-        """Ids of the comparisons that measured other cases of the same tests, as shards of one suite do."""
+    def beside(self, measured: Measured, recorded: Collection[str]) -> tuple[str, ...]:
+        """Ids of the comparisons that measured other cases of the same tests, as shards of one suite do.
+
+        Args:
+            measured: what a variant's scores would be taken from.
+            recorded: cases of the baselines that would get them, as ``module::id``. Sets of cases that are
+                measured in turns aren't there together, and are no parts of one suite.
+        """
         summary = measured.experiment
         about = (summary.commit, summary.variants)
-        alike = [each for each in self._finished if (each.commit, each.variants) == about]
-        return other_parts(self._part(summary), map(self._part, alike[:_MOST_PARTS]))
+        # one of the same series has the same cases
+        alike = [
+            self._part(each)
+            for each in self._finished
+            if (each.commit, each.variants) == about and each.series != summary.series
+        ]
+        parts = [
+            part
+            for part in alike[:_MOST_PARTS]
+            if not recorded or not part.cases.keys().isdisjoint(recorded)
+        ]
+        return other_parts(self._part(summary), parts)
 
     def _part(self, summary: ExperimentSummary) -> Part:
         return part_of(

@@ -79,7 +79,7 @@ class BuiltApp:
 def _models_of(app: App) -> tuple[str, ...]:
     try:
         return held_models(app.target).described()
-    except RuntimeError:  # what it consists of is changed meanwhile, by another app that runs
+    except Exception:  # what it consists of may do anything when it is looked at, and may change meanwhile
         return ()
 
 

@@ -90,13 +90,16 @@ class Ledger:
         #: As far as it is known.
         self.cost_usd: float | None = None
 
-    def sampled(self, record: SampleRecord) -> None:
-        """A sample is there; what its attempts cost is charged apart."""
+    def sampled(self, record: SampleRecord, *, awaits_scores: bool = False) -> None:
+        """A sample is there; what its attempts cost is charged apart.
+
+        One that awaits its scorers tells what a sample costs when they have `scored`.
+        """
         if record.error is not None:
             self.lost += record.error.infrastructure
             self.errored += not record.error.infrastructure
         self._add(record.usage)
-        if self._budget is not None:
+        if self._budget is not None and not awaits_scores:
             self._budget.sampled(record)
 
     def scored(self, spent: Iterable[Usage]) -> None:

@@ -1,7 +1,8 @@
 """Whether the samples of a resumed session are of the models that the stored ones are of.
 
 What models an app holds is compared when it is made. One that a node makes while it runs shows in the
-first samples only: they are held back until they show one that is known.
+first samples only: they are held back until they show one that is known. An app may choose its model by the
+case, so that only samples of cases tell that have stored ones, too.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from pytest_promptune.core.display import clean, some
 from pytest_promptune.store.log import LoggedSample
 
 #: So many samples of one app and variant, each with a node whose models are all unknown, are no accident:
-#: a router's would be mixed.
+#: a router's would be mixed, and so would those of a model with fallbacks.
 _ENOUGH = 3
 
 #: App, its scope and variant.
@@ -28,6 +29,7 @@ class FirstSamples:
         *,
         finished: Callable[[LoggedSample], None],
         stop: Callable[[str], None],
+        clean: Callable[[str], str] = clean,
     ) -> None:
         """Nothing was finished yet.
 
@@ -35,7 +37,9 @@ class FirstSamples:
             stored: samples of the experiment that goes on.
             finished: told of each sample as soon as it may join them.
             stop: called with the reason when they may not; told of none of them then.
+            clean: makes names of models what they are in the store, where secrets are taken out of them.
         """
+        self._clean = clean
         self._finished = finished
         self._stop = stop
         #: What else the models are, in words, once that is certain.
@@ -43,15 +47,20 @@ class FirstSamples:
         #: Models of the stored samples by node, until new ones of the place have some of them.
         self._unseen: dict[_Place, dict[str, set[str]]] = {}
         self._held: dict[_Place, list[LoggedSample]] = {}
+        #: Cases that have stored samples.
+        self._cases: set[tuple[_Place, str]] = set()
         for sample in stored:
-            for node, models in _models(sample).items():
+            self._cases.add((_place(sample), sample.key.case_hash))
+            for node, models in self._models(sample).items():
                 self._unseen.setdefault(_place(sample), {}).setdefault(node, set()).update(models)
 
     def take(self, sample: LoggedSample) -> None:
-        """Hand a sample on, or hold it back."""
+        """Hand a sample on, or hold it back; nothing is handed on once it is certain that they are others."""
+        if self.changes:
+            return
         place = _place(sample)
-        known = self._unseen.get(place, {})
-        mine = {node: models for node, models in _models(sample).items() if node in known}
+        known = self._unseen.get(place, {}) if (place, sample.key.case_hash) in self._cases else {}
+        mine = {node: models for node, models in self._models(sample).items() if node in known}
         if not mine:
             self._finished(sample)
             return
@@ -59,7 +68,7 @@ class FirstSamples:
         if others:
             held = self._held.setdefault(place, [])
             held.append(sample)
-            if len(held) >= _ENOUGH and not self.changes:
+            if len(held) >= _ENOUGH:
                 node = others[0]
                 self.changes = (
                     f"models of {clean(place[0])} under {clean(place[2])} in {clean(node)}: "
@@ -83,13 +92,12 @@ class FirstSamples:
             if is_whole and not self.changes:
                 self._finished(sample)
 
+    def _models(self, sample: LoggedSample) -> dict[str, set[str]]:
+        return {node.node: set(map(self._clean, node.models)) for node in sample.record.nodes if node.models}
+
 
 def _place(sample: LoggedSample) -> _Place:
     return sample.key.app, sample.key.scope, sample.key.variant
-
-
-def _models(sample: LoggedSample) -> dict[str, set[str]]:
-    return {node.node: set(node.models) for node in sample.record.nodes if node.models}
 
 
 def _listed(models: set[str]) -> str:

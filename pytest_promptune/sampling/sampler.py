@@ -402,8 +402,9 @@ class Sampler:
     ) -> LoggedSample | Awaitable[LoggedSample]:
         """In the engine's thread: count it, have it scored, and hand it on."""
         logged = execution.logged(outcome)
-        self._ledger.sampled(logged.record)
-        if scorers and logged.record.error is None:
+        is_judged = bool(scorers) and logged.record.error is None
+        self._ledger.sampled(logged.record, awaits_scores=is_judged)
+        if is_judged:
             self._ledger.charge(execution.spent)
             return self._scored(logged, item, case, scorers)
         self._finished(logged)

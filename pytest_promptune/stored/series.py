@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import replace
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -91,10 +92,11 @@ def _parts(
 ) -> tuple[str, ...]:
     """Those beside that measured the rest of what one that counts measured a part of, oldest first."""
     found: set[str] = set()
+    part = cache(partial(_part, log))
     for each in dict.fromkeys(counted):
         alike = [other for other in beside if (other.mode, other.commit) == (each.mode, each.commit)]
         if alike:
-            found.update(other_parts(_part(log, each), (_part(log, other) for other in alike)))
+            found.update(other_parts(part(each), map(part, alike)))
     return tuple(each.id for each in reversed(beside) if each.id in found)
 
 

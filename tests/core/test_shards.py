@@ -417,6 +417,18 @@ def test_tags_of_cases_come_along():
     assert "tags" not in to_json(shard([result()]))["modules"][MODULE]
 
 
+def test_shards_of_two_apps_of_one_name():
+    """Each module has its own, and its own model."""
+    documents = []
+    for name in ("a", "b"):
+        module = f"{name}.py"
+        one = result(
+            module=module, nodeid=f"{module}::test_a", sample=SampleFacts(models=(name,)), scope=module
+        )
+        documents.append(document(f"{name}.json", [one], modules={module: PART}))
+    assert len(combine(documents).shard.results) == 2
+
+
 def test_shards_of_two_models():
     """One app with another model is another app; a router's overlap, and without any nothing is known."""
 

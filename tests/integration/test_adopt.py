@@ -546,6 +546,21 @@ def test_a_part_of_a_suite_is_not_adopted(adopting):
     assert adopting.json()["adopted"]
 
 
+def test_cases_that_are_measured_in_turns_are_no_parts(adopting):
+    """The baseline has one set of them: the scores of the other are nobody's to keep."""
+    adopting.app()
+    suite = adopting.text("test_bot.py").replace("import my_app\n", f"import my_app\n{HELD_OUT}")
+    adopting.project.write(
+        {"test_bot.py": suite.replace('id=f"c{i}"', 'id=f"h{i}" if held_out else f"c{i}"')}
+    )
+    adopting.project.record()
+    adopting.init()
+    ran = adopting.project.run("--promptune-compare", env={"HELD_OUT": "1"})
+    assert ran.json is not None, ran.text
+    adopting.compare()
+    assert adopting.json()["adopted"]
+
+
 def test_by_hand_and_then_applied(adopting):
     """What can't be written is listed with its place; --applied does the rest after it."""
     adopting.app()

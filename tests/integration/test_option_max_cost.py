@@ -126,6 +126,26 @@ def test_stored_samples_tell_the_price(suite):
     assert most_in_flight(suite) == 4
 
 
+JUDGE = """
+@pytest.fixture(scope="session")
+def judge():
+    model = Scripted()
+    return lambda outputs, **more: float(bool(model.invoke(outputs)))
+
+
+@pytest.mark.promptune(scorers=["judge"], """
+
+
+def test_a_judge_is_part_of_the_price(suite):
+    """Where nothing else costs, its first judgement tells what a sample costs; then stored ones do."""
+    free = SUITE.replace("return model.invoke(name).text", 'return "yes"')
+    suite.write(test_bot=free.replace("@pytest.mark.promptune(", JUDGE.lstrip()))
+    for _ in range(2):
+        ran = suite.run("--promptune-max-cost=4", "--promptune-concurrency=12")
+        assert ran.counts == {"passed": 4, "skipped": 8}, ran.text
+        assert "the budget is spent: $4.00 of $4.00" in ran.out
+
+
 @pytest.mark.parametrize("model", ["nothing", "mystery"])
 def test_what_costs_nothing_is_not_awaited(suite, model):
     """Free models, and those without a price, are called with the whole concurrency after one sample."""

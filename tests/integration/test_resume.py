@@ -377,6 +377,23 @@ def test_a_part_is_refused_as_such(suite, selection):
     assert again.json["experiment"]["reused"] == before[0].samples
 
 
+@pytest.mark.parametrize("selection", [["-k", "test_it"], ["test_bot.py::test_it"]], ids=["-k", "node id"])
+def test_tests_left_out_are_a_part_as_well(suite, selection):
+    """They share the samples: going on would end the experiment without them."""
+    head, test = SUITE.split("@pytest.mark.promptune(app")
+    other = (
+        test.replace("def test_it", "def test_other").split("    if case.id")[0] + "    assert sample\n\n\n"
+    )
+    suite.write(test_bot=f"{head}@pytest.mark.promptune(app{other}@pytest.mark.promptune(app{test}")
+    interrupted(suite)
+    before = history(suite.path)
+    ran = suite.run("--promptune-resume", *selection)
+    assert ran.refused(before[0].id, "leave out 1 test of it (test_bot.py::test_other)"), ran.text
+    assert history(suite.path) == before
+    again = suite.run("--promptune-resume")
+    assert again.json["experiment"]["reused"] == before[0].samples
+
+
 @pytest.mark.parametrize("workers", [[], ["-n", "2"]], ids=["alone", "workers"])
 def test_older_ones_are_superseded(suite, workers):
     """Once the suite was measured whole, what was interrupted before is over, under other conditions too."""

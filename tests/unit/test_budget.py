@@ -51,6 +51,16 @@ def test_an_expectation_counts_like_a_sample():
     assert spent(Budget(10.0, expected_usd=50.0)) == 1
 
 
+def test_a_sample_that_awaits_its_scorers_tells_nothing_yet():
+    """A free app with a dear judge: the next one waits until the judge has cost something."""
+    allowed: list[int | None] = []
+    ledger = Ledger(Budget(10.0), stop=lambda _: None, allow=allowed.append)
+    ledger.sampled(record(None), awaits_scores=True)
+    ledger.charge([Usage()])
+    ledger.scored([Usage(cost_usd=2.0)])
+    assert allowed == [1, 4]
+
+
 def test_scorers_of_stored_samples_tell_a_price_as_well():
     """Where nothing but they is paid for, they are not awaited one by one."""
     budget = Budget(10.0)

@@ -15,6 +15,7 @@ from pydantic import SecretStr
 
 from pytest_promptune.langgraph.held import Held, held_models
 from pytest_promptune.langgraph.providers import NamedModel, key_of_class, named_models, needs_of
+from pytest_promptune.sampling.apps import BuiltApp
 from pytest_promptune.store.log import are_other_models
 
 
@@ -226,6 +227,23 @@ def test_what_is_told_of_a_model():
     assert str(needs) == "Acme (acme-1)"
     assert needs.max_tokens == 50
     assert "sk-secret" not in repr(needs)
+
+
+def test_an_app_that_raises_when_it_is_looked_at():
+    """It is called nevertheless; what it holds isn't known."""
+
+    class Lazy:
+        @property
+        def __class__(self):
+            raise ConnectionError("no server yet")
+
+    client = Lazy()
+
+    def bot(inputs):
+        return client or inputs
+
+    built = BuiltApp("bot", bot, lambda call: call())
+    assert built.models == {"bot": ()}
 
 
 def test_a_model_without_secrets():

@@ -44,6 +44,7 @@ def test_a_pyproject_without_tools(tmp_path):
         ({"pytest.ini": ""}, "."),
         ({"pytest.ini": "", "a/pytest.ini": ""}, "a"),
         ({"pyproject.toml": "[tool.pytest.ini_options]\n", "a/pyproject.toml": "[tool.ruff]\n"}, "."),
+        ({"pyproject.toml": "[tool.pytest]\n", "a/pyproject.toml": "[tool.ruff]\n"}, "a"),
         ({"tox.ini": "[pytest]\n", "a/setup.cfg": "[metadata]\n"}, "."),
         ({"setup.cfg": "[tool:pytest]\n", "a/b/tox.ini": "[tox]\n"}, "."),
         ({"pyproject.toml": "[tool.ruff]\n", "a/setup.py": ""}, "."),

@@ -7,11 +7,11 @@ from pytest_promptune.sampling import FirstSamples
 from pytest_promptune.store.log import LoggedSample, SampleKey
 
 
-def sample(run: int, *, app: str = "bot", **nodes: str) -> LoggedSample:
+def sample(run: int, *, app: str = "bot", case: str = "c", **nodes: str) -> LoggedSample:
     """Of nodes and the models they called, as ``answer="acme-1"``."""
     runs = tuple(NodeRun(node=node, calls=1, models=(model,)) for node, model in nodes.items())
-    key = SampleKey(app=app, case_id="c", case_hash="h", variant="current", run=run)
-    return LoggedSample(key=key, record=SampleRecord(case_id="c", variant="current", run=run, nodes=runs))
+    key = SampleKey(app=app, case_id=case, case_hash=f"hash of {case}", variant="current", run=run)
+    return LoggedSample(key=key, record=SampleRecord(case_id=case, variant="current", run=run, nodes=runs))
 
 
 def joined(
@@ -47,6 +47,32 @@ def test_a_router_is_let_through():
     """A model that is known shows that the app is the same: what was held back joins first."""
     new = [sample(3, answer="rare"), sample(4, answer="rare"), sample(5, answer="acme-1")]
     assert joined(OLD, *new) == ([3, 4, 5], [])
+
+
+def test_an_app_that_chooses_by_the_case_is_let_through():
+    """Of a case that nothing is stored of, another model says nothing."""
+    new = [sample(run, case="d", answer="acme-9") for run in (1, 2, 3, 4)]
+    assert joined(OLD, *new) == ([1, 2, 3, 4], [])
+
+
+def test_nothing_joins_after_a_refusal():
+    """A sample that was in flight may have a model that is known."""
+    new = [sample(run, answer="acme-9") for run in (3, 4, 5)]
+    handed, reasons = joined(OLD, *new, sample(6, answer="acme-1"))
+    assert (handed, len(reasons)) == ([], 1)
+
+
+def test_names_are_compared_as_they_are_stored():
+    """A name that the store has no more, since it is a secret, is the same."""
+    handed: list[LoggedSample] = []
+    first = FirstSamples(
+        [sample(1, answer="[redacted]")],
+        finished=handed.append,
+        stop=lambda why: None,
+        clean=lambda text: "[redacted]" if text == "acme-777" else text,
+    )
+    first.take(sample(2, answer="acme-777"))
+    assert len(handed) == 1
 
 
 def test_too_few_are_no_evidence():

@@ -184,14 +184,14 @@ def _refuse_contradictions(documents: Sequence[Document]) -> None:
 
 def _refuse_other_models(documents: Sequence[Document]) -> None:
     """One app with another model is another app. Parts of a router's have models in common, if by a third."""
-    groups: dict[tuple[str, str], list[tuple[set[str], list[str]]]] = {}
+    groups: dict[tuple[str, str, str], list[tuple[set[str], list[str]]]] = {}
     for document in documents:
         for place, mine in _models(document).items():
             met = [group for group in groups.get(place, ()) if not mine.isdisjoint(group[0])]
             apart = [group for group in groups.get(place, ()) if mine.isdisjoint(group[0])]
             joint = {*mine, *(model for models, _ in met for model in models)}
             groups[place] = [*apart, (joint, [*(path for _, paths in met for path in paths), document.path])]
-    for (app, variant), of_app in groups.items():
+    for (app, _, variant), of_app in groups.items():
         if len(of_app) > 1:
             (models, paths), (others, other_paths) = sorted(of_app, key=lambda group: group[1])[:2]
             raise ShardError(
@@ -203,12 +203,13 @@ def _refuse_other_models(documents: Sequence[Document]) -> None:
             )
 
 
-def _models(document: Document) -> dict[tuple[str, str], set[str]]:
-    """By app and variant, where any are known."""
-    found: dict[tuple[str, str], set[str]] = {}
+def _models(document: Document) -> dict[tuple[str, str, str], set[str]]:
+    """By app, the place it belongs to, and variant, where any are known."""
+    found: dict[tuple[str, str, str], set[str]] = {}
     for result in document.shard.results:
         if result.sample is not None and result.sample.models:
-            found.setdefault((result.app, result.variant), set()).update(result.sample.models)
+            app, scope, variant, _, _ = result.sample_identity
+            found.setdefault((app, scope, variant), set()).update(result.sample.models)
     return found
 
 

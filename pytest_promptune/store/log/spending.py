@@ -26,7 +26,7 @@ def mean_cost(connection: Connection, wanted: Mapping[tuple[str, str], int]) -> 
             has samples with a known cost tells.
     """
     c = schema.experiments.c
-    newest = select(c.experiment).where(c.replay_of.is_(None), c.cost_usd.is_not(None))
+    newest = select(c.experiment).where(c.replay_of.is_(None), c.samples > 0)
     newest = newest.order_by(c.experiment.desc()).limit(_MOST_EXPERIMENTS)
     experiments = list(connection.execute(newest).scalars())
     known = {place: _mean_of(connection, experiments, *place) for place in wanted}
@@ -40,14 +40,18 @@ def _mean_of(connection: Connection, experiments: list[int], app: str, variant: 
     for experiment in experiments:
         query = (
             select(s.cost_usd, s.scorings)
-            .where(s.experiment == experiment, s.app == app, s.variant == variant, s.cost_usd.is_not(None))
+            .where(s.experiment == experiment, s.app == app, s.variant == variant)
             .limit(_MOST_SAMPLES)
         )
-        costs: list[float] = [cost + _of_scorers(scorings) for cost, scorings in connection.execute(query)]
+        totals = [_total(cost, scorings) for cost, scorings in connection.execute(query)]
+        costs = [total for total in totals if total is not None]
         if costs:
             return sum(costs) / len(costs)
     return None
 
 
-def _of_scorers(scorings: list[Mapping[str, Any]]) -> float:
-    return sum(scoring.get("cost_usd") or 0.0 for scoring in scorings or ())
+def _total(cost_usd: float | None, scorings: list[Mapping[str, Any]] | None) -> float | None:
+    """Of a sample and its scorers, as far as it is known; ``None`` where nothing is."""
+    known = [cost_usd, *(scoring.get("cost_usd") for scoring in scorings or ())]
+    costs = [cost for cost in known if cost is not None]
+    return sum(costs) if costs else None
