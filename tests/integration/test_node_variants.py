@@ -138,6 +138,17 @@ def test_the_old_value_of_a_parameter(nodes):
     assert "| `ask: temperature` | `0.7` | `0.2` |\n| `ask: top_p` | – | `0.5` |" in report
 
 
+def test_an_old_value_that_is_secret(nodes):
+    """It comes from traces, and goes through the same filter as what the variant has."""
+    nodes.write(node_app=APP.replace("    @property", "    model: str = 'acme-777'\n\n    @property", 1))
+    nodes.configure("ini", redact=["acme-[0-9]+"])
+    write(nodes, "[nodes.ask]\nparams = { model = 'small' }\n")
+    ran = nodes.run("--promptune-compare", "--promptune-report=r.md")
+    report = (nodes.path / "r.md").read_text(encoding="utf-8")
+    assert "| `ask: model` | `'[redacted]'` | `'small'` |" in report
+    assert "acme-777" not in report + ran.out + str(ran.json)
+
+
 def test_a_parameter_that_is_not_supported(nodes):
     """Missing, neither a miss nor a regression."""
     write(nodes, "[nodes.ask]\nparams = { creativity = 1 }\n")
