@@ -112,9 +112,7 @@ class Measurements:
             if (each.commit, each.variants) == about and each.series != summary.series
         ]
         parts = [
-            part
-            for part in alike[:_MOST_PARTS]
-            if not recorded or not part.cases.keys().isdisjoint(recorded)
+            part for part in alike[:_MOST_PARTS] if not recorded or not part.cases.keys().isdisjoint(recorded)
         ]
         return other_parts(self._part(summary), parts)
 

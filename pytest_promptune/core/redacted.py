@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from pytest_promptune.core.model import Variant
 from pytest_promptune.core.redaction import Redactor
-from pytest_promptune.core.results import Result
+from pytest_promptune.core.results import Result, SampleFacts
 
 
 def redacted_variant(variant: Variant, redactor: Redactor) -> Variant:
@@ -23,10 +23,27 @@ def redacted_variant(variant: Variant, redactor: Redactor) -> Variant:
     return replace(variant, description=clean(variant.description), changes=changes)
 
 
+def _with_clean_models(sample: SampleFacts, redactor: Redactor) -> SampleFacts:
+    """Names of models, which a pattern of the project's may mean."""
+
+    def clean(models: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(map(redactor.text, models))
+
+    models = sample.models, sample.unpriced, sample.scorer_unpriced
+    if models == tuple(map(clean, models)):
+        return sample
+    return replace(
+        sample,
+        models=clean(sample.models),
+        unpriced=clean(sample.unpriced),
+        scorer_unpriced=clean(sample.scorer_unpriced),
+    )
+
+
 def redacted_result(result: Result, redactor: Redactor) -> Result:
     """A result, with all its texts."""
     clean = redactor.text
-    sample = result.sample
+    sample = result.sample if result.sample is None else _with_clean_models(result.sample, redactor)
     if sample is not None and sample.error is not None:
         sample = replace(sample, error=replace(sample.error, message=clean(sample.error.message)))
     if sample is not None and sample.scorer_errors:
