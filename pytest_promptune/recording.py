@@ -256,6 +256,11 @@ class Recording:
             "notes": self.notes,
         }
 
+    def stored_before(self) -> Sequence[LoggedSample]:
+        """In an xdist controller: the samples of the experiment that goes on, before workers send more."""
+        with self._log("--promptune-resume") as log:
+            return list(log.finished_samples(self.id))
+
     def know(self, knowledge: Mapping[str, Any]) -> None:
         """Take over the `knowledge` of the first such process; the others know the same."""
         if self._facts.conditions:

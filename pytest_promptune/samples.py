@@ -250,8 +250,19 @@ class Samples:
     def unpack(self, text: str) -> None:
         """Take in `packed` samples."""
         self.open()
+        take = self._take_in if self._joining is None else self._joining.take
         for sample in unpacked(text):
-            self._take_in(sample)
+            take(sample)
+
+    def know_resumed(self) -> None:
+        """In an xdist controller: workers go on with an experiment, and may hold back what they then send."""
+        if self._recording.continues and self._recording.replay_of is None and self._joining is None:
+            self._joining = FirstSamples(
+                self._recording.stored_before(),
+                finished=self._take_in,
+                stop=None,
+                clean=self._recording.redactor.text,
+            )
 
     def new_models(self) -> Mapping[str, Sequence[str]]:
         """In an xdist worker: which chat models apps hold, as far as the controller hasn't been told."""
@@ -313,7 +324,7 @@ class Samples:
         if self._sampler is not None:
             self._sampler.close()
         if self._joining is not None:
-            progress = self._planned.progress
+            progress = self.progress
             self._joining.close(is_whole=not is_stopped and progress.done >= progress.total)
         if self._loading is not None:  # a process that goes on may not be left with half a module
             self._loading.join(_PATIENCE_S)

@@ -280,6 +280,7 @@ class Session:
         self.samples.know_planned(knowledge["samples"])
         self.aggregates.know(knowledge["aggregates"])
         self._recording.know(knowledge)
+        self.samples.know_resumed()
 
     def expected_decisions(self) -> int:
         """About how many decisions the gate will make, rather too many: scores aren't known yet."""

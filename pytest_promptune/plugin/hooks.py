@@ -386,7 +386,8 @@ class PromptuneHooks:
         """Stop the engine, write the outputs, and tell ``--lf`` which items are behind a failed gate."""
         if self._session is None:
             return
-        self._session.close(is_stopped=self._stopped is not None)
+        is_refused = exitstatus == pytest.ExitCode.USAGE_ERROR
+        self._session.close(is_stopped=self._stopped is not None or is_refused)
         if is_xdist_worker(self._config):
             word = self._messenger.last_word(is_stopped=self._stopped is not None)
             self._config.workeroutput[LAST_WORD] = word  # type: ignore[attr-defined]  # a worker's

@@ -1,8 +1,8 @@
 """Whether the samples of a resumed session are of the models that the stored ones are of.
 
 What models an app holds is compared when it is made. One that a node makes while it runs shows in the
-first samples only: they are held back until they show one that is known. An app may choose its model by the
-case, so that only samples of cases tell that have stored ones, too.
+first samples only: they are held back until they show one that is known. Where stored samples show that an
+app chooses its model by the case, only samples of cases tell that have stored ones.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class FirstSamples:
         stored: Iterable[LoggedSample],
         *,
         finished: Callable[[LoggedSample], None],
-        stop: Callable[[str], None],
+        stop: Callable[[str], None] | None,
         clean: Callable[[str], str] = clean,
     ) -> None:
         """Nothing was finished yet.
@@ -36,7 +36,8 @@ class FirstSamples:
         Args:
             stored: samples of the experiment that goes on.
             finished: told of each sample as soon as it may join them.
-            stop: called with the reason when they may not; told of none of them then.
+            stop: called with the reason when they may not; told of none of them then. ``None`` in the
+                controller of workers, each of which looks by itself.
             clean: makes names of models what they are in the store, where secrets are taken out of them.
         """
         self._clean = clean
@@ -47,20 +48,33 @@ class FirstSamples:
         #: Models of the stored samples by node, until new ones of the place have some of them.
         self._unseen: dict[_Place, dict[str, set[str]]] = {}
         self._held: dict[_Place, list[LoggedSample]] = {}
-        #: Cases that have stored samples.
-        self._cases: set[tuple[_Place, str]] = set()
+        #: Nodes that have no model in common to all cases, each with the cases that it was seen in.
+        self._routing: dict[tuple[_Place, str], set[str]] = {}
+        self._learn(stored)
+
+    def _learn(self, stored: Iterable[LoggedSample]) -> None:
+        by_case: dict[tuple[_Place, str], dict[str, set[str]]] = {}
         for sample in stored:
-            self._cases.add((_place(sample), sample.key.case_hash))
             for node, models in self._models(sample).items():
-                self._unseen.setdefault(_place(sample), {}).setdefault(node, set()).update(models)
+                cases = by_case.setdefault((_place(sample), node), {})
+                cases.setdefault(sample.key.case_hash, set()).update(models)
+        for (place, node), cases in by_case.items():
+            self._unseen.setdefault(place, {})[node] = set().union(*cases.values())
+            if not set.intersection(*cases.values()):
+                self._routing[place, node] = set(cases)
 
     def take(self, sample: LoggedSample) -> None:
         """Hand a sample on, or hold it back; nothing is handed on once it is certain that they are others."""
         if self.changes:
             return
         place = _place(sample)
-        known = self._unseen.get(place, {}) if (place, sample.key.case_hash) in self._cases else {}
-        mine = {node: models for node, models in self._models(sample).items() if node in known}
+        known = self._unseen.get(place, {})
+        mine = {
+            node: models
+            for node, models in self._models(sample).items()
+            if node in known
+            and sample.key.case_hash in self._routing.get((place, node), (sample.key.case_hash,))
+        }
         if not mine:
             self._finished(sample)
             return
@@ -68,7 +82,7 @@ class FirstSamples:
         if others:
             held = self._held.setdefault(place, [])
             held.append(sample)
-            if len(held) >= _ENOUGH:
+            if self._stop is not None and len(held) >= _ENOUGH:
                 node = others[0]
                 self.changes = (
                     f"models of {clean(place[0])} under {clean(place[2])} in {clean(node)}: "
@@ -84,8 +98,8 @@ class FirstSamples:
         """Nothing more will come.
 
         Args:
-            is_whole: everything was measured, here: too few samples to be certain are handed on then, and
-                told of in the end. Of a session that was stopped they are dropped, to be measured again.
+            is_whole: everything was measured: too few samples to be certain are handed on then, and told of
+                in the end. Of a session that was stopped they are dropped, to be measured again.
         """
         held, self._held = self._held, {}
         for sample in (each for of_place in held.values() for each in of_place):

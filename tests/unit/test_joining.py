@@ -50,9 +50,23 @@ def test_a_router_is_let_through():
 
 
 def test_an_app_that_chooses_by_the_case_is_let_through():
-    """Of a case that nothing is stored of, another model says nothing."""
-    new = [sample(run, case="d", answer="acme-9") for run in (1, 2, 3, 4)]
-    assert joined(OLD, *new) == ([1, 2, 3, 4], [])
+    """Of a case that nothing is stored of, another model says nothing; where all had one model, it does."""
+    stored = [sample(1, answer="acme-1"), sample(1, case="d", answer="acme-2")]
+    new = [sample(run, case="e", answer="acme-9") for run in (1, 2, 3, 4)]
+    assert joined(stored, *new) == ([1, 2, 3, 4], [])
+    assert joined(stored[:1], *new)[0] == []
+    assert joined(stored, *(sample(run, answer="acme-9") for run in (2, 3, 4)))[0] == []
+
+
+def test_a_controller_refuses_nothing():
+    """Its workers look by themselves; what they were not certain of is left out if one of them was."""
+    for is_whole, expected in ((True, [3, 4, 5, 6]), (False, [])):
+        handed: list[LoggedSample] = []
+        first = FirstSamples(OLD, finished=handed.append, stop=None)
+        for run in (3, 4, 5, 6):
+            first.take(sample(run, answer="acme-9"))
+        first.close(is_whole=is_whole)
+        assert [each.key.run for each in handed] == expected
 
 
 def test_nothing_joins_after_a_refusal():
