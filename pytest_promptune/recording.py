@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Mapping, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -256,10 +257,10 @@ class Recording:
             "notes": self.notes,
         }
 
-    def stored_before(self) -> Sequence[LoggedSample]:
+    def stored_before(self) -> Iterator[LoggedSample]:
         """In an xdist controller: the samples of the experiment that goes on, before workers send more."""
-        with self._log("--promptune-resume") as log:
-            return list(log.finished_samples(self.id))
+        with suppress(StoreError), self._log("--promptune-resume") as log:  # told where the session is stored
+            yield from log.finished_samples(self.id)
 
     def know(self, knowledge: Mapping[str, Any]) -> None:
         """Take over the `knowledge` of the first such process; the others know the same."""

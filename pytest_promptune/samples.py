@@ -321,10 +321,10 @@ class Samples:
     def close(self, *, is_stopped: bool = False) -> None:
         """Cancel what is pending and end what is in flight; `is_stopped` where others end the session."""
         self._is_closed = True
+        progress = self.progress  # before what is in flight is cancelled, and over then
         if self._sampler is not None:
             self._sampler.close()
         if self._joining is not None:
-            progress = self.progress
             self._joining.close(is_whole=not is_stopped and progress.done >= progress.total)
         if self._loading is not None:  # a process that goes on may not be left with half a module
             self._loading.join(_PATIENCE_S)

@@ -220,10 +220,9 @@ class Session:
         """With what nodes set of their models before, as the traces of the first variant showed it."""
         seen = [node for sample in self.samples.looked_at for node in sample.record.nodes]
         calls = [(node.node, node.ways) for node in seen]
-        variants = [
-            replace(each, changes=with_old_values(each.changes, calls)) for each in self._shown_variants()
-        ]
-        return [redacted_variant(each, self._recording.redactor) for each in variants]
+        variants = map(self._described, self.variants)
+        told = (replace(each, changes=with_old_values(each.changes, calls)) for each in variants)
+        return [redacted_variant(each, self._recording.redactor) for each in told]
 
     def _baseline(self, module: str) -> Baseline | None:
         if module not in self._baselines:
