@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
@@ -521,6 +522,21 @@ def test_another_model_of_a_node_is_refused(project, then):
     ran = project.run(*args, plugins=plugins, later="acme-1")
     assert ran.code == 0, ran.text
     assert ran.json["experiment"]["reused"] == before.samples
+
+
+def test_a_session_that_is_stopped_joins_nothing_unknown(project):
+    """One sample of another model is no evidence, and what -x cancelled was not measured: it is left out."""
+    slow = "        if name == 'c07':\n            __import__('time').sleep(3)\n        return (made("
+    project.write(test_bot=MODELS.replace("        return (made(", slow, 1))
+    project.run("--promptune-concurrency=8", later="acme-1")
+    with sqlite3.connect(project.path / ".promptune" / "promptune.db") as log:
+        log.execute("PRAGMA foreign_keys = ON")
+        assert log.execute("DELETE FROM promptune_samples WHERE case_id > 'c05'").rowcount == 2
+        log.execute("UPDATE promptune_experiments SET status = 'interrupted', samples = 6")
+    ran = project.run("--promptune-resume", "-x", "--promptune-concurrency=2", later="acme-2", fail="c06")
+    assert ran.code == 1, ran.text
+    assert set(ran.calls) == {"c06", "c07"}
+    assert finished(project.path) == {f"c{i:02d}": 1 for i in range(6)}
 
 
 def test_another_variant_is_refused(tuned):
