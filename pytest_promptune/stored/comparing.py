@@ -234,9 +234,9 @@ def _experiment(before: Stored, now: Stored, settings: Settings) -> ExperimentVi
 
 def _ended_early(*sides: Circumstances) -> list[str]:
     return [
-        f"Experiment {found.experiment} is running: compared is what it has measured so far."
+        f"Experiment {found.experiment} is running: what it has not measured yet counts as missing."
         if found.status == "running"
-        else f"Experiment {found.experiment} ended early: compared is what it had measured."
+        else f"Experiment {found.experiment} ended early: what it did not measure counts as missing."
         for found in {side.experiment: side for side in sides}.values()
         if found.status != "finished"
     ]

@@ -201,13 +201,13 @@ def test_gated_metrics_that_got_lost_are_told(bot, ask):
 
 
 def test_an_interrupted_experiment_says_so(bot, ask):
-    """Compared is what it had measured."""
+    """What it did not measure counts as missing."""
     first = bot.run().json["experiment"]["id"]
     bot.run("-x", miss="c03", json_file=False)
     with sqlite3.connect(bot.path / ".promptune" / "promptune.db") as log:
         log.execute("UPDATE promptune_experiments SET status = 'interrupted' WHERE id <> ?", [first])
     text = " ".join(ask("compare", first, "last").split())
-    assert "ended early: compared is what it had measured" in text
+    assert "ended early: what it did not measure counts as missing" in text
 
 
 @pytest.mark.parametrize("side", ["A", "B"])
