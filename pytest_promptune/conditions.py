@@ -7,7 +7,7 @@ import platform
 import subprocess
 import sys
 import threading
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path, PurePath
@@ -134,6 +134,16 @@ def python_version() -> str:
 def tests_hash(modules: Sequence[str], *, root: Path) -> str:
     """Hash of the test modules' texts."""
     return hash_of_tests({module: module_hash(root, module) for module in modules})
+
+
+def changed_tests(before: Mapping[str, str], *, root: Path) -> list[str]:
+    """Test files that aren't what they were, or are gone.
+
+    Args:
+        before: their hashes, by path relative to `root`.
+        root: of the project.
+    """
+    return [file for file, content in before.items() if tests_hash([file], root=root) != content]
 
 
 def app_hashes(root: Path, *, but: Collection[str]) -> dict[str, str]:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from pytest_promptune.conditions import tests_hash
+from pytest_promptune.conditions import changed_tests
 from pytest_promptune.core.display import count, some
 from pytest_promptune.core.errors import StoreError
 from pytest_promptune.store.log import (
@@ -94,11 +94,11 @@ def other_conditions(id_: str, changes: str) -> StoreError:
 
 def _with_deselected(before: Conditions, collected: Conditions, root: Path) -> Conditions:
     """The conditions with what was not selected: deselected, or in files that were not collected."""
-    tests = {
-        file: hashed
-        for file, hashed in before.get("tests", {}).items()
-        if file not in collected["tests"] and (root / file).exists() and _hash_of(file, root) == hashed
+    elsewhere = {
+        file: hashed for file, hashed in before.get("tests", {}).items() if file not in collected["tests"]
     }
+    changed = changed_tests(elsewhere, root=root)
+    tests = {file: hashed for file, hashed in elsewhere.items() if file not in changed}
     runs = {module: runs for module, runs in before.get("runs", {}).items() if module in tests}
     known = before.get("cases", {}).items()
     cases = {name: hashed for name, hashed in known if name.partition("::")[0] in runs}
@@ -108,10 +108,6 @@ def _with_deselected(before: Conditions, collected: Conditions, root: Path) -> C
         "runs": {**collected["runs"], **runs},
         "cases": {**collected["cases"], **cases},
     }
-
-
-def _hash_of(file: str, root: Path) -> str:
-    return tests_hash([file], root=root)
 
 
 def refuse_other_models(

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from pytest_promptune.adopting.values import AdoptError
-from pytest_promptune.conditions import tests_hash
+from pytest_promptune.conditions import changed_tests
 from pytest_promptune.core.codec import sha256
 from pytest_promptune.core.display import clean, count, some
 from pytest_promptune.core.model import CURRENT, Variant
@@ -236,7 +236,7 @@ def outdated(measured: Measured, *, root: Path, texts: Mapping[str, str], applie
         applied: prompts have been changed by hand since, as the variant says.
     """
     tests = measured.conditions.get("tests", {})
-    changed = [clean(file) for file, content in tests.items() if tests_hash([file], root=root) != content]
+    changed = [clean(file) for file in changed_tests(tests, root=root)]
     if changed:
         yield f"{some(changed)} changed since {measured.variant.name} was measured: measure it again."
     then = measured.conditions.get("prompts", {})

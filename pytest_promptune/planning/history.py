@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from pytest_promptune.conditions import tests_hash
+from pytest_promptune.conditions import changed_tests
 from pytest_promptune.core.errors import StoreError
 from pytest_promptune.core.estimates import Used, estimate, spanning
 from pytest_promptune.core.experiment import Column, Experiment
@@ -112,7 +112,7 @@ class History:
         return [
             self._tables[experiment]
             for experiment, files in self._tests.items()
-            if files and all(tests_hash([file], root=root) == before for file, before in files.items())
+            if files and not changed_tests(files, root=root)
         ]
 
     def check(self) -> Check:

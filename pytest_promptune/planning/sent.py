@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from pytest_promptune.conditions import app_hashes, tests_hash
+from pytest_promptune.conditions import app_hashes, changed_tests
 from pytest_promptune.core.errors import StoreError
 from pytest_promptune.core.model import CURRENT, NodeRun, Prompt
 from pytest_promptune.core.planning import Place
@@ -94,6 +94,6 @@ def _whole(node: NodeRun) -> Iterator[Prompt]:
 def _is_same(conditions: Mapping[str, Any], root: Path) -> bool:
     tests, app = conditions.get("tests") or {}, conditions.get(APP) or {}
     now = app_hashes(root, but=tests)
-    return all(tests_hash([file], root=root) == before for file, before in tests.items()) and all(
+    return not changed_tests(tests, root=root) and all(
         now[file] == before for file, before in app.items() if file in now
     )
